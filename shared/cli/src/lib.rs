@@ -1,0 +1,46 @@
+//! What every task's command line shares: the options, the prior and the images, progress, the report, and how errors,
+//! Ctrl-C and unfinished exercises are told.
+//!
+//! A task's `main` is [`run`] with the task's own part as a closure:
+//!
+//! ```no_run
+//! use clap::Parser;
+//!
+//! #[derive(Parser)]
+//! struct Options {
+//!     #[command(flatten)]
+//!     common: cli::CommonOptions,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let options = Options::parse();
+//!     cli::run("task2_denoise", &options.common, |session| {
+//!         let prior = session.prior()?;
+//!         let images = session.images(&prior)?;
+//!         session.note(&format!("{} images for {}", images.len(), prior.name()));
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! - [`CommonOptions`]: the flags that all tasks have;
+//! - [`Session`]: loads the prior and the images, and writes what the task makes;
+//! - [`Progress`]: an observer for samplers, and a bar for other loops;
+//! - [`Report`]: the table on the screen and the JSON file.
+//!
+//! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
+//! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
+
+mod data;
+mod options;
+mod progress;
+mod report;
+mod run;
+mod session;
+
+pub use data::{data_folder, find_prior};
+pub use options::CommonOptions;
+pub use progress::Progress;
+pub use report::{MeanRow, Report, ReportRow};
+pub use run::{check_interrupted, run};
+pub use session::Session;

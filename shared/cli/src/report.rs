@@ -1,0 +1,247 @@
+//! The results of a run: a table for the screen, and a JSON file with every figure in it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// One image, treated with one method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// The setting, such as `t=30` or `inpainting`.
+    pub case: String,
+    /// What was done, such as `denoised`; baselines and the unprocessed input have their names too.
+    pub method: String,
+    /// The image's name.
+    pub image: String,
+    /// The seed that its random numbers came from.
+    pub seed: u64,
+    /// In dB; none where there is no ground truth, or where it is infinite.
+    pub psnr: Option<f64>,
+    /// None where there is no ground truth.
+    pub ssim: Option<f64>,
+    /// None where it was not computed.
+    pub lpips: Option<f64>,
+    /// How long this image took with this method.
+    pub seconds: f64,
+}
+
+impl ReportRow {
+    /// What stands under the image in a figure: `31.2 dB / 0.93`, PSNR and SSIM.
+    #[must_use]
+    pub fn caption(&self) -> String {
+        let parts = [
+            self.psnr.map(|psnr| format!("{psnr:.1} dB")),
+            self.ssim.map(|ssim| format!("{ssim:.3}")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" / ")
+    }
+}
+
+/// The means over all images and seeds of one case and method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeanRow {
+    /// As in [`ReportRow`].
+    pub case: String,
+    /// As in [`ReportRow`].
+    pub method: String,
+    /// In dB; over the rows that have one.
+    pub psnr: Option<f64>,
+    /// Over the rows that have one.
+    pub ssim: Option<f64>,
+    /// Over the rows that have one.
+    pub lpips: Option<f64>,
+    /// Per image.
+    pub seconds: f64,
+}
+
+/// All results of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// One for each image and method.
+    pub rows: Vec<ReportRow>,
+}
+
+impl Report {
+    /// The means over images and seeds, in the order in which case and method first appear.
+    #[must_use]
+    pub fn means(&self) -> Vec<MeanRow> {
+        let mut means: Vec<MeanRow> = Vec::new();
+        for row in &self.rows {
+            if means
+                .iter()
+                .any(|mean| (&mean.case, &mean.method) == (&row.case, &row.method))
+            {
+                continue;
+            }
+            let group = || {
+                self.rows
+                    .iter()
+                    .filter(|other| (&other.case, &other.method) == (&row.case, &row.method))
+            };
+            means.push(MeanRow {
+                case: row.case.clone(),
+                method: row.method.clone(),
+                psnr: mean(group().filter_map(|row| row.psnr)),
+                ssim: mean(group().filter_map(|row| row.ssim)),
+                lpips: mean(group().filter_map(|row| row.lpips)),
+                seconds: mean(group().map(|row| row.seconds)).unwrap_or(0.0),
+            });
+        }
+        means
+    }
+
+    /// The means as a table; a column that holds nothing is left out.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let means = self.means();
+        let number = |value: Option<f64>, decimals: usize| value.map_or("-".into(), |v| format!("{v:.decimals$}"));
+        let mut columns: Vec<(&str, Vec<String>)> = vec![
+            ("case", means.iter().map(|row| row.case.clone()).collect()),
+            ("method", means.iter().map(|row| row.method.clone()).collect()),
+        ];
+        if means.iter().any(|row| row.psnr.is_some()) {
+            columns.push(("PSNR/dB", means.iter().map(|row| number(row.psnr, 2)).collect()));
+        }
+        if means.iter().any(|row| row.ssim.is_some()) {
+            columns.push(("SSIM", means.iter().map(|row| number(row.ssim, 4)).collect()));
+        }
+        if means.iter().any(|row| row.lpips.is_some()) {
+            columns.push(("LPIPS", means.iter().map(|row| number(row.lpips, 4)).collect()));
+        }
+        columns.push((
+            "s/image",
+            means.iter().map(|row| format!("{:.3}", row.seconds)).collect(),
+        ));
+
+        let mut lines = vec![String::new(); means.len() + 1];
+        for (index, (title, cells)) in columns.iter().enumerate() {
+            let width = cells
+                .iter()
+                .map(String::as_str)
+                .chain([*title])
+                .map(|cell| cell.chars().count())
+                .max();
+            let width = width.unwrap_or(0);
+            for (line, cell) in lines
+                .iter_mut()
+                .zip([*title].into_iter().chain(cells.iter().map(String::as_str)))
+            {
+                if index > 0 {
+                    line.push_str("  ");
+                }
+                // Words stand left, numbers right.
+                line.push_str(&if index < 2 {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                });
+            }
+        }
+        lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    /// Writes `rows` and `means` as JSON: all of it, or, where that fails, nothing.
+    ///
+    /// # Errors
+    /// A path that cannot be written to.
+    pub fn write_json(&self, path: &Path) -> Result<()> {
+        let cannot = || format!("cannot write the report `{}`", path.display());
+        let means = self.means();
+        let content = serde_json::json!({ "rows": self.rows, "means": means });
+        let mut text = serde_json::to_string_pretty(&content).with_context(cannot)?;
+        text.push('\n');
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(cannot)?;
+        }
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.partial", std::process::id()));
+        let partial = path.with_file_name(name);
+        let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&partial);
+        }
+        written.with_context(cannot)
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(case: &str, method: &str, image: &str, psnr: Option<f64>, seconds: f64) -> ReportRow {
+        let (case, method, image) = (case.into(), method.into(), image.into());
+        ReportRow {
+            case,
+            method,
+            image,
+            seed: 4,
+            psnr,
+            ssim: Some(0.5),
+            lpips: None,
+            seconds,
+        }
+    }
+
+    fn report() -> Report {
+        Report {
+            rows: vec![
+                row("t=30", "noisy", "a.png", Some(24.0), 0.0),
+                row("t=30", "denoised", "a.png", Some(36.0), 0.5),
+                row("t=30", "noisy", "b.png", Some(26.0), 0.0),
+                row("t=30", "denoised", "b.png", None, 1.5),
+            ],
+        }
+    }
+
+    #[test]
+    fn means_are_taken_over_the_images_of_a_case_and_method() {
+        let means = report().means();
+        let psnr: Vec<_> = means
+            .iter()
+            .map(|mean| (mean.method.as_str(), mean.psnr, mean.seconds))
+            .collect();
+        assert_eq!(psnr, [("noisy", Some(25.0), 0.0), ("denoised", Some(36.0), 1.0)]);
+        assert_eq!(means[0].lpips, None);
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_leaves_empty_columns_out() {
+        let expected = "\
+case  method    PSNR/dB    SSIM  s/image
+t=30  noisy       25.00  0.5000    0.000
+t=30  denoised    36.00  0.5000    1.000
+";
+        assert_eq!(report().table(), expected);
+        assert_eq!(Report::default().table(), "case  method  s/image\n");
+    }
+
+    #[test]
+    fn the_json_holds_rows_and_means() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("new/results.json");
+        report().write_json(&path)?;
+        let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+        let expected = serde_json::json!({
+            "case": "t=30", "method": "noisy", "image": "a.png", "seed": 4,
+            "psnr": 24.0, "ssim": 0.5, "lpips": null, "seconds": 0.0
+        });
+        assert_eq!(json["rows"][0], expected);
+        let expected = serde_json::json!({
+            "case": "t=30", "method": "noisy", "psnr": 25.0, "ssim": 0.5, "lpips": null, "seconds": 0.0
+        });
+        assert_eq!(json["means"][0], expected);
+
+        // A folder in the way: an error, and no half of a file left behind.
+        let refused = report().write_json(&folder.path().join("new"));
+        assert!(refused.is_err_and(|error| error.to_string().contains("cannot write the report")));
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+}

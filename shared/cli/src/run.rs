@@ -1,0 +1,193 @@
+//! A task's command line from start to end: Ctrl-C, panics, errors and the exit status.
+
+use std::any::Any;
+use std::io::Write;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use diffusion::ScoreError;
+
+use crate::{CommonOptions, Session};
+
+const USER_ERROR: u8 = 2;
+const PANICKED: u8 = 101;
+const INTERRUPTED: u8 = 130;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+/// What the last panic said; it is shown once the progress bars are out of the way.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Runs a task: sets up threads, Ctrl-C and the output folder, calls `main`, says what was written, and turns an error
+/// or a panic into a message and an exit status.
+pub fn run(task: &str, options: &CommonOptions, main: impl FnOnce(&mut Session) -> Result<()>) -> ExitCode {
+    catch_interrupt();
+    catch_panics();
+    let mut session = match Session::new(task, options) {
+        Ok(session) => session,
+        Err(error) => {
+            say(&format!("error: {}", explain(&error)));
+            return ExitCode::from(USER_ERROR);
+        }
+    };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| main(&mut session)));
+    let written = session.written();
+    match result {
+        Ok(Ok(())) => {
+            if !written.is_empty() {
+                say(&format!("wrote {written}"));
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(Err(error)) if was_interrupted(&error) => {
+            let written = if written.is_empty() {
+                "nothing was written".into()
+            } else {
+                format!("wrote {written}")
+            };
+            say(&format!("interrupted; {written}"));
+            ExitCode::from(INTERRUPTED)
+        }
+        Ok(Err(error)) => {
+            say(&format!("error: {}", explain(&error)));
+            ExitCode::from(USER_ERROR)
+        }
+        Err(payload) => {
+            let (message, unfinished) = describe_panic(task, payload.as_ref());
+            say(&format!("error: {message}"));
+            ExitCode::from(if unfinished { USER_ERROR } else { PANICKED })
+        }
+    }
+}
+
+/// An error after Ctrl-C, for loops that no sampler's observer watches.
+///
+/// # Errors
+/// [`ScoreError::Interrupted`] once the user has asked to stop.
+pub fn check_interrupted() -> Result<(), ScoreError> {
+    if STOP.load(Ordering::Relaxed) {
+        Err(ScoreError::Interrupted)
+    } else {
+        Ok(())
+    }
+}
+
+/// A line on standard error; if that is closed there is nobody to tell.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn catch_interrupt() {
+    let handler = || {
+        // The second time: at once.
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        say("\nstopping after this step (once more to stop at once)");
+    };
+    if ctrlc::set_handler(handler).is_err() {
+        say("note: Ctrl-C cannot be caught here, and will end the program at once");
+    }
+}
+
+fn was_interrupted(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref(), Some(ScoreError::Interrupted)))
+}
+
+/// The error and its causes, but no cause that the message before it already quotes.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(&format!(": {cause}"));
+        }
+    }
+    text
+}
+
+fn catch_panics() {
+    let default = panic::take_hook();
+    let wants_backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let place = info
+            .location()
+            .map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+        if let Ok(mut last) = PANIC.lock() {
+            *last = Some(place);
+        }
+        if wants_backtrace {
+            default(info);
+        }
+    }));
+}
+
+/// What a panic means to the user, and whether it is an exercise that is not done yet.
+fn describe_panic(task: &str, payload: &(dyn Any + Send)) -> (String, bool) {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    let place = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
+    for start in ["not yet implemented", "not implemented"] {
+        if let Some(rest) = text.strip_prefix(start) {
+            let what = rest.trim_start_matches(':').trim();
+            let what = if what.is_empty() { "an exercise" } else { what };
+            return (
+                format!("not implemented yet: {what} in {place}; `cargo test -p {task}` shows how far you are"),
+                true,
+            );
+        }
+    }
+    (
+        format!("the code panicked at {place}: {text}; RUST_BACKTRACE=1 shows how it came there"),
+        false,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn an_unfinished_exercise_is_named() {
+        let payload: Box<dyn Any + Send> = Box::new("not yet implemented: Task 2.1: mix image and noise".to_owned());
+        let (message, unfinished) = describe_panic("task2_denoise", payload.as_ref());
+        assert!(unfinished);
+        assert!(
+            message.starts_with("not implemented yet: Task 2.1: mix image and noise in "),
+            "{message}"
+        );
+        assert!(message.contains("cargo test -p task2_denoise"), "{message}");
+        let (message, unfinished) = describe_panic("task2_denoise", &"index out of bounds");
+        assert!(!unfinished && message.contains("index out of bounds"), "{message}");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let io = || std::io::Error::other("disk full");
+        let quoted = imaging::ImageError::Io {
+            action: "write",
+            path: "a.png".into(),
+            source: io(),
+        };
+        assert_eq!(explain(&quoted.into()), "cannot write `a.png`: disk full");
+        let context = Err::<(), _>(io())
+            .context("cannot write the report")
+            .map_or_else(|e| explain(&e), |()| String::new());
+        assert_eq!(context, "cannot write the report: disk full");
+    }
+
+    #[test]
+    fn an_interruption_is_found_behind_context() {
+        let error = anyhow::Error::from(ScoreError::Interrupted).context("sampling");
+        assert!(was_interrupted(&error));
+        assert!(!was_interrupted(&anyhow::anyhow!("something else")));
+    }
+}

@@ -1,0 +1,143 @@
+//! One run of a task: what it reads, and what it writes.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use diffusion::ScoreModel;
+use imaging::NamedImage;
+use ndarray::Array3;
+use plots::Figure;
+use score_unet::Prior;
+
+use crate::run::say;
+use crate::{CommonOptions, Report, data_folder, find_prior};
+
+/// One run of a task: it loads the prior and the images that the options name, and keeps note of what was written.
+#[derive(Debug)]
+pub struct Session {
+    options: CommonOptions,
+    out: PathBuf,
+    json: PathBuf,
+    written: Vec<PathBuf>,
+}
+
+impl Session {
+    /// Sets up the threads and makes sure, before anything is computed, that there is somewhere to write to.
+    pub(crate) fn new(task: &str, options: &CommonOptions) -> Result<Self> {
+        let out = options.out.clone().unwrap_or_else(|| Path::new("out").join(task));
+        let json = options.json.clone().unwrap_or_else(|| out.join("results.json"));
+        fs::create_dir_all(&out)
+            .with_context(|| format!("cannot make the folder `{}`; name another with --out", out.display()))?;
+        if json.is_dir() || json.file_name().is_none() {
+            bail!(
+                "--json `{}` is a folder: name a file, such as results.json",
+                json.display()
+            );
+        }
+        let threads = options.threads.unwrap_or(0) as usize;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .with_context(|| format!("cannot start {threads} threads; use fewer with --threads"))?;
+        Ok(Self {
+            options: options.clone(),
+            out,
+            json,
+            written: Vec::new(),
+        })
+    }
+
+    /// The prior that `--prior` names.
+    ///
+    /// # Errors
+    /// If there is none of that name, or its files do not fit.
+    pub fn prior(&self) -> Result<Prior> {
+        let prior = Prior::load(&find_prior(&self.options.prior, data_folder())?)?;
+        self.note(&prior.describe());
+        Ok(prior)
+    }
+
+    /// The images that `--images` names, or those of the repository, in the size that `prior` works on. What had to be
+    /// cropped or resized is said.
+    ///
+    /// # Errors
+    /// A path that is not there, a folder without images, a broken image; a prior of images that are not square RGB.
+    pub fn images(&self, prior: &dyn ScoreModel) -> Result<Vec<NamedImage>> {
+        let [3, size, width] = prior.image_shape() else {
+            bail!(
+                "the prior is of images of shape {:?}: expected [3, H, W], RGB",
+                prior.image_shape()
+            );
+        };
+        ensure!(
+            size == width,
+            "the prior is of images of {size}x{width} pixels: expected a square"
+        );
+        let paths = match self.options.images.as_slice() {
+            [] => vec![data_folder()?.join("images")],
+            paths => paths.to_vec(),
+        };
+        let images = imaging::load_images(&paths, size)?;
+        for image in &images {
+            if let Some(adapted) = &image.adapted {
+                self.note(&format!("{}: {adapted}", image.name));
+            }
+        }
+        Ok(images)
+    }
+
+    /// Tells the user something, on standard error.
+    pub fn note(&self, line: &str) {
+        say(line);
+    }
+
+    /// Writes a figure into the folder of `--out`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_figure(&mut self, figure: &Figure, name: &str) -> Result<()> {
+        let path = self.out.join(name);
+        figure.save(&path)?;
+        self.written.push(path);
+        Ok(())
+    }
+
+    /// Writes an image `[C, H, W]` as it is, pixel for pixel, into the folder of `--out`.
+    ///
+    /// # Errors
+    /// If it cannot be written, or holds a NaN.
+    pub fn save_image(&mut self, image: &Array3<f32>, name: &str) -> Result<()> {
+        let path = self.out.join(name);
+        imaging::save_png(&path, image)?;
+        self.written.push(path);
+        Ok(())
+    }
+
+    /// Prints the report's table on standard output, and writes the report to the file of `--json`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_report(&mut self, report: &Report) -> Result<()> {
+        // Whoever reads the table may have closed the pipe: the file is written all the same.
+        let _ = std::io::stdout().write_all(report.table().as_bytes());
+        report.write_json(&self.json)?;
+        self.written.push(self.json.clone());
+        Ok(())
+    }
+
+    /// The files that were written, in words; empty if there are none.
+    pub(crate) fn written(&self) -> String {
+        let (first, rest) = self.written.split_at(self.written.len().min(4));
+        let mut text = first
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        if !rest.is_empty() {
+            text.push_str(&format!(" and {} more", rest.len()));
+        }
+        text
+    }
+}

@@ -1,0 +1,249 @@
+//! The noise schedule: how much noise is added at each step, and which steps a sampler visits.
+
+use thiserror::Error;
+
+/// Why a schedule or a list of steps could not be made.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ScheduleError {
+    /// A schedule needs at least one step.
+    #[error("a schedule needs at least one step, got none")]
+    Empty,
+    /// The betas of a schedule lie in the open interval (0, 1).
+    #[error("beta must be strictly between 0 and 1, but beta_{t} = {beta}")]
+    Beta {
+        /// The time step at fault.
+        t: usize,
+        /// Its beta.
+        beta: f64,
+    },
+    /// A sampler asked for a number of steps that does not fit the schedule.
+    #[error("cannot take {asked} steps from t = {t_start}: ask for 1 to {t_start}")]
+    Steps {
+        /// The number of steps asked for.
+        asked: usize,
+        /// The time the steps start from.
+        t_start: usize,
+    },
+    /// A start time outside `1..=T`.
+    #[error("the start time t = {t_start} is outside 1..={num_steps}")]
+    Start {
+        /// The start time asked for.
+        t_start: usize,
+        /// T of the schedule.
+        num_steps: usize,
+    },
+}
+
+/// A discrete noise schedule: `beta_t` for `t = 1..=T`, and what follows from it.
+///
+/// `alpha_t = 1 - beta_t` and `alpha_bar_t = alpha_1 alpha_2 ... alpha_t`, with `alpha_bar_0 = 1` (an empty product: at
+/// `t = 0` the image is clean). The forward process at time `t` is `x_t ~ N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)`.
+///
+/// ```
+/// let schedule = diffusion::Schedule::linear();
+/// assert_eq!(schedule.num_steps(), 1000);
+/// assert_eq!(schedule.alpha_bar(0), 1.0);
+/// assert!(schedule.alpha_bar(1000) < 1e-4);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// `betas[t - 1]` is `beta_t`.
+    betas: Vec<f64>,
+    /// `alpha_bars[t]` is `alpha_bar_t`, so it is one longer.
+    alpha_bars: Vec<f64>,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::linear()
+    }
+}
+
+impl Schedule {
+    /// The schedule of the DDPM paper and of this course: T = 1000, beta from 1e-4 to 0.02 in equal steps.
+    pub fn linear() -> Self {
+        Self::linear_with(1000, 1e-4, 0.02).expect("the default betas are in range")
+    }
+
+    /// `beta_t` from `beta_first` (at t = 1) to `beta_last` (at t = `num_steps`) in equal steps.
+    ///
+    /// # Errors
+    ///
+    /// If there are no steps, or a beta is outside (0, 1).
+    pub fn linear_with(num_steps: usize, beta_first: f64, beta_last: f64) -> Result<Self, ScheduleError> {
+        let last = num_steps.saturating_sub(1).max(1) as f64;
+        Self::from_betas(
+            (0..num_steps)
+                .map(|i| beta_first + (beta_last - beta_first) * i as f64 / last)
+                .collect(),
+        )
+    }
+
+    /// The cosine schedule of Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", Eq. 17:
+    /// `alpha_bar_t = f(t) / f(0)`, `f(t) = cos^2(((t / T + s) / (1 + s)) pi / 2)`, `s = 0.008`, each beta at most 0.999.
+    ///
+    /// It destroys the image more evenly over time than the linear schedule does.
+    ///
+    /// # Errors
+    ///
+    /// If there are no steps.
+    pub fn cosine(num_steps: usize) -> Result<Self, ScheduleError> {
+        let s = 0.008;
+        let f = |t: usize| {
+            let angle = (t as f64 / num_steps as f64 + s) / (1.0 + s) * std::f64::consts::FRAC_PI_2;
+            angle.cos().powi(2)
+        };
+        Self::from_betas((1..=num_steps).map(|t| (1.0 - f(t) / f(t - 1)).min(0.999)).collect())
+    }
+
+    /// A schedule from its betas, `betas[0]` being `beta_1`.
+    ///
+    /// # Errors
+    ///
+    /// If there are no betas, or one is outside (0, 1).
+    pub fn from_betas(betas: Vec<f64>) -> Result<Self, ScheduleError> {
+        if betas.is_empty() {
+            return Err(ScheduleError::Empty);
+        }
+        if let Some(i) = betas.iter().position(|b| !(*b > 0.0 && *b < 1.0)) {
+            return Err(ScheduleError::Beta {
+                t: i + 1,
+                beta: betas[i],
+            });
+        }
+        let mut alpha_bars = Vec::with_capacity(betas.len() + 1);
+        let mut product = 1.0;
+        alpha_bars.push(product);
+        for beta in &betas {
+            product *= 1.0 - beta;
+            alpha_bars.push(product);
+        }
+        Ok(Self { betas, alpha_bars })
+    }
+
+    /// T, the number of steps.
+    pub fn num_steps(&self) -> usize {
+        self.betas.len()
+    }
+
+    /// `beta_t`, the variance of the noise that step `t` adds.
+    ///
+    /// # Panics
+    ///
+    /// If `t` is outside `1..=T`.
+    pub fn beta(&self, t: usize) -> f64 {
+        assert!(
+            (1..=self.num_steps()).contains(&t),
+            "beta(t) and alpha(t) exist for t in 1..={}, not for t = {t}",
+            self.num_steps()
+        );
+        self.betas[t - 1]
+    }
+
+    /// `alpha_t = 1 - beta_t`.
+    ///
+    /// # Panics
+    ///
+    /// If `t` is outside `1..=T`.
+    pub fn alpha(&self, t: usize) -> f64 {
+        1.0 - self.beta(t)
+    }
+
+    /// `alpha_bar_t`, the product of `alpha_1` to `alpha_t`; `alpha_bar(0)` is 1.
+    ///
+    /// # Panics
+    ///
+    /// If `t` is outside `0..=T`.
+    pub fn alpha_bar(&self, t: usize) -> f64 {
+        assert!(
+            t <= self.num_steps(),
+            "alpha_bar(t) exists for t in 0..={}, not for t = {t}",
+            self.num_steps()
+        );
+        self.alpha_bars[t]
+    }
+
+    /// The whole way back in `n` steps: from `T` to 0, first step first. With `n = T` these are all the steps.
+    ///
+    /// # Errors
+    ///
+    /// If `n` is outside `1..=T`.
+    pub fn steps(&self, n: usize) -> Result<Vec<Step>, ScheduleError> {
+        self.steps_from(self.num_steps(), n)
+    }
+
+    /// The way back from `t_start` to 0 in `n` steps, as evenly spaced as integers allow, first step first. The first
+    /// step starts at `t_start`, each next one where the last one ended, and the last one ends at 0.
+    ///
+    /// # Errors
+    ///
+    /// If `t_start` is outside `1..=T`, or `n` outside `1..=t_start`.
+    pub fn steps_from(&self, t_start: usize, n: usize) -> Result<Vec<Step>, ScheduleError> {
+        let num_steps = self.num_steps();
+        if !(1..=num_steps).contains(&t_start) {
+            return Err(ScheduleError::Start { t_start, num_steps });
+        }
+        if !(1..=t_start).contains(&n) {
+            return Err(ScheduleError::Steps { asked: n, t_start });
+        }
+        // round(i t_start / n) in whole numbers; as t_start / n >= 1, no two of them are equal.
+        let time = |i: usize| (2 * i * t_start + n) / (2 * n);
+        Ok((1..=n).rev().map(|i| self.step(time(i), time(i - 1))).collect())
+    }
+
+    /// The reverse step from `t` to `t_prev`.
+    ///
+    /// # Panics
+    ///
+    /// Unless `t_prev < t <= T`.
+    pub fn step(&self, t: usize, t_prev: usize) -> Step {
+        assert!(
+            t_prev < t,
+            "a reverse step goes down in time, not from t = {t} to t_prev = {t_prev}"
+        );
+        let (alpha_bar, alpha_bar_prev) = (self.alpha_bar(t), self.alpha_bar(t_prev));
+        let alpha = if t_prev + 1 == t {
+            self.alpha(t)
+        } else {
+            alpha_bar / alpha_bar_prev
+        };
+        Step {
+            t,
+            t_prev,
+            alpha,
+            alpha_bar,
+            alpha_bar_prev,
+        }
+    }
+}
+
+/// One reverse step, from time `t` down to `t_prev`, with all its coefficients.
+///
+/// In a respaced schedule `t_prev` is not `t - 1`. The marginals of the forward process at the times that are left are
+/// those of a schedule of their own, whose `alpha` is `alpha_bar_t / alpha_bar_{t_prev}`: with that `alpha` all formulas
+/// of the lecture hold as they stand, `t - 1` being read as `t_prev`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The time of `x_t`, which the score model is asked about.
+    pub t: usize,
+    /// The time the step leads to; 0 for the last step.
+    pub t_prev: usize,
+    /// `alpha_bar / alpha_bar_prev`; where `t_prev = t - 1` this is the schedule's `alpha_t`.
+    pub alpha: f64,
+    /// `alpha_bar` at `t`.
+    pub alpha_bar: f64,
+    /// `alpha_bar` at `t_prev`.
+    pub alpha_bar_prev: f64,
+}
+
+impl Step {
+    /// `beta = 1 - alpha` of this step.
+    pub fn beta(&self) -> f64 {
+        1.0 - self.alpha
+    }
+
+    /// Whether this step ends at the clean image (where no noise is added any more).
+    pub fn is_last(&self) -> bool {
+        self.t_prev == 0
+    }
+}

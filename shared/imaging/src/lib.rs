@@ -1,0 +1,26 @@
+//! Images: reading them from files, folders and zip archives, writing them, and simple filters on them.
+//!
+//! Inside the workspace one image is an `ndarray::Array3<f32>` `[C, H, W]`, a batch is an `Array4<f32>` `[B, C, H, W]`,
+//! and a pixel lies in [-1, 1]. Bytes exist only at file I/O; [`from_byte`] and [`to_byte`] are the one place where
+//! the two meet.
+//!
+//! - [`load_images`]: a user's own images, each with a name and a note on how it was made to fit;
+//! - [`load_split`]: the `train` or `test` part of a data set, as bytes in one block;
+//! - [`save_png`], [`grid`]: writing one image, and putting several side by side;
+//! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with.
+//!
+//! This crate knows neither networks nor files of weights.
+
+mod blur;
+mod decode;
+mod error;
+mod load;
+mod range;
+mod save;
+mod source;
+
+pub use blur::{best_gaussian_blur, gaussian_blur, gaussian_blur_batch};
+pub use error::ImageError;
+pub use load::{NamedImage, PixelSet, load_images, load_split};
+pub use range::{from_byte, std_from_unit, std_to_unit, to_byte};
+pub use save::{grid, save_png, stack};

@@ -1,0 +1,214 @@
+//! All passes on all paths against a plain reference in f64.
+
+use super::*;
+use crate::testing::{assert_close, assert_same_on_any_threads, paths, rng, to_f64, values};
+
+/// Calls `f(x index, weight index, output index)` for every product of a convolution.
+fn each_product(shape: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
+    let (out_height, out_width, k) = (shape.out_height(), shape.out_width(), shape.kernel);
+    for n in 0..shape.batch {
+        for o in 0..shape.c_out {
+            for i in 0..shape.c_in {
+                for tap in 0..k * k {
+                    for out in 0..out_height * out_width {
+                        let y = (out / out_width * shape.stride + tap / k).wrapping_sub(k / 2);
+                        let x = (out % out_width * shape.stride + tap % k).wrapping_sub(k / 2);
+                        if y < shape.height && x < shape.width {
+                            let input = ((n * shape.c_in + i) * shape.height + y) * shape.width + x;
+                            let output = (n * shape.c_out + o) * out_height * out_width + out;
+                            f(input, (o * shape.c_in + i) * k * k + tap, output);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shape(
+    batch: usize,
+    c_in: usize,
+    c_out: usize,
+    height: usize,
+    width: usize,
+    kernel: usize,
+    stride: usize,
+) -> ConvShape {
+    ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height,
+        width,
+        kernel,
+        stride,
+    }
+}
+
+/// Every kind of convolution at sizes that exercise partial vectors, tiles and blocks, and at some of the network's.
+fn shapes() -> Vec<ConvShape> {
+    let mut shapes = Vec::new();
+    for (kernel, stride) in [(1, 1), (3, 1), (3, 2)] {
+        for (height, width) in [
+            (1, 1),
+            (1, 5),
+            (6, 1),
+            (2, 2),
+            (3, 3),
+            (4, 7),
+            (7, 6),
+            (8, 8),
+            (9, 17),
+            (16, 16),
+            (13, 33),
+        ] {
+            for (c_in, c_out) in [(1, 1), (3, 5), (5, 3), (17, 12), (8, 16)] {
+                let batch = 1 + (height + c_in) % 3;
+                shapes.push(shape(batch, c_in, c_out, height, width, kernel, stride));
+            }
+        }
+        shapes.push(shape(2, 48, 96, 8, 8, kernel, stride));
+        shapes.push(shape(1, 50, 49, 16, 16, kernel, stride));
+        shapes.push(shape(1, 12, 48, 32, 32, kernel, stride));
+    }
+    shapes
+}
+
+struct Case {
+    shape: ConvShape,
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    fn new(shape: ConvShape, seed: u64) -> Self {
+        let rng = &mut rng(seed);
+        Case {
+            shape,
+            x: values(rng, shape.input_len()),
+            weight: values(rng, shape.weight_len()),
+            bias: values(rng, shape.c_out),
+            dy: values(rng, shape.output_len()),
+        }
+    }
+
+    fn cases() -> impl Iterator<Item = Case> {
+        shapes()
+            .into_iter()
+            .enumerate()
+            .map(|(seed, shape)| Case::new(shape, seed as u64))
+    }
+
+    fn pack_forward(&self) -> PackedWeights {
+        let s = &self.shape;
+        pack_forward(s.c_in, s.c_out, s.kernel, s.stride, &self.weight)
+    }
+
+    fn pack_input_grad(&self) -> PackedWeights {
+        let s = &self.shape;
+        pack_input_grad(s.c_in, s.c_out, s.kernel, s.stride, &self.weight)
+    }
+}
+
+#[test]
+fn forward_matches_reference() {
+    for case in Case::cases() {
+        let s = &case.shape;
+        let pixels = s.out_height() * s.out_width();
+        let mut expected: Vec<f64> = (0..s.output_len())
+            .map(|i| case.bias[i / pixels % s.c_out].into())
+            .collect();
+        each_product(s, |i, w, o| {
+            expected[o] += f64::from(case.x[i]) * f64::from(case.weight[w])
+        });
+        for path in paths() {
+            let mut out = vec![f32::NAN; s.output_len()];
+            forward(path, s, &case.x, &case.pack_forward(), &case.bias, &mut out);
+            assert_close(&format!("{path} {s:?}"), &out, &expected, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn input_grad_matches_reference_and_accumulates() {
+    for case in Case::cases() {
+        let s = &case.shape;
+        let before = &case.x;
+        let mut expected = to_f64(before);
+        each_product(s, |i, w, o| {
+            expected[i] += f64::from(case.dy[o]) * f64::from(case.weight[w])
+        });
+        for path in paths() {
+            let mut dx = before.clone();
+            input_grad(path, s, &case.dy, &case.pack_input_grad(), &mut dx);
+            assert_close(&format!("{path} {s:?}"), &dx, &expected, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn weight_and_bias_grad_match_reference_and_accumulate() {
+    for case in Case::cases() {
+        let s = &case.shape;
+        let mut expected = to_f64(&case.weight);
+        each_product(s, |i, w, o| {
+            expected[w] += f64::from(case.dy[o]) * f64::from(case.x[i])
+        });
+        for path in paths() {
+            let mut dw = case.weight.clone();
+            weight_grad_on(path, s, &case.x, &case.dy, &mut dw);
+            assert_close(&format!("{path} {s:?}"), &dw, &expected, 5e-5);
+        }
+
+        let mut expected = to_f64(&case.bias);
+        let pixels = s.out_height() * s.out_width();
+        case.dy
+            .iter()
+            .enumerate()
+            .for_each(|(i, &dy)| expected[i / pixels % s.c_out] += f64::from(dy));
+        let mut db = case.bias.clone();
+        conv_bias_grad(s, &case.dy, &mut db);
+        assert_close(&format!("bias {s:?}"), &db, &expected, 2e-5);
+    }
+}
+
+#[test]
+fn threads_do_not_change_bits() {
+    for (seed, s) in [
+        shape(1, 48, 48, 16, 16, 3, 1),
+        shape(3, 17, 12, 9, 17, 3, 1),
+        shape(2, 48, 40, 13, 12, 3, 2),
+        shape(2, 24, 48, 16, 16, 1, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let case = Case::new(s, seed as u64);
+        let (packed, packed_grad) = (case.pack_forward(), case.pack_input_grad());
+        for path in paths() {
+            let what = format!("{path} {s:?}");
+            assert_same_on_any_threads(&what, || {
+                let mut out = vec![0.0; s.output_len()];
+                forward(path, &s, &case.x, &packed, &case.bias, &mut out);
+                out
+            });
+            assert_same_on_any_threads(&what, || {
+                let mut dx = case.x.clone();
+                input_grad(path, &s, &case.dy, &packed_grad, &mut dx);
+                dx
+            });
+            assert_same_on_any_threads(&what, || {
+                let mut dw = case.weight.clone();
+                weight_grad_on(path, &s, &case.x, &case.dy, &mut dw);
+                dw
+            });
+            assert_same_on_any_threads(&what, || {
+                let mut db = case.bias.clone();
+                conv_bias_grad(&s, &case.dy, &mut db);
+                db
+            });
+        }
+    }
+}

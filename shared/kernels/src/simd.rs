@@ -1,0 +1,280 @@
+//! SIMD: which instructions this machine has, and a small trait over them.
+//!
+//! A kernel is written once, as an `#[inline(always)]` function generic over [`Simd`]. The macro `dispatch!` compiles it
+//! for each instruction set and picks one at run time, so that one binary runs everywhere and is fast on AVX-512. Plain
+//! loops profit as well: inlined into a function that may use AVX-512, the compiler vectorises them with AVX-512.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// A set of SIMD instructions that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimdPath {
+    /// Plain Rust, vectorised by the compiler for the target's baseline (SSE2 on x86-64, NEON on arm64).
+    Portable,
+    /// AVX2 with FMA: 8 floats to a vector.
+    Avx2,
+    /// AVX-512 (F, VL, DQ, BW): 16 floats to a vector.
+    Avx512,
+}
+
+impl SimdPath {
+    /// All paths, the fastest last.
+    pub const ALL: [SimdPath; 3] = [SimdPath::Portable, SimdPath::Avx2, SimdPath::Avx512];
+
+    /// Whether this machine can run the path.
+    pub fn is_supported(self) -> bool {
+        match self {
+            SimdPath::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            SimdPath::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            SimdPath::Avx512 => {
+                SimdPath::Avx2.is_supported()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The fastest path of this machine.
+    fn detect() -> Self {
+        let supported = Self::ALL.into_iter().rev().find(|path| path.is_supported());
+        supported.unwrap_or(SimdPath::Portable)
+    }
+}
+
+impl fmt::Display for SimdPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SimdPath::Portable => "portable",
+            SimdPath::Avx2 => "avx2",
+            SimdPath::Avx512 => "avx512",
+        })
+    }
+}
+
+/// The path that all kernels take: the fastest that this machine has, or the one that the environment variable
+/// `KERNELS_SIMD` (`portable`, `avx2` or `avx512`) asks for. Decided once per process.
+pub fn simd_path() -> SimdPath {
+    static PATH: OnceLock<SimdPath> = OnceLock::new();
+    *PATH.get_or_init(|| {
+        let wish = std::env::var("KERNELS_SIMD").ok();
+        choose_path(wish.as_deref()).unwrap_or_else(|warning| {
+            let path = SimdPath::detect();
+            eprintln!("KERNELS_SIMD: {warning}; using {path}");
+            path
+        })
+    })
+}
+
+/// The path for a wish from the environment, or why the wish cannot be met.
+fn choose_path(wish: Option<&str>) -> Result<SimdPath, String> {
+    let Some(wish) = wish else {
+        return Ok(SimdPath::detect());
+    };
+    match SimdPath::ALL
+        .into_iter()
+        .find(|path| path.to_string() == wish)
+    {
+        Some(path) if path.is_supported() => Ok(path),
+        Some(path) => Err(format!("this machine has no {path}")),
+        None => Err(format!("\"{wish}\" is none of portable, avx2, avx512")),
+    }
+}
+
+/// A vector of floats and the few operations that the kernels need.
+///
+/// The methods are `unsafe` because of the instructions behind them: a caller must know that this machine has them,
+/// which is so inside a function that `dispatch!` has picked. `load` and `store` also need `LANES` valid floats at the pointer,
+/// which need not be aligned.
+pub(crate) trait Simd {
+    /// Floats in a vector.
+    const LANES: usize;
+    /// Output channels in a register tile of the convolution: as many as the registers hold.
+    const TILE_CHANNELS: usize;
+    type Vector: Copy;
+
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    unsafe fn store(to: *mut f32, vector: Self::Vector);
+    unsafe fn splat(value: f32) -> Self::Vector;
+    /// `a * b + c`
+    unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// `a * b + c` of scalars, for loops that the compiler vectorises. Safe: at worst it is a slow library call.
+    #[inline(always)]
+    fn mul_add_scalar(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// Whether every machine of the target multiplies and adds in one instruction. Elsewhere `f32::mul_add` is a slow library call.
+const BASELINE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+
+/// Four floats in plain Rust: one SSE or NEON register.
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    const LANES: usize = 4;
+    const TILE_CHANNELS: usize = 4;
+    type Vector = [f32; 4];
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 4] {
+        // SAFETY: the caller vouches for LANES floats; an array of f32 has the alignment of one f32.
+        unsafe { from.cast::<[f32; 4]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, vector: [f32; 4]) {
+        // SAFETY: as for `load`.
+        unsafe { to.cast::<[f32; 4]>().write(vector) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 4] {
+        [value; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        [
+            Self::mul_add_scalar(a[0], b[0], c[0]),
+            Self::mul_add_scalar(a[1], b[1], c[1]),
+            Self::mul_add_scalar(a[2], b[2], c[2]),
+            Self::mul_add_scalar(a[3], b[3], c[3]),
+        ]
+    }
+
+    #[inline(always)]
+    fn mul_add_scalar(a: f32, b: f32, c: f32) -> f32 {
+        if BASELINE_FMA {
+            a.mul_add(b, c)
+        } else {
+            a * b + c
+        }
+    }
+}
+
+/// Implements [`Simd`] with the intrinsics of an x86 vector type.
+#[cfg(target_arch = "x86_64")]
+macro_rules! x86_simd {
+    ($name:ident, $vector:ident, $lanes:literal, $tile:literal, $load:ident, $store:ident, $splat:ident, $fma:ident) => {
+        pub(crate) struct $name;
+
+        impl Simd for $name {
+            const LANES: usize = $lanes;
+            const TILE_CHANNELS: usize = $tile;
+            type Vector = std::arch::x86_64::$vector;
+
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self::Vector {
+                // SAFETY: the caller vouches for the instructions and for LANES floats.
+                unsafe { std::arch::x86_64::$load(from) }
+            }
+
+            #[inline(always)]
+            unsafe fn store(to: *mut f32, vector: Self::Vector) {
+                // SAFETY: as for `load`.
+                unsafe { std::arch::x86_64::$store(to, vector) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> Self::Vector {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { std::arch::x86_64::$splat(value) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+                // SAFETY: the caller vouches for the instructions.
+                unsafe { std::arch::x86_64::$fma(a, b, c) }
+            }
+        }
+    };
+}
+
+// 16 registers: 4 channels x 3 vectors of sums, 3 vectors of pixels, 1 weight.
+#[cfg(target_arch = "x86_64")]
+x86_simd!(
+    Avx2,
+    __m256,
+    8,
+    4,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps
+);
+// 32 registers: 8 channels x 3 vectors of sums, 3 vectors of pixels, and room for weights.
+#[cfg(target_arch = "x86_64")]
+x86_simd!(
+    Avx512,
+    __m512,
+    16,
+    8,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps
+);
+
+/// Floats in the widest vector of any path. Buffers are padded to it, so that their layout does not depend on the path.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// Makes `fn name(path, arguments...)` out of a generic `#[inline(always)] fn generic<S: Simd>(arguments...)`.
+macro_rules! dispatch {
+    ($(#[$meta:meta])* $visibility:vis fn $name:ident = $generic:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $visibility fn $name(path: $crate::simd::SimdPath, $($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($arg: $ty),*) $(-> $ret)? {
+                $generic::<$crate::simd::Avx512>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2($($arg: $ty),*) $(-> $ret)? {
+                $generic::<$crate::simd::Avx2>($($arg),*)
+            }
+            assert!(path.is_supported(), "this machine has no {path}");
+            match path {
+                $crate::simd::SimdPath::Portable => $generic::<$crate::simd::Portable>($($arg),*),
+                // SAFETY: the assertion above says that this machine has the instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::SimdPath::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: likewise.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::SimdPath::Avx512 => unsafe { avx512($($arg),*) },
+                #[cfg(not(target_arch = "x86_64"))]
+                _ => unreachable!("only supported paths pass the assertion"),
+            }
+        }
+    };
+}
+pub(crate) use dispatch;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_met_or_explained() {
+        assert_eq!(choose_path(None), Ok(SimdPath::detect()));
+        assert_eq!(choose_path(Some("portable")), Ok(SimdPath::Portable));
+        assert!(choose_path(Some("mmx")).unwrap_err().contains("mmx"));
+        for path in SimdPath::ALL {
+            match choose_path(Some(&path.to_string())) {
+                Ok(chosen) => assert!(chosen == path && path.is_supported()),
+                Err(why) => assert!(!path.is_supported() && why.contains(&path.to_string())),
+            }
+        }
+    }
+}

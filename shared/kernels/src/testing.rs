@@ -1,0 +1,64 @@
+//! What the unit tests share.
+
+use crate::simd::SimdPath;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// The paths that this machine can run.
+pub(crate) fn paths() -> Vec<SimdPath> {
+    SimdPath::ALL
+        .into_iter()
+        .filter(|path| path.is_supported())
+        .collect()
+}
+
+/// A source of random numbers with a fixed seed.
+pub(crate) fn rng(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed)
+}
+
+/// Uniform values in [-1, 1]. The vector has no spare capacity, so that a tool that watches memory sees a write past its end.
+pub(crate) fn values(rng: &mut StdRng, len: usize) -> Vec<f32> {
+    let values: Box<[f32]> = (0..len).map(|_| rng.random_range(-1.0..1.0)).collect();
+    values.into_vec()
+}
+
+pub(crate) fn to_f64(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
+}
+
+/// Fails unless every value is within `tolerance` of the expected one, relative to the larger of 1 and its size.
+#[track_caller]
+pub(crate) fn assert_close(what: &str, got: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}: length");
+    for (index, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        let error = (f64::from(got) - expected).abs() / expected.abs().max(1.0);
+        assert!(
+            error <= tolerance,
+            "{what}: value {index} is {got}, expected {expected}"
+        );
+    }
+}
+
+/// Runs `f` on pools of 1, 2, 3 and 7 threads and fails unless all results have the same bits.
+#[track_caller]
+pub(crate) fn assert_same_on_any_threads(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("a thread pool");
+        pool.install(|| {
+            f().iter()
+                .map(|value| value.to_bits())
+                .collect::<Vec<u32>>()
+        })
+    };
+    let expected = run(1);
+    for threads in [2, 3, 7] {
+        assert!(
+            run(threads) == expected,
+            "{what}: {threads} threads give other bits than one"
+        );
+    }
+}

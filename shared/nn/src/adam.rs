@@ -1,0 +1,133 @@
+//! Adam over a list of parameters.
+
+use dfdx::tensor::Gradients;
+use dfdx::tensor_ops::AdamConfig;
+
+use crate::{Backend, NamedTensor, Parameters, WeightsError};
+
+/// Adam (Kingma and Ba 2015). The update is dfdx's own (`AdamConfig::try_update`); this type keeps the moments, since
+/// dfdx's optimiser accepts only networks whose sizes are compile-time constants, and keeps its moments private, so
+/// that training could not be resumed.
+#[derive(Debug)]
+pub struct Adam<D: Backend> {
+    /// Learning rate, betas, epsilon and weight decay; may change from step to step.
+    pub config: AdamConfig,
+    step: i32,
+    first_moment: Gradients<f32, D>,
+    second_moment: Gradients<f32, D>,
+}
+
+/// What Adam remembers between steps, for a checkpoint.
+#[derive(Debug, Clone)]
+pub struct AdamState {
+    /// Number of updates made.
+    pub step: i32,
+    /// Two tensors per parameter, `first_moment.NAME` and `second_moment.NAME`.
+    pub moments: Vec<NamedTensor>,
+}
+
+impl<D: Backend> Adam<D> {
+    /// An optimiser at its first step.
+    pub fn new(config: AdamConfig) -> Self {
+        Self { config, step: 0, first_moment: Gradients::leaky(), second_moment: Gradients::leaky() }
+    }
+
+    /// One update of all parameters with `gradients`, after scaling them so that their joint norm is at most
+    /// `max_norm`. Returns the norm before scaling.
+    pub fn update(
+        &mut self,
+        network: &mut dyn Parameters<D>,
+        gradients: &mut Gradients<f32, D>,
+        max_norm: f64,
+    ) -> Result<f64, D::Err> {
+        let norm = gradient_norm(network, gradients)?;
+        // A non-finite gradient would poison every parameter for good: leave the network as it is.
+        if !norm.is_finite() {
+            return Ok(norm);
+        }
+        let factor = (max_norm / norm.max(1e-12)).min(1.0) as f32;
+        self.step += 1;
+        let mut result = Ok(());
+        network.visit_mut("", &mut |_, parameter| {
+            if result.is_ok() {
+                result = self.update_one(parameter, gradients, factor);
+            }
+        });
+        result.map(|()| norm)
+    }
+
+    fn update_one(
+        &mut self,
+        parameter: &mut crate::Parameter<D>,
+        gradients: &mut Gradients<f32, D>,
+        factor: f32,
+    ) -> Result<(), D::Err> {
+        let gradient = gradients.get_or_alloc_mut(parameter.value())?;
+        if factor < 1.0 {
+            D::scale_gradient(gradient, factor)?;
+        }
+        let first = self.first_moment.get_or_alloc_mut(parameter.value())?;
+        let second = self.second_moment.get_or_alloc_mut(parameter.value())?;
+        self.config.try_update(self.step, parameter.value_mut(), first, second, gradient)
+    }
+
+    /// A copy of the moments, on the host.
+    pub fn state(&mut self, network: &dyn Parameters<D>) -> Result<AdamState, D::Err> {
+        let mut moments = Vec::new();
+        let mut result = Ok(());
+        network.visit("", &mut |name, parameter| {
+            for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
+                let values = moment.get_or_alloc_mut(parameter.value()).and_then(|m| D::gradient_to_vec(m));
+                match values {
+                    Ok(values) => moments.push(NamedTensor {
+                        name: format!("{kind}_moment.{name}"),
+                        shape: parameter.shape().to_vec(),
+                        values,
+                    }),
+                    Err(error) => result = Err(error),
+                }
+            }
+        });
+        result.map(|()| AdamState { step: self.step, moments })
+    }
+
+    /// Goes on from a saved state.
+    ///
+    /// # Errors
+    /// If a moment is missing or has another shape than its parameter.
+    pub fn restore(&mut self, network: &dyn Parameters<D>, state: &AdamState) -> Result<(), WeightsError> {
+        let mut result = Ok(());
+        network.visit("", &mut |name, parameter| {
+            for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
+                let key = format!("{kind}_moment.{name}");
+                let written = state
+                    .moments
+                    .iter()
+                    .find(|tensor| tensor.name == key && tensor.shape == parameter.shape())
+                    .ok_or_else(|| WeightsError::Missing { names: vec![key] })
+                    .and_then(|tensor| {
+                        moment
+                            .get_or_alloc_mut(parameter.value())
+                            .and_then(|buffer| D::write_gradient(buffer, &tensor.values))
+                            .map_err(|error| WeightsError::Device(error.to_string()))
+                    });
+                if result.is_ok() {
+                    result = written;
+                }
+            }
+        });
+        self.step = state.step;
+        result
+    }
+}
+
+/// The Euclidean norm of all gradients of `network` together.
+fn gradient_norm<D: Backend>(network: &dyn Parameters<D>, gradients: &mut Gradients<f32, D>) -> Result<f64, D::Err> {
+    let mut sum = Ok(0.0);
+    network.visit("", &mut |_, parameter| {
+        if let Ok(total) = sum {
+            sum = gradients.get_or_alloc_mut(parameter.value()).and_then(|g| D::squared_norm(g)).map(|s| total + s);
+        }
+    });
+    sum.map(f64::sqrt)
+}

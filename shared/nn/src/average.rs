@@ -1,0 +1,25 @@
+//! The exponential moving average of a network's parameters.
+
+use crate::{Backend, Parameter, Parameters};
+
+/// `average = decay * average + (1 - decay) * network`, parameter by parameter (dfdx's `axpy`).
+///
+/// # Panics
+/// If the two do not hold parameters of the same shapes in the same order.
+pub fn update_average<D: Backend>(
+    average: &mut dyn Parameters<D>,
+    network: &dyn Parameters<D>,
+    decay: f64,
+) -> Result<(), D::Err> {
+    let mut sources: Vec<&Parameter<D>> = Vec::new();
+    network.visit("", &mut |_, parameter| sources.push(parameter));
+    let mut sources = sources.into_iter();
+    let mut result = Ok(());
+    average.visit_mut("", &mut |name, parameter| {
+        let Some(source) = sources.next() else { panic!("the network has no parameter for {name}") };
+        if result.is_ok() {
+            result = parameter.value_mut().try_axpy(decay, source.value(), 1.0 - decay);
+        }
+    });
+    result
+}

@@ -1,0 +1,114 @@
+//! The ops on the CPU: each reads its input, calls a kernel, and records the kernel's gradient on dfdx's tape.
+//!
+//! The pattern, in every file of this folder: split the tape off the input; compute the output with a kernel; keep
+//! *ghosts* (identity and size, no data) of input and output; in the backward closure take the output's gradient out
+//! of the table and add to the input's.
+
+mod attention;
+mod conv;
+mod linear;
+mod loss;
+mod norm;
+mod resample;
+mod tape;
+
+pub(crate) use conv::ConvCache;
+pub(crate) use linear::LinearCache;
+
+use dfdx::tensor::{Cpu, CpuError, Merge, Tape};
+
+use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
+use crate::{Conv2d, GroupNorm, Linear};
+
+impl Backend for Cpu {
+    type ConvCache = ConvCache;
+    type LinearCache = LinearCache;
+
+    fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Tensor4<Cpu, T>, CpuError> {
+        conv::conv2d(x, layer)
+    }
+
+    fn group_norm<T, U>(
+        x: Tensor4<Cpu, T>,
+        layer: &GroupNorm<Cpu>,
+        modulation: Option<Tensor2<Cpu, U>>,
+        silu: bool,
+    ) -> Result<Tensor4<Cpu, T>, CpuError>
+    where
+        T: Tape<f32, Cpu> + Merge<U>,
+        U: Tape<f32, Cpu>,
+    {
+        norm::group_norm(x, layer, modulation, silu)
+    }
+
+    fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
+        attention::attend(qkv, heads)
+    }
+
+    fn linear<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>, layer: &Linear<Cpu>) -> Result<Tensor2<Cpu, T>, CpuError> {
+        linear::linear(x, layer)
+    }
+
+    fn silu<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>) -> Result<Tensor2<Cpu, T>, CpuError> {
+        linear::silu(x)
+    }
+
+    fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+        resample::add(x, y)
+    }
+
+    fn concat_channels<T: Tape<f32, Cpu>>(
+        x: Tensor4<Cpu, T>,
+        y: Tensor4<Cpu, T>,
+    ) -> Result<Tensor4<Cpu, T>, CpuError> {
+        resample::concat_channels(x, y)
+    }
+
+    fn upsample2<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+        resample::upsample2(x)
+    }
+
+    fn pixel_unshuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
+        resample::pixel_unshuffle(x, factor)
+    }
+
+    fn pixel_shuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
+        resample::pixel_shuffle(x, factor)
+    }
+
+    fn inner_product<T: Tape<f32, Cpu>>(
+        x: Tensor4<Cpu, T>,
+        cotangent: &Tensor4<Cpu>,
+    ) -> Result<Scalar<Cpu, T>, CpuError> {
+        loss::inner_product(x, cotangent)
+    }
+
+    fn mean_squared_error<T: Tape<f32, Cpu>>(
+        x: Tensor4<Cpu, T>,
+        target: &Tensor4<Cpu>,
+    ) -> Result<Scalar<Cpu, T>, CpuError> {
+        loss::mean_squared_error(x, target)
+    }
+
+    fn gradient_to_vec(gradient: &Gradient<Cpu>) -> Result<Vec<f32>, CpuError> {
+        Ok(gradient.to_vec())
+    }
+
+    fn write_gradient(gradient: &mut Gradient<Cpu>, values: &[f32]) -> Result<(), CpuError> {
+        if gradient.len() != values.len() {
+            return Err(CpuError::WrongNumElements);
+        }
+        gradient.copy_from_slice(values);
+        Ok(())
+    }
+
+    fn squared_norm(gradient: &Gradient<Cpu>) -> Result<f64, CpuError> {
+        // Chunks in f32 vectorise; their sums in f64 keep the precision.
+        Ok(gradient.chunks(256).map(|chunk| f64::from(chunk.iter().map(|g| g * g).sum::<f32>())).sum())
+    }
+
+    fn scale_gradient(gradient: &mut Gradient<Cpu>, factor: f32) -> Result<(), CpuError> {
+        gradient.iter_mut().for_each(|g| *g *= factor);
+        Ok(())
+    }
+}

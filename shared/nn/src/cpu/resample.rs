@@ -1,0 +1,125 @@
+//! Ops that move, join or add feature maps, on the tape.
+
+use dfdx::shapes::HasShape;
+use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
+
+use super::tape::{read, take_gradient};
+use crate::Tensor4;
+
+/// An op whose gradient needs no stored values: `forward(x, y)` overwrites `y`, `adjoint(dy, dx)` adds to `dx`.
+fn linear_map<T: Tape<f32, Cpu>>(
+    x: Tensor4<Cpu, T>,
+    output_shape: (usize, usize, usize, usize),
+    forward: impl Fn(&[f32], &mut [f32]),
+    adjoint: impl Fn(&[f32], &mut [f32]) + 'static,
+) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let (x, mut tape) = x.split_tape();
+    let (b, c, h, w) = output_shape;
+    let mut output = vec![0.0; b * c * h * w];
+    forward(&read(&x), &mut output);
+    let y = x.device().try_tensor_from_vec(output, output_shape)?;
+    if T::OWNS_TAPE {
+        let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
+        tape.add_backward_op(move |gradients| {
+            let dy = take_gradient!(gradients, y_ghost);
+            adjoint(&dy, gradients.get_or_alloc_mut(&x_ghost)?);
+            Ok(())
+        });
+    }
+    Ok(y.put_tape(tape))
+}
+
+pub fn upsample2<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let &(b, c, h, w) = x.shape();
+    linear_map(
+        x,
+        (b, c, 2 * h, 2 * w),
+        move |x, y| kernels::upsample2(b * c, h, w, x, y),
+        move |dy, dx| kernels::upsample2_grad(b * c, h, w, dy, dx),
+    )
+}
+
+pub fn pixel_unshuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let &(b, c, h, w) = x.shape();
+    assert!(
+        h.is_multiple_of(factor) && w.is_multiple_of(factor),
+        "an image of {h}x{w} pixels does not split into blocks of {factor}x{factor}"
+    );
+    linear_map(
+        x,
+        (b, c * factor * factor, h / factor, w / factor),
+        move |x, y| kernels::pixel_unshuffle(b, c, h, w, factor, x, y),
+        move |dy, dx| {
+            let mut shuffled = vec![0.0; dx.len()];
+            kernels::pixel_shuffle(b, c, h, w, factor, dy, &mut shuffled);
+            kernels::add_assign(dx, &shuffled);
+        },
+    )
+}
+
+pub fn pixel_shuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let &(b, channels, h, w) = x.shape();
+    let c = channels / (factor * factor);
+    assert_eq!(c * factor * factor, channels, "{channels} channels do not fill blocks of {factor}x{factor} pixels");
+    let (out_h, out_w) = (h * factor, w * factor);
+    linear_map(
+        x,
+        (b, c, out_h, out_w),
+        move |x, y| kernels::pixel_shuffle(b, c, out_h, out_w, factor, x, y),
+        move |dy, dx| {
+            let mut unshuffled = vec![0.0; dx.len()];
+            kernels::pixel_unshuffle(b, c, out_h, out_w, factor, dy, &mut unshuffled);
+            kernels::add_assign(dx, &unshuffled);
+        },
+    )
+}
+
+pub fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let shape = *x.shape();
+    assert_eq!(&shape, y.shape(), "feature maps of two shapes cannot be added");
+    let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
+    let mut tape = x_tape.merge(y_tape);
+    let mut sum = read(&x);
+    kernels::add_assign(&mut sum, &read(&y));
+    let sum = x.device().try_tensor_from_vec(sum, shape)?;
+    if T::OWNS_TAPE {
+        let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
+        tape.add_backward_op(move |gradients| {
+            let d = take_gradient!(gradients, sum_ghost);
+            kernels::add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
+            kernels::add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
+            Ok(())
+        });
+    }
+    Ok(sum.put_tape(tape))
+}
+
+pub fn concat_channels<T: Tape<f32, Cpu>>(
+    x: Tensor4<Cpu, T>,
+    y: Tensor4<Cpu, T>,
+) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let (&(b, c_x, h, w), &(b_y, c_y, h_y, w_y)) = (x.shape(), y.shape());
+    assert_eq!((b, h, w), (b_y, h_y, w_y), "feature maps of two sizes cannot be joined");
+    let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
+    let mut tape = x_tape.merge(y_tape);
+    let (len_x, len_y) = (c_x * h * w, c_y * h * w);
+    let mut joined = Vec::with_capacity(b * (len_x + len_y));
+    for (x, y) in read(&x).chunks_exact(len_x).zip(read(&y).chunks_exact(len_y)) {
+        joined.extend_from_slice(x);
+        joined.extend_from_slice(y);
+    }
+    let joined = x.device().try_tensor_from_vec(joined, (b, c_x + c_y, h, w))?;
+    if T::OWNS_TAPE {
+        let (x_ghost, y_ghost, joined_ghost) = (x.ghost(), y.ghost(), joined.ghost());
+        tape.add_backward_op(move |gradients| {
+            let d = take_gradient!(gradients, joined_ghost);
+            let images = || d.chunks_exact(len_x + len_y);
+            let dx = gradients.get_or_alloc_mut(&x_ghost)?;
+            dx.chunks_exact_mut(len_x).zip(images()).for_each(|(dx, d)| kernels::add_assign(dx, &d[..len_x]));
+            let dy = gradients.get_or_alloc_mut(&y_ghost)?;
+            dy.chunks_exact_mut(len_y).zip(images()).for_each(|(dy, d)| kernels::add_assign(dy, &d[len_x..]));
+            Ok(())
+        });
+    }
+    Ok(joined.put_tape(tape))
+}

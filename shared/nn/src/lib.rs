@@ -1,0 +1,29 @@
+//! Neural-network parts on dfdx tensors that stable dfdx does not have: convolutions, group normalisation, attention,
+//! their parameters, and what a training loop needs (Adam, moving average, weights files).
+//!
+//! * [`Backend`]: the differentiable ops, one implementation per device. [`dfdx::tensor::Cpu`] runs them on `kernels`.
+//! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
+//! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.
+//! * [`Adam`], [`update_average`]: dfdx's optimiser step and moving average over such a list.
+//! * [`read_weights`], [`load_weights`], [`save_weights`]: safetensors files, checked tensor by tensor.
+//!
+//! This crate knows nothing of diffusion, images or schedules.
+
+mod adam;
+mod average;
+mod backend;
+mod cpu;
+mod layers;
+mod parameter;
+mod versioned;
+mod weights;
+
+pub use adam::{Adam, AdamState};
+pub use average::update_average;
+pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4};
+pub use dfdx::tensor::Cpu;
+pub use layers::{Attention, Conv2d, GroupNorm, Linear};
+#[doc(hidden)]
+pub use parameter::join;
+pub use parameter::{Parameter, Parameters};
+pub use weights::{FloatType, NamedTensor, WeightsError, load_weights, read_metadata, read_weights, save_tensors, save_weights};

@@ -1,0 +1,155 @@
+//! Parameters: named tensors that training changes and files hold.
+
+use crate::{Backend, Tensor1};
+
+/// A learned tensor. It is stored flat on the device, in PyTorch's row-major order; `shape` is its logical shape.
+#[derive(Debug)]
+pub struct Parameter<D: Backend> {
+    value: Tensor1<D>,
+    shape: Vec<usize>,
+    trainable: bool,
+    version: u64,
+}
+
+impl<D: Backend> Parameter<D> {
+    /// A trainable parameter of `shape` holding `values` (row-major).
+    ///
+    /// # Panics
+    /// If the number of values is not the product of `shape`.
+    pub fn new(device: &D, shape: &[usize], values: Vec<f32>) -> Self {
+        let len = shape.iter().product::<usize>();
+        assert_eq!(values.len(), len, "a parameter of shape {shape:?} has {len} values, got {}", values.len());
+        Self { value: device.tensor_from_vec(values, (len,)), shape: shape.to_vec(), trainable: true, version: 0 }
+    }
+
+    /// A trainable parameter of `shape` filled with one value.
+    pub fn filled(device: &D, shape: &[usize], value: f32) -> Self {
+        Self::new(device, shape, vec![value; shape.iter().product()])
+    }
+
+    /// The logical shape, as in the weights file.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The flat tensor on the device.
+    pub fn value(&self) -> &Tensor1<D> {
+        &self.value
+    }
+
+    /// The flat tensor, to be changed: whatever was derived from the old values will be made anew.
+    pub fn value_mut(&mut self) -> &mut Tensor1<D> {
+        self.version += 1;
+        &mut self.value
+    }
+
+    /// The values on the host, row-major.
+    pub fn to_vec(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.len()];
+        self.value.copy_into(&mut values);
+        values
+    }
+
+    /// Whether backward passes compute its gradient.
+    pub fn is_trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// Stops backward passes from computing its gradient.
+    pub fn freeze(&mut self) {
+        self.trainable = false;
+    }
+
+    /// Counts the changes of the values since the parameter was made.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The parameters of a layer or a network, in a fixed order, under PyTorch's names (`down.0.conv1.weight`).
+pub trait Parameters<D: Backend> {
+    /// Calls `visit` with the name and the parameter, for each; `prefix` is put in front of the names.
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>));
+
+    /// The same, to change them.
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>));
+
+    /// The number of learned values.
+    fn count(&self) -> usize {
+        let mut count = 0;
+        self.visit("", &mut |_, parameter| count += parameter.len());
+        count
+    }
+
+    /// Freezes every parameter: from here on only the gradient with respect to the input is computed.
+    fn freeze(&mut self) {
+        self.visit_mut("", &mut |_, parameter| parameter.freeze());
+    }
+}
+
+impl<D: Backend> Parameters<D> for Parameter<D> {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>)) {
+        visit(prefix.to_string(), self);
+    }
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>)) {
+        visit(prefix.to_string(), self);
+    }
+}
+
+impl<D: Backend, P: Parameters<D>> Parameters<D> for Vec<P> {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>)) {
+        for (index, item) in self.iter().enumerate() {
+            item.visit(&join(prefix, &index.to_string()), visit);
+        }
+    }
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>)) {
+        for (index, item) in self.iter_mut().enumerate() {
+            item.visit_mut(&join(prefix, &index.to_string()), visit);
+        }
+    }
+}
+
+impl<D: Backend, P: Parameters<D>> Parameters<D> for Option<P> {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>)) {
+        if let Some(item) = self {
+            item.visit(prefix, visit);
+        }
+    }
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>)) {
+        if let Some(item) = self {
+            item.visit_mut(prefix, visit);
+        }
+    }
+}
+
+/// `prefix.name`, or `name` alone where there is no prefix.
+#[doc(hidden)]
+pub fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
+}
+
+/// Implements [`Parameters`](crate::Parameters) for a struct generic over its device, field by field:
+/// `parameters!(Conv2d: weight, bias);`
+#[macro_export]
+macro_rules! parameters {
+    ($layer:ident: $($field:ident),+) => {
+        impl<D: $crate::Backend> $crate::Parameters<D> for $layer<D> {
+            fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a $crate::Parameter<D>)) {
+                $(self.$field.visit(&$crate::join(prefix, stringify!($field)), visit);)+
+            }
+            fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut $crate::Parameter<D>)) {
+                $(self.$field.visit_mut(&$crate::join(prefix, stringify!($field)), visit);)+
+            }
+        }
+    };
+}

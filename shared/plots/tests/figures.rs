@@ -1,0 +1,165 @@
+//! Figures: their size, that pictures stand in them unchanged, and what is refused. How they look is for the eye.
+
+use ndarray::{Array3, ArrayView3};
+use plots::{Cell, Figure, Frame, PlotError, Row, Series, curves, image_grid, image_rows, strip};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn flat(value: f32) -> Array3<f32> {
+    Array3::from_elem((3, 64, 64), value)
+}
+
+fn cell<'a>(image: &'a Array3<f32>, caption: &str) -> Cell<'a> {
+    Cell {
+        image: image.view(),
+        caption: caption.into(),
+    }
+}
+
+/// How many of the figure's pixels are exactly of this grey.
+fn count(figure: &Figure, grey: u8) -> usize {
+    figure.rgb.chunks_exact(3).filter(|pixel| **pixel == [grey; 3]).count()
+}
+
+fn message(result: std::result::Result<Figure, PlotError>) -> String {
+    result.map_or_else(|error| error.to_string(), |_| "(no error)".into())
+}
+
+#[test]
+fn pictures_are_enlarged_without_smoothing() -> Result {
+    // 51 / 127.5 - 1: a grey that neither paper nor ink has.
+    let image = flat(51.0 / 127.5 - 1.0);
+    let rows = [
+        Row {
+            label: "t = 30".into(),
+            cells: vec![cell(&image, "24.1 dB"), cell(&image, "31.2 dB / 0.93")],
+        },
+        Row {
+            label: "t = 100".into(),
+            cells: vec![cell(&image, "")],
+        },
+    ];
+    let figure = image_rows(&rows, &["noisy", "denoised"])?;
+    assert_eq!(figure.rgb.len(), 3 * (figure.width * figure.height) as usize);
+    let pictures = count(&figure, 51);
+    // Letters may hold a few pixels of that grey as well.
+    assert!((3 * 192 * 192..3 * 192 * 192 + 50).contains(&pictures), "{pictures}");
+    assert_eq!(
+        image_rows(&rows, &["noisy", "denoised"])?,
+        figure,
+        "the same figure every time"
+    );
+
+    let grid = image_grid(&vec![image.view(); 7], 6)?;
+    assert_eq!(count(&grid, 51), 7 * 128 * 128);
+    assert_eq!((grid.width, grid.height), (6 * 134 + 6, 2 * 134 + 6));
+    let frame = Frame {
+        t: 1000,
+        x_t: image.view(),
+        x0_hat: image.view(),
+    };
+    assert!(count(&strip(&vec![frame; 8])?, 51) >= 16 * 128 * 128);
+    Ok(())
+}
+
+#[test]
+fn what_lies_outside_the_range_is_clamped() -> Result {
+    let (black, white) = (flat(-4.0), flat(2.0));
+    let grid = image_grid(&[black.view(), white.view()], 2)?;
+    assert_eq!(count(&grid, 0), 192 * 192);
+    Ok(())
+}
+
+#[test]
+fn a_png_can_be_saved_and_handed_on() -> Result {
+    let image = flat(0.0);
+    let figure = image_grid(&[image.view()], 4)?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("new/figure.png");
+    figure.save(&path)?;
+    let read = image::open(&path)?.into_rgb8();
+    assert_eq!((read.width(), read.height()), (figure.width, figure.height));
+    assert_eq!(read.as_raw(), &figure.rgb);
+    assert_eq!(std::fs::read(&path)?, figure.png_bytes()?);
+
+    std::fs::write(folder.path().join("file"), "")?;
+    let refused = figure.save(&folder.path().join("file/figure.png"));
+    assert!(refused.is_err_and(|error| error.to_string().contains("file/figure.png")));
+    Ok(())
+}
+
+#[test]
+fn curves_take_gaps_points_and_many_series() -> Result {
+    let line = |k: usize| Series {
+        label: format!("series {k}"),
+        points: (0..50)
+            .map(|i| (f64::from(i), if i == 20 { f64::NAN } else { f64::from(i) * k as f64 }))
+            .collect(),
+    };
+    let few = curves("title", "t", "PSNR / dB", &[line(1)])?;
+    let many = curves("title", "t", "PSNR / dB", &(0..20).map(line).collect::<Vec<_>>())?;
+    assert!(many.height > few.height, "the legend takes more lines");
+    assert_eq!(many.width, few.width);
+    let flat = Series {
+        label: "constant".into(),
+        points: vec![(1.0, 5.0), (2.0, 5.0)],
+    };
+    curves("", "", "", std::slice::from_ref(&flat))?;
+    let point = Series {
+        label: "one point".into(),
+        points: vec![(0.0, 0.0)],
+    };
+    curves("", "", "", &[point, flat])?;
+    for scale in [1e-9, 1e-3, 1.0, 1e9] {
+        let points = vec![(-scale, scale), (0.0, 2.0 * scale), (scale, -scale)];
+        curves(
+            "",
+            "",
+            "",
+            &[Series {
+                label: "scaled".into(),
+                points,
+            }],
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_drawn_is_an_error() {
+    let image = flat(0.0);
+    assert!(message(image_rows(&[], &[])).contains("no images"));
+    assert!(message(image_grid(&[], 4)).contains("no images"));
+    assert!(message(image_grid(&[image.view()], 0)).contains("no columns"));
+    assert!(message(strip(&[])).contains("no images"));
+    let other = Array3::zeros((3, 32, 64));
+    let mixed: [ArrayView3<'_, f32>; 2] = [image.view(), other.view()];
+    assert!(message(image_grid(&mixed, 4)).contains("[3, 32, 64]"));
+    assert!(message(image_grid(&[Array3::zeros((2, 4, 4)).view()], 4)).contains("[2, 4, 4]"));
+    assert!(message(image_grid(&[Array3::zeros((3, 0, 4)).view()], 4)).contains("[3, 0, 4]"));
+    assert!(message(image_grid(&[Array3::from_elem((3, 4, 4), f32::NAN).view()], 4)).contains("NaN"));
+    let row = Row {
+        label: String::new(),
+        cells: vec![cell(&image, ""), cell(&image, "")],
+    };
+    assert!(message(image_rows(std::slice::from_ref(&row), &["one"])).contains("titles"));
+    assert!(message(image_rows(&vec![row; 500], &[])).contains("draw fewer"));
+    assert!(message(curves("", "", "", &[])).contains("nothing to draw"));
+    let nan = Series {
+        label: "nan".into(),
+        points: vec![(0.0, f64::NAN)],
+    };
+    assert!(message(curves("", "", "", &[nan])).contains("nothing to draw"));
+}
+
+#[test]
+fn long_texts_are_cut() -> Result {
+    let image = flat(0.0);
+    let long = "a very long name ".repeat(100);
+    let rows = [Row {
+        label: long.clone(),
+        cells: vec![cell(&image, &long)],
+    }];
+    assert!(image_rows(&rows, &[&long])?.width < 2000);
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Task 3 on the trained prior: draws images that do not exist, and shows how they come about.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use cli::{CommonOptions, Progress, Report, ReportRow, Session};
+use diffusion::{FiniteCheck, ScoreError, ScoreModel, Trajectory};
+use ndarray::{Array3, Axis};
+use plots::{Frame, image_grid, strip};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use task3_generate::{StepForm, sample};
+
+/// How many moments of the first image's path are shown.
+const MOMENTS: usize = 9;
+
+/// Task 3, unconditional generation: draws images from the prior that no one has photographed.
+///
+/// Writes a grid of the images, and the path of the first one, x_t above the clean image expected behind it. The images
+/// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before it
+/// for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its own.
+/// --images means nothing here.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    #[command(flatten)]
+    common: CommonOptions,
+    /// How many images to draw.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    count: u32,
+    /// Which of the lecture's two ways of writing the step; they agree to rounding.
+    #[arg(long, value_enum, default_value_t = Form::Direct)]
+    form: Form,
+    /// How many images are drawn together; more is faster for each, and takes more memory.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
+    /// Writes each image into a file of its own, too.
+    #[arg(long)]
+    save_each: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// From the score.
+    Direct,
+    /// Through the expected clean image x0hat.
+    X0,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    cli::run("task3_generate", &options.common, |session| run(&options, session))
+}
+
+fn run(options: &Options, session: &mut Session) -> Result<()> {
+    let prior = session.prior()?;
+    let (form, method) = match options.form {
+        Form::Direct => (StepForm::Direct, "ddpm direct"),
+        Form::X0 => (StepForm::ThroughX0, "ddpm through x0hat"),
+    };
+    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let (count, batch) = (options.count as usize, usize::from(options.batch));
+
+    let mut progress = Progress::new("sampling", count.div_ceil(batch) * steps.len());
+    let mut trajectory = Some(Trajectory::new(MOMENTS));
+    let (mut images, mut frames) = (Vec::<Array3<f32>>::new(), Vec::new());
+    let mut report = Report::default();
+    let mut interrupted = Ok(());
+    while images.len() < count {
+        let size = batch.min(count - images.len());
+        let seed = options.common.seed.wrapping_add(images.len() as u64);
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let start = Instant::now();
+        let result = sample(
+            &prior,
+            size,
+            &steps,
+            form,
+            rng,
+            &mut (FiniteCheck, &mut progress, &mut trajectory),
+        );
+        let samples = match result {
+            // What is complete by then is kept.
+            Err(ScoreError::Interrupted) if !images.is_empty() => {
+                interrupted = Err(ScoreError::Interrupted);
+                break;
+            }
+            other => other?,
+        };
+        let seconds = start.elapsed().as_secs_f64() / size as f64;
+        for sample in samples.axis_iter(Axis(0)) {
+            report.rows.push(ReportRow {
+                case: "unconditional".into(),
+                method: method.into(),
+                image: format!("sample-{:04}", images.len()),
+                seed,
+                psnr: None,
+                ssim: None,
+                lpips: None,
+                seconds,
+            });
+            images.push(sample.to_owned());
+        }
+        progress.next_run();
+        if let Some(trajectory) = trajectory.take() {
+            frames = trajectory.into_frames();
+        }
+    }
+    drop(progress);
+
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
+    session.save_figure(
+        &image_grid(&views, (images.len() as f64).sqrt().ceil() as usize)?,
+        "samples.png",
+    )?;
+    let path: Vec<Frame<'_>> = frames
+        .iter()
+        .map(|frame| Frame {
+            t: frame.step.t,
+            x_t: frame.x_t.index_axis(Axis(0), 0),
+            x0_hat: frame.x0_hat.index_axis(Axis(0), 0),
+        })
+        .collect();
+    session.save_figure(&strip(&path)?, "path.png")?;
+    if options.save_each {
+        for (image, row) in images.iter().zip(&report.rows) {
+            session.save_image(image, &format!("{}.png", row.image))?;
+        }
+    }
+    session.save_report(&report)?;
+    Ok(interrupted?)
+}
