@@ -42,23 +42,22 @@ pub fn data_folder() -> Result<PathBuf> {
 pub fn find_prior(name: &str, data: Result<PathBuf>) -> Result<PathBuf> {
     let path = Path::new(name);
     let is_name = path.components().count() == 1 && path.file_name().is_some();
-    if !is_name || (path.join("config.json").is_file() && data.is_err()) {
-        if path.is_dir() {
-            return Ok(path.to_owned());
-        }
+    let priors = data.map(|data| data.join("priors"));
+    if let (true, Ok(priors)) = (is_name, &priors)
+        && priors.join(name).is_dir()
+    {
+        return Ok(priors.join(name));
+    }
+    if path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    if !is_name {
         bail!(
             "there is no prior at `{name}`: expected a folder with config.json and weights.safetensors, \
              or a name in data/priors"
         );
     }
-    let priors = data?.join("priors");
-    let named = priors.join(name);
-    if named.is_dir() {
-        return Ok(named);
-    }
-    if path.is_dir() {
-        return Ok(path.to_owned());
-    }
+    let priors = priors?;
     let mut there: Vec<String> = std::fs::read_dir(&priors)
         .into_iter()
         .flatten()

@@ -31,7 +31,7 @@ impl Progress {
     pub fn new(label: &str, total: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
-            let template = "{prefix} [{bar:30}] {pos}/{len} {msg} {per_sec}, {eta} left";
+            let template = "{prefix} [{bar:30}] {pos} of {len}{msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
@@ -62,11 +62,11 @@ impl Progress {
 
     fn show(&mut self, done: usize, message: &str) {
         self.done = done;
+        let elapsed = self.started.elapsed();
         if let Some(bar) = &self.bar {
-            let comma = if message.is_empty() { "" } else { "," };
-            bar.set_message(format!("{message}{comma}"));
+            bar.set_message(self.details(done, message, elapsed));
             bar.set_position(done as u64);
-        } else if let Some(line) = self.line(done, message, self.started.elapsed()) {
+        } else if let Some(line) = self.line(done, message, elapsed) {
             say(&line);
         }
     }
@@ -78,16 +78,26 @@ impl Progress {
             return None;
         }
         self.tenths = tenths;
-        let seconds = elapsed.as_secs_f64();
-        let mut line = format!("{}: {done} of {}", self.label, self.total);
+        Some(format!(
+            "{}: {done} of {}{}",
+            self.label,
+            self.total,
+            self.details(done, message, elapsed)
+        ))
+    }
+
+    /// The message, the speed and the time left, each after a comma.
+    fn details(&self, done: usize, message: &str, elapsed: Duration) -> String {
+        let mut text = String::new();
         if !message.is_empty() {
-            line.push_str(&format!(", {message}"));
+            text.push_str(&format!(", {message}"));
         }
+        let seconds = elapsed.as_secs_f64();
         if seconds > 0.0 && done > 0 {
             let left = seconds / done as f64 * self.total.saturating_sub(done) as f64;
-            line.push_str(&format!(", {:.1}/s, {} left", done as f64 / seconds, clock(left)));
+            text.push_str(&format!(", {:.1}/s, {} left", done as f64 / seconds, clock(left)));
         }
-        Some(line)
+        text
     }
 }
 

@@ -63,6 +63,13 @@ pub struct Report {
     pub rows: Vec<ReportRow>,
 }
 
+/// What the JSON file holds.
+#[derive(Serialize)]
+struct Content<'a> {
+    rows: &'a [ReportRow],
+    means: Vec<MeanRow>,
+}
+
 impl Report {
     /// The means over images and seeds, in the order in which case and method first appear.
     #[must_use]
@@ -148,8 +155,10 @@ impl Report {
     /// A path that cannot be written to.
     pub fn write_json(&self, path: &Path) -> Result<()> {
         let cannot = || format!("cannot write the report `{}`", path.display());
-        let means = self.means();
-        let content = serde_json::json!({ "rows": self.rows, "means": means });
+        let content = Content {
+            rows: &self.rows,
+            means: self.means(),
+        };
         let mut text = serde_json::to_string_pretty(&content).with_context(cannot)?;
         text.push('\n');
         if let Some(folder) = path.parent() {

@@ -112,7 +112,6 @@ fn explain(error: &anyhow::Error) -> String {
 
 fn catch_panics() {
     let default = panic::take_hook();
-    let wants_backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         let place = info
             .location()
@@ -120,7 +119,7 @@ fn catch_panics() {
         if let Ok(mut last) = PANIC.lock() {
             *last = Some(place);
         }
-        if wants_backtrace {
+        if wants_backtrace() && unfinished(message_of(info.payload())).is_none() {
             default(info);
         }
     }));
@@ -128,26 +127,37 @@ fn catch_panics() {
 
 /// What a panic means to the user, and whether it is an exercise that is not done yet.
 fn describe_panic(task: &str, payload: &(dyn Any + Send)) -> (String, bool) {
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
+    let text = message_of(payload);
     let place = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
-    for start in ["not yet implemented", "not implemented"] {
-        if let Some(rest) = text.strip_prefix(start) {
-            let what = rest.trim_start_matches(':').trim();
-            let what = if what.is_empty() { "an exercise" } else { what };
-            return (
-                format!("not implemented yet: {what} in {place}; `cargo test -p {task}` shows how far you are"),
-                true,
-            );
-        }
+    if let Some(what) = unfinished(text) {
+        let message = format!("not implemented yet: {what} in {place}; `cargo test -p {task}` shows how far you are");
+        return (message, true);
     }
-    (
-        format!("the code panicked at {place}: {text}; RUST_BACKTRACE=1 shows how it came there"),
-        false,
-    )
+    let hint = if wants_backtrace() {
+        ""
+    } else {
+        "; RUST_BACKTRACE=1 shows how it came there"
+    };
+    (format!("the code panicked at {place}: {text}{hint}"), false)
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> &str {
+    let owned = payload.downcast_ref::<String>().map(String::as_str);
+    owned
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// What `todo!` or `unimplemented!` said, if it was one of them that panicked.
+fn unfinished(message: &str) -> Option<&str> {
+    let starts = ["not yet implemented", "not implemented"];
+    let rest = starts.iter().find_map(|start| message.strip_prefix(start))?;
+    let what = rest.trim_start_matches(':').trim();
+    Some(if what.is_empty() { "an exercise" } else { what })
+}
+
+fn wants_backtrace() -> bool {
+    std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
 }
 
 #[cfg(test)]

@@ -28,14 +28,14 @@ impl Session {
     pub(crate) fn new(task: &str, options: &CommonOptions) -> Result<Self> {
         let out = options.out.clone().unwrap_or_else(|| Path::new("out").join(task));
         let json = options.json.clone().unwrap_or_else(|| out.join("results.json"));
-        fs::create_dir_all(&out)
-            .with_context(|| format!("cannot make the folder `{}`; name another with --out", out.display()))?;
+        check_writable(&out, "--out")?;
         if json.is_dir() || json.file_name().is_none() {
             bail!(
                 "--json `{}` is a folder: name a file, such as results.json",
                 json.display()
             );
         }
+        check_writable(json.parent().unwrap_or(Path::new("")), "--json")?;
         let threads = options.threads.unwrap_or(0) as usize;
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -140,4 +140,18 @@ impl Session {
         }
         text
     }
+}
+
+/// Makes a folder if need be, and tries whether files can be written into it: better now than after an hour's work.
+fn check_writable(folder: &Path, flag: &str) -> Result<()> {
+    let cannot = || {
+        format!(
+            "cannot write into the folder `{}`; name another with {flag}",
+            folder.display()
+        )
+    };
+    fs::create_dir_all(folder).with_context(cannot)?;
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    fs::write(&probe, "").with_context(cannot)?;
+    fs::remove_file(&probe).with_context(cannot)
 }

@@ -23,7 +23,7 @@ const MAX_DEPTH: usize = 32;
 pub(crate) struct Source {
     path: PathBuf,
     items: Items,
-    /// What else lies there, for the message when no image does.
+    /// What else lies there at the top, for the message when no image does.
     others: BTreeSet<String>,
 }
 
@@ -238,20 +238,19 @@ fn walk(
         };
         // Follows links; one that leads nowhere counts as another file.
         match fs::metadata(entry.path()) {
+            // Folders that only a machine made: `.git`, an archiver's leavings.
+            Ok(metadata) if metadata.is_dir() && (leaf.starts_with('.') || leaf == "__MACOSX") => {}
             Ok(metadata) if metadata.is_dir() => {
-                if !leaf.starts_with('.') && leaf != "__MACOSX" {
-                    if below.is_empty() {
-                        others.insert(format!("{leaf}/"));
-                    }
-                    walk(root, &name, depth + 1, names, others)?;
+                if below.is_empty() {
+                    others.insert(format!("{leaf}/"));
                 }
+                walk(root, &name, depth + 1, names, others)?;
             }
             Ok(metadata) if metadata.is_file() && is_image_name(&name) => names.push(name),
-            _ => {
-                if others.len() < 1000 {
-                    others.insert(name);
-                }
+            _ if below.is_empty() => {
+                others.insert(name);
             }
+            _ => {}
         }
         check_entries(root, names.len())?;
     }
@@ -277,7 +276,7 @@ fn open_zip(path: &Path, others: &mut BTreeSet<String>) -> Result<Items, ImageEr
         }
         if is_image_name(&name) {
             entries.push((index, name));
-        } else if !name.ends_with('/') && others.len() < 1000 {
+        } else if !name.contains('/') {
             others.insert(name);
         }
     }

@@ -1,80 +1,240 @@
-//! Prints the speed of the convolution kernels at the layer shapes of the default UNet.
+//! How fast the kernels are at the layer shapes of the default UNet (64x64 images).
 //!
-//! `cargo run --release -p kernels --example throughput`; `KERNELS_SIMD` picks the instructions, `RAYON_NUM_THREADS` the threads.
+//! `cargo run --release -p kernels --example throughput [BATCH...]`. `KERNELS_SIMD` picks the
+//! instructions and `RAYON_NUM_THREADS` the threads.
 
-use kernels::conv::{
-    ConvShape, conv_forward, conv_input_grad, conv_weight_grad, pack_forward, pack_input_grad,
-};
-use kernels::simd::simd_path;
+use kernels::attention::{AttentionShape, attention, attention_grad};
+use kernels::conv::{self, ConvShape};
+use kernels::norm::{NormShape, group_norm_silu, group_norm_silu_grad};
+use kernels::simd::{fma_peak, simd_path};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// (c_in, c_out, size, kernel, stride)
-const LAYERS: [(usize, usize, usize, usize, usize); 14] = [
-    (12, 48, 32, 3, 1),
-    (48, 48, 32, 3, 1),
-    (96, 48, 32, 3, 1),
-    (144, 48, 32, 3, 1),
-    (48, 12, 32, 3, 1),
-    (48, 48, 32, 3, 2),
-    (96, 96, 16, 3, 1),
-    (192, 96, 16, 3, 1),
-    (240, 96, 16, 3, 1),
-    (96, 96, 16, 3, 2),
-    (144, 144, 8, 3, 1),
-    (288, 144, 8, 3, 1),
-    (96, 48, 32, 1, 1),
-    (288, 144, 8, 1, 1),
+fn main() {
+    let batches: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    let batches = if batches.is_empty() {
+        vec![1, 16]
+    } else {
+        batches
+    };
+    kernels::memory::keep_freed_memory();
+    let threads = rayon::current_num_threads();
+    println!("{} instructions, {threads} threads", simd_path());
+    println!("GFLOP/s, multiply and add counted apart, with the share of the threads' peak");
+    for batch in batches {
+        let mut times = Times::default();
+        println!(
+            "\n{:>24} {:>6} {:>13} {:>13} {:>13}",
+            "convolution", "batch", "forward", "input grad", "weight grad"
+        );
+        for conv in convolutions(batch) {
+            times.add_conv(&conv, threads);
+        }
+        for norm in norms(batch) {
+            times.add_norm(&norm);
+        }
+        times.add_attention(&AttentionShape {
+            batch,
+            heads: 4,
+            head_dim: 36,
+            tokens: 64,
+        });
+        times.print();
+    }
+}
+
+fn res_block(c_in: usize, c_out: usize, size: usize) -> Vec<[usize; 5]> {
+    let mut convs = vec![[c_in, c_out, size, 3, 1], [c_out, c_out, size, 3, 1]];
+    if c_in != c_out {
+        convs.push([c_in, c_out, size, 1, 1]);
+    }
+    convs
+}
+
+/// (c_in, c_out, size) of the residual blocks.
+const RES_BLOCKS: [[usize; 3]; 11] = [
+    [48, 48, 32],
+    [48, 96, 16],
+    [96, 144, 8],
+    [144, 144, 8],
+    [144, 144, 8],
+    [288, 144, 8],
+    [240, 144, 8],
+    [240, 96, 16],
+    [144, 96, 16],
+    [144, 48, 32],
+    [96, 48, 32],
 ];
 
-fn main() {
-    let threads = rayon::current_num_threads();
-    println!(
-        "path {}, {threads} threads; GFLOP/s (multiply and add counted apart)",
-        simd_path()
+/// All convolutions of the network.
+fn convolutions(batch: usize) -> Vec<ConvShape> {
+    let mut convs = vec![
+        [12, 48, 32, 3, 1],
+        [48, 48, 32, 3, 2],
+        [96, 96, 16, 3, 2],
+        [144, 432, 8, 1, 1],
+        [144, 144, 8, 1, 1],
+        [144, 144, 16, 3, 1],
+        [96, 96, 32, 3, 1],
+        [48, 12, 32, 3, 1],
+    ];
+    convs.extend(
+        RES_BLOCKS
+            .into_iter()
+            .flat_map(|[c_in, c_out, size]| res_block(c_in, c_out, size)),
     );
-    println!(
-        "{:>24} {:>6} {:>8} {:>10} {:>11}",
-        "layer", "batch", "forward", "input grad", "weight grad"
+    let shape = |[c_in, c_out, size, kernel, stride]: [usize; 5]| ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height: size,
+        width: size,
+        kernel,
+        stride,
+    };
+    convs.into_iter().map(shape).collect()
+}
+
+/// All group normalisations of the network.
+fn norms(batch: usize) -> Vec<NormShape> {
+    let shape = |channels, size| NormShape {
+        batch,
+        channels,
+        pixels: size * size,
+        groups: 8,
+    };
+    let mut norms = vec![shape(144, 8), shape(48, 32)];
+    norms.extend(
+        RES_BLOCKS
+            .iter()
+            .flat_map(|&[c_in, c_out, size]| [shape(c_in, size), shape(c_out, size)]),
     );
-    for batch in [1, 16] {
-        for (c_in, c_out, size, kernel, stride) in LAYERS {
-            let shape = ConvShape {
-                batch,
-                c_in,
-                c_out,
-                height: size,
-                width: size,
-                kernel,
-                stride,
-            };
-            let [forward, input, weight] = measure(&shape);
-            let name = format!("{c_in}->{c_out} {size}x{size} k{kernel} s{stride}");
-            println!("{name:>24} {batch:>6} {forward:>8.1} {input:>10.1} {weight:>11.1}");
+    norms
+}
+
+/// Seconds per kind of kernel over the whole network.
+#[derive(Default)]
+struct Times {
+    seconds: Vec<(&'static str, f64)>,
+    gflop: f64,
+    seen: HashMap<ConvShape, [f64; 3]>,
+}
+
+impl Times {
+    fn add(&mut self, kind: &'static str, seconds: f64) {
+        match self.seconds.iter_mut().find(|(name, _)| *name == kind) {
+            Some((_, sum)) => *sum += seconds,
+            None => self.seconds.push((kind, seconds)),
+        }
+    }
+
+    fn add_conv(&mut self, shape: &ConvShape, threads: usize) {
+        let gflop = 2.0 * shape.macs() as f64 / 1e9;
+        self.gflop += gflop;
+        let seconds = match self.seen.get(shape) {
+            Some(seconds) => *seconds,
+            None => {
+                let peak = fma_peak() * threads as f64;
+                let seconds = measure_conv(shape);
+                self.seen.insert(*shape, seconds);
+                let ConvShape {
+                    batch,
+                    c_in,
+                    c_out,
+                    height,
+                    width,
+                    kernel,
+                    stride,
+                } = shape;
+                let name = format!("{c_in}->{c_out} {height}x{width} k{kernel} s{stride}");
+                let [f, i, w] = seconds
+                    .map(|s| format!("{:.0} ({:.0} %)", gflop / s, 100.0 * gflop / s / peak));
+                println!("{name:>24} {batch:>6} {f:>13} {i:>13} {w:>13}");
+                seconds
+            }
+        };
+        for (kind, seconds) in ["conv forward", "conv input grad", "conv weight grad"]
+            .into_iter()
+            .zip(seconds)
+        {
+            self.add(kind, seconds);
+        }
+    }
+
+    fn add_norm(&mut self, shape: &NormShape) {
+        let (x, dy) = (numbers(shape.len()), numbers(shape.len()));
+        let (scale, shift) = (
+            numbers(shape.batch * shape.channels),
+            numbers(shape.batch * shape.channels),
+        );
+        let (mut y, mut dx) = (x.clone(), x.clone());
+        let (mut dscale, mut dshift) = (scale.clone(), scale.clone());
+        let stats = group_norm_silu(shape, &x, &scale, &shift, true, &mut y);
+        let forward = best_seconds(|| {
+            group_norm_silu(shape, &x, &scale, &shift, true, &mut y);
+        });
+        let backward = best_seconds(|| {
+            group_norm_silu_grad(
+                shape,
+                &x,
+                &stats,
+                &scale,
+                &shift,
+                true,
+                &dy,
+                &mut dx,
+                &mut dscale,
+                &mut dshift,
+            )
+        });
+        self.add("norm forward", forward);
+        self.add("norm backward", backward);
+    }
+
+    fn add_attention(&mut self, shape: &AttentionShape) {
+        let (qkv, dout) = (numbers(shape.qkv_len()), numbers(shape.output_len()));
+        let (mut out, mut dqkv) = (dout.clone(), qkv.clone());
+        let mut probabilities = vec![0.0; shape.probabilities_len()];
+        let forward = best_seconds(|| attention(shape, &qkv, &mut out, &mut probabilities));
+        let backward =
+            best_seconds(|| attention_grad(shape, &qkv, &probabilities, &dout, &mut dqkv));
+        self.add("attention forward", forward);
+        self.add("attention backward", backward);
+    }
+
+    fn print(&self) {
+        println!("\nthe whole network, {:.2} GFLOP a pass:", self.gflop);
+        for (kind, seconds) in &self.seconds {
+            println!("{kind:>24} {:>8.2} ms", seconds * 1e3);
         }
     }
 }
 
-fn measure(shape: &ConvShape) -> [f64; 3] {
+/// Seconds of the forward pass, the input gradient and the weight gradient.
+fn measure_conv(shape: &ConvShape) -> [f64; 3] {
     let x = numbers(shape.input_len());
     let dy = numbers(shape.output_len());
     let weight = numbers(shape.weight_len());
     let bias = numbers(shape.c_out);
-    let packed = pack_forward(shape.c_in, shape.c_out, shape.kernel, shape.stride, &weight);
-    let packed_grad = pack_input_grad(shape.c_in, shape.c_out, shape.kernel, shape.stride, &weight);
+    let (c_in, c_out, kernel, stride) = (shape.c_in, shape.c_out, shape.kernel, shape.stride);
+    let packed = conv::pack_forward(c_in, c_out, kernel, stride, &weight);
+    let packed_grad = conv::pack_input_grad(c_in, c_out, kernel, stride, &weight);
     let (mut out, mut dx, mut dw) = (dy.clone(), x.clone(), weight.clone());
-    let gflop = 2.0 * shape.macs() as f64 / 1e9;
     [
-        gflop / best_seconds(|| conv_forward(shape, &x, &packed, &bias, &mut out)),
-        gflop / best_seconds(|| conv_input_grad(shape, &dy, &packed_grad, &mut dx)),
-        gflop / best_seconds(|| conv_weight_grad(shape, &x, &dy, &mut dw)),
+        best_seconds(|| conv::conv_forward(shape, &x, &packed, &bias, &mut out)),
+        best_seconds(|| conv::conv_input_grad(shape, &dy, &packed_grad, &mut dx)),
+        best_seconds(|| conv::conv_weight_grad(shape, &x, &dy, &mut dw)),
     ]
 }
 
-/// Shortest time of a call, tried for a tenth of a second: the best one is the least disturbed by other programs.
+/// Shortest time of a call, tried for a while: the shortest is the least disturbed by other programs.
 fn best_seconds(mut f: impl FnMut()) -> f64 {
     let start = Instant::now();
     let mut best = f64::INFINITY;
-    while start.elapsed() < Duration::from_millis(100) {
+    while start.elapsed() < Duration::from_millis(60) {
         let call = Instant::now();
         f();
         best = best.min(call.elapsed().as_secs_f64());

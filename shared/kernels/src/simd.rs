@@ -261,6 +261,42 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
+/// The yardstick for the kernels: the GFLOP/s of one thread that only multiplies and adds, in registers, with the
+/// instructions of [`simd_path`]. Measured anew at each call (a few milliseconds), as clock rates change.
+pub fn fma_peak() -> f64 {
+    const STEPS: usize = 200_000;
+    let rate = || {
+        let start = std::time::Instant::now();
+        let flop = fma_loop(simd_path(), STEPS, std::hint::black_box(1e-9));
+        flop / start.elapsed().as_secs_f64() / 1e9
+    };
+    (0..8).map(|_| rate()).fold(0.0, f64::max)
+}
+
+dispatch! { fn fma_loop = fma_loop_generic(steps: usize, factor: f32) -> f64 }
+
+/// Twelve independent chains of multiply-adds, enough to hide that each takes four cycles. Returns the number of operations.
+#[inline(always)]
+fn fma_loop_generic<S: Simd>(steps: usize, factor: f32) -> f64 {
+    const CHAINS: usize = 12;
+    // SAFETY: `dispatch!` has checked the instructions; the stores go to an array of the widest vector's size.
+    unsafe {
+        let factor = S::splat(factor);
+        let mut chains = [factor; CHAINS];
+        for _ in 0..steps {
+            for chain in &mut chains {
+                *chain = S::mul_add(*chain, factor, factor);
+            }
+        }
+        for chain in chains {
+            let mut sink = [0.0; MAX_LANES];
+            S::store(sink.as_mut_ptr(), chain);
+            std::hint::black_box(sink);
+        }
+    }
+    (2 * steps * CHAINS * S::LANES) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

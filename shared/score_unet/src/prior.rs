@@ -63,7 +63,7 @@ impl Prior {
     /// # Errors
     /// If the network's configuration makes no noise schedule.
     pub fn new(name: String, mut network: UNet<Cpu>) -> Result<Self, ConfigError> {
-        kernels::keep_freed_memory();
+        kernels::memory::keep_freed_memory();
         network.freeze();
         let schedule = network.config().schedule()?;
         Ok(Self { name, network, schedule })
@@ -87,7 +87,7 @@ impl Prior {
             self.name,
             config.image_channels,
             self.network.count() as f64 / 1e6,
-            kernels::simd_path(),
+            kernels::simd::simd_path(),
             size = config.image_size,
         )
     }

@@ -28,7 +28,7 @@ struct Options {
     #[command(flatten)]
     common: CommonOptions,
     /// The times to noise to, from 1 (nearly clean) to 1000 (nearly noise only), separated by commas.
-    #[arg(long, value_name = "T,...", value_delimiter = ',', default_values_t = [30, 100, 300])]
+    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "30,100,300")]
     t: Vec<usize>,
     /// How many images the network sees in one call.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -100,7 +100,8 @@ fn treat(prior: &dyn ScoreModel, images: &[NamedImage], t: usize, seed: u64, fir
     let mut eps = x0.clone();
     for (index, mut image) in eps.axis_iter_mut(Axis(0)).enumerate() {
         let rng = &mut StdRng::seed_from_u64(seed_of(index));
-        image.assign(&Array3::random_using(image.raw_dim(), StandardNormal, rng));
+        let noise = Array3::random_using(image.raw_dim(), StandardNormal, rng);
+        image.assign(&noise);
     }
     let x_t = forward_diffusion(&x0, &eps, alpha_bar);
     let start = Instant::now();

@@ -84,6 +84,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         let samples = match result {
             // What is complete by then is kept.
             Err(ScoreError::Interrupted) if !images.is_empty() => {
+                session.note(&format!("{} of {count} images are complete", images.len()));
                 interrupted = Err(ScoreError::Interrupted);
                 break;
             }

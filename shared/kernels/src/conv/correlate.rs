@@ -20,6 +20,17 @@ pub(super) enum Start<'a> {
     Existing,
 }
 
+impl Start<'_> {
+    /// What outputs `first..first + count` start from.
+    #[inline(always)]
+    fn part(self, first: usize, count: usize) -> Self {
+        match self {
+            Start::Bias(bias) => Start::Bias(&bias[first..first + count]),
+            Start::Existing => Start::Existing,
+        }
+    }
+}
+
 /// The laid out inputs of one image.
 #[derive(Clone, Copy)]
 pub(super) struct Inputs<'a> {
@@ -62,90 +73,50 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Computes one image's outputs, `out` = `[outputs][pixels]`, in parallel tasks of (block of outputs, band of pixels).
+/// Computes all outputs, one slice of pixels each in `rows`, in parallel over the blocks.
 pub(super) fn correlate(
     path: SimdPath,
     inputs: &Inputs,
     weights: &[f32],
     start: Start,
-    out: &mut [f32],
+    rows: &mut [&mut [f32]],
 ) {
-    let pixels = inputs.pixels;
-    let outputs = out.len() / pixels;
-    let band = band_len(pixels, outputs.div_ceil(BLOCK));
-    let mut tasks = Vec::new();
-    for (block, rows) in out.chunks_mut(BLOCK * pixels).enumerate() {
-        let mut rows: Vec<_> = rows
-            .chunks_mut(pixels)
-            .map(|row| row.chunks_mut(band))
-            .collect();
-        for first in (0..pixels).step_by(band) {
-            let rows: Vec<&mut [f32]> = rows.iter_mut().filter_map(|bands| bands.next()).collect();
-            tasks.push((block, first, rows));
-        }
-    }
-    tasks.into_par_iter().for_each(|(block, first, mut rows)| {
-        let weights = &weights[block * inputs.weight_block()..][..inputs.weight_block()];
-        let start = match start {
-            Start::Bias(bias) => Start::Bias(&bias[block * BLOCK..][..rows.len()]),
-            Start::Existing => Start::Existing,
-        };
-        correlate_block(path, inputs, weights, start, first, &mut rows);
-    });
-}
-
-/// Pixels in a band: all of them where the blocks alone make enough tasks for the threads, and always whole tiles.
-fn band_len(pixels: usize, blocks: usize) -> usize {
-    let tasks = 4 * rayon::current_num_threads();
-    let bands = tasks.div_ceil(blocks);
-    pixels
-        .div_ceil(bands)
-        .next_multiple_of(TILE_VECTORS * MAX_LANES)
+    let len = inputs.weight_block();
+    rows.par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, rows)| {
+            let start = start.part(block * BLOCK, rows.len());
+            correlate_block(path, inputs, &weights[block * len..][..len], start, rows);
+        });
 }
 
 dispatch! {
-    /// Computes pixels `first..` of one block of outputs, each given by a slice of the same length in `rows`.
+    /// Computes one block of outputs.
     pub(super) fn correlate_block = block(
-        inputs: &Inputs, weights: &[f32], start: Start, first: usize, rows: &mut [&mut [f32]],
+        inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]],
     )
 }
 
 #[inline(always)]
-fn block<S: Simd>(
-    inputs: &Inputs,
-    weights: &[f32],
-    start: Start,
-    first: usize,
-    rows: &mut [&mut [f32]],
-) {
-    let len = rows[0].len();
+fn block<S: Simd>(inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]]) {
+    assert!(rows.len() <= BLOCK, "more outputs than a block has");
     assert!(
-        rows.len() <= BLOCK && rows.iter().all(|row| row.len() == len),
-        "uneven rows"
-    );
-    assert!(
-        first.is_multiple_of(S::LANES) && first + len <= inputs.pixels,
-        "pixels outside the output"
+        rows.iter().all(|row| row.len() == inputs.pixels),
+        "an output with another number of pixels"
     );
     assert!(
         weights.len() == inputs.weight_block(),
         "a block of weights has another size"
     );
-    if let Start::Bias(bias) = start {
-        assert!(bias.len() == rows.len(), "a bias for each output");
-    }
     for (part, rows) in rows.chunks_mut(S::TILE_CHANNELS).enumerate() {
         let lane = part * S::TILE_CHANNELS;
-        let start = match start {
-            Start::Bias(bias) => Start::Bias(&bias[lane..lane + rows.len()]),
-            Start::Existing => Start::Existing,
-        };
+        let start = start.part(lane, rows.len());
         // SAFETY: the checks above and in `Inputs::new` are what `tiles` asks for; a lane is below BLOCK.
         unsafe {
             if S::TILE_CHANNELS == 8 && rows.len() > 4 {
-                tiles::<S, 8>(inputs, &weights[lane..], start, first, rows);
+                tiles::<S, 8>(inputs, &weights[lane..], start, rows);
             } else {
-                tiles::<S, 4>(inputs, &weights[lane..], start, first, rows);
+                tiles::<S, 4>(inputs, &weights[lane..], start, rows);
             }
         }
     }
@@ -154,14 +125,12 @@ fn block<S: Simd>(
 /// Cuts the pixels of up to `C` outputs into tiles.
 ///
 /// # Safety
-/// `weights` must hold a block from the first of the outputs on, `first + rows[..].len()` be at most the pixels of the inputs, and all
-/// rows have the same length.
+/// `weights` must hold a block from the first of the outputs on, and all rows have the pixels of the inputs.
 #[inline(always)]
 unsafe fn tiles<S: Simd, const C: usize>(
     inputs: &Inputs,
     weights: &[f32],
     start: Start,
-    first: usize,
     rows: &mut [&mut [f32]],
 ) {
     let len = rows[0].len();
@@ -172,9 +141,9 @@ unsafe fn tiles<S: Simd, const C: usize>(
         unsafe {
             match vectors {
                 // Two tiles of 2 keep the arithmetic units busier than one of 3 and one of 1.
-                2 | 4 => tile::<S, C, 2>(inputs, weights, start, first, pixel, rows),
-                1 => tile::<S, C, 1>(inputs, weights, start, first, pixel, rows),
-                _ => tile::<S, C, TILE_VECTORS>(inputs, weights, start, first, pixel, rows),
+                2 | 4 => tile::<S, C, 2>(inputs, weights, start, pixel, rows),
+                1 => tile::<S, C, 1>(inputs, weights, start, pixel, rows),
+                _ => tile::<S, C, TILE_VECTORS>(inputs, weights, start, pixel, rows),
             }
         }
         pixel += S::LANES
@@ -195,7 +164,6 @@ unsafe fn tile<S: Simd, const C: usize, const V: usize>(
     inputs: &Inputs,
     weights: &[f32],
     start: Start,
-    first: usize,
     pixel: usize,
     rows: &mut [&mut [f32]],
 ) {
@@ -230,7 +198,7 @@ unsafe fn tile<S: Simd, const C: usize, const V: usize>(
                 };
             }
         }
-        accumulate::<S, C, V>(inputs, weights, first + pixel, &mut sums);
+        accumulate::<S, C, V>(inputs, weights, pixel, &mut sums);
         for c in 0..C {
             for v in 0..V {
                 S::store(targets[c].add(v * S::LANES), sums[c][v]);

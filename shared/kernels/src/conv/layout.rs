@@ -19,8 +19,7 @@
 use super::ConvShape;
 use crate::scratch::Scratch;
 use crate::simd::MAX_LANES;
-use rayon::prelude::*;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// One copy of a channel: its pixel (r, c) is pixel `(row + step * r, col + step * c)` of the image, or zero outside it.
 struct Plane {
@@ -72,42 +71,36 @@ impl Layout {
         start
     }
 
-    /// For a convolution's input: taps in the order of the weights, row by row.
-    pub(super) fn forward(shape: &ConvShape) -> Self {
-        let (rows, columns) = (shape.out_height(), shape.out_width());
+    /// For rows `out_rows` of a convolution's output: taps in the order of the weights, row by row.
+    pub(super) fn forward(shape: &ConvShape, out_rows: Range<usize>) -> Self {
+        let (rows, columns) = (out_rows.len(), shape.out_width());
+        let first = (out_rows.start * shape.stride) as isize;
         let mut layout = Self::new(shape.height, shape.width, shape.stride, columns);
-        match (shape.kernel, shape.stride) {
-            (1, _) => {
-                let start = layout.add_plane(0, 0, rows);
-                layout.taps = vec![start];
-            }
+        layout.taps = match (shape.kernel, shape.stride) {
+            (1, _) => vec![layout.add_plane(first, 0, rows)],
             (_, 1) => {
-                let starts = [-1, 0, 1].map(|col| layout.add_plane(-1, col, rows + 2));
-                layout.taps = (0..9)
-                    .map(|tap| starts[tap % 3] + tap / 3 * columns)
-                    .collect();
+                let starts = [-1, 0, 1].map(|col| layout.add_plane(first - 1, col, rows + 2));
+                let tap = |tap: usize| starts[tap % 3] + tap / 3 * columns;
+                (0..9).map(tap).collect()
             }
             _ => {
                 // Kernel rows 0 and 2 read the odd rows of the image, kernel row 1 the even ones.
-                let odd = [-1, 0, 1].map(|col| layout.add_plane(-1, col, rows + 1));
-                let even = [-1, 0, 1].map(|col| layout.add_plane(0, col, rows));
-                let tap = |i: usize| match i / 3 {
-                    1 => even[i % 3],
-                    row => odd[i % 3] + row / 2 * columns,
+                let odd = [-1, 0, 1].map(|col| layout.add_plane(first - 1, col, rows + 1));
+                let even = [-1, 0, 1].map(|col| layout.add_plane(first, col, rows));
+                let tap = |tap: usize| match tap / 3 {
+                    1 => even[tap % 3],
+                    row => odd[tap % 3] + row / 2 * columns,
                 };
-                layout.taps = (0..9).map(tap).collect();
+                (0..9).map(tap).collect()
             }
-        }
+        };
         layout
     }
 
-    /// For a convolution's output gradient, from which the input gradient is made: with stride 1 the same as
-    /// [`Layout::forward`]; with stride 2 the taps are (row shift, column shift) = (0, 0), (0, 1), (1, 0), (1, 1).
-    pub(super) fn input_grad(shape: &ConvShape) -> Self {
+    /// For the input gradient with stride 2, of the output's gradient: the taps are
+    /// (row shift, column shift) = (0, 0), (0, 1), (1, 0), (1, 1).
+    pub(super) fn strided_input_grad(shape: &ConvShape) -> Self {
         let (rows, columns) = (shape.out_height(), shape.out_width());
-        if shape.stride == 1 {
-            return Self::forward(shape);
-        }
         let mut layout = Self::new(rows, columns, 1, columns);
         let starts = [0, 1].map(|col| layout.add_plane(0, col, rows + 1));
         layout.taps = vec![
@@ -126,8 +119,9 @@ impl Layout {
 
     /// Whether the copies would be the image itself, in whole vectors.
     fn is_identity(&self) -> bool {
-        self.taps.len() == 1
-            && self.step == 1
+        self.step == 1
+            && self.planes.len() == 1
+            && self.planes[0].rows == self.height
             && (self.height * self.width).is_multiple_of(MAX_LANES)
     }
 
@@ -137,22 +131,22 @@ impl Layout {
             return Expanded::Borrowed(image);
         }
         let channels = image.len() / (self.height * self.width);
-        let mut scratch = Scratch::take(self.image_len(channels));
-        self.expand_into(image, &mut scratch);
-        Expanded::Owned(scratch)
+        let mut copies = Scratch::take(self.image_len(channels));
+        self.expand_into(image, &mut copies);
+        Expanded::Owned(copies)
     }
 
-    /// As [`Layout::expand`], into `copies` (of [`Layout::image_len`] floats), of which every float is overwritten.
+    /// As [`Layout::expand`], into `copies` ([`Layout::image_len`] floats), all of which it overwrites.
     pub(super) fn expand_into(&self, image: &[f32], copies: &mut [f32]) {
         let pixels = self.height * self.width;
         let (body, slack) = copies.split_at_mut(image.len() / pixels * self.channel_len);
         slack.fill(0.0);
-        let channels = body
-            .par_chunks_mut(self.channel_len)
-            .zip(image.par_chunks(pixels));
-        channels
-            .with_min_len(8)
-            .for_each(|(copies, channel)| self.expand_channel(channel, copies));
+        for (copies, channel) in body
+            .chunks_exact_mut(self.channel_len)
+            .zip(image.chunks_exact(pixels))
+        {
+            self.expand_channel(channel, copies);
+        }
     }
 
     fn expand_channel(&self, channel: &[f32], copies: &mut [f32]) {

@@ -19,7 +19,7 @@ use pack::{BLOCK, Pass, grad_phase};
 use rayon::prelude::*;
 
 /// The sizes of a convolution with padding `kernel / 2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Images.
     pub batch: usize,
@@ -124,22 +124,72 @@ fn forward(
     check_len("conv_forward: x", shape.input_len(), x.len());
     check_len("conv_forward: bias", shape.c_out, bias.len());
     check_len("conv_forward: out", shape.output_len(), out.len());
-    let layout = Layout::forward(shape);
-    let pixels = shape.out_pixels();
+    correlate_batch(path, shape, x, &weight.parts[0], Start::Bias(bias), out);
+}
+
+/// Rows of the output that are computed at a time, so that the laid out rows that they need stay in a core's cache. A
+/// power of two, which makes whole vectors of the usual widths.
+fn band_rows(shape: &ConvShape) -> usize {
+    /// Floats: 512 KiB.
+    const BAND_LEN: usize = 128 * 1024;
+    const LEAST_ROWS: usize = 8;
+    let copies = if shape.kernel == 1 {
+        return shape.out_height();
+    } else {
+        3
+    };
+    let rows = BAND_LEN / (shape.c_in * copies * shape.width);
+    1 << rows.max(LEAST_ROWS).ilog2()
+}
+
+/// One pass of the micro-kernel over a batch, in parallel over images, bands of rows and blocks of channels.
+fn correlate_batch(
+    path: SimdPath,
+    shape: &ConvShape,
+    x: &[f32],
+    weights: &[f32],
+    start: Start,
+    out: &mut [f32],
+) {
+    let (rows, columns) = (shape.out_height(), shape.out_width());
+    let band = band_rows(shape);
+    let bands: Vec<(usize, Layout)> = (0..rows)
+        .step_by(band)
+        .map(|first| {
+            let rows = first..rows.min(first + band);
+            (rows.len() * columns, Layout::forward(shape, rows))
+        })
+        .collect();
     let images = out
-        .par_chunks_mut(shape.c_out * pixels)
+        .par_chunks_mut(shape.c_out * rows * columns)
         .zip(x.par_chunks(shape.c_in * shape.in_pixels()));
     images.for_each(|(out, x)| {
-        let copies = layout.expand(x);
-        let inputs = Inputs::new(
-            &copies,
-            shape.c_in,
-            layout.channel_len,
-            &layout.taps,
-            pixels,
-        );
-        correlate(path, &inputs, &weight.parts[0], Start::Bias(bias), out);
+        let bands = bands
+            .par_iter()
+            .zip(split_bands(out, rows * columns, band * columns));
+        bands.for_each(|((pixels, layout), mut out)| {
+            let copies = layout.expand(x);
+            let inputs = Inputs::new(
+                &copies,
+                shape.c_in,
+                layout.channel_len,
+                &layout.taps,
+                *pixels,
+            );
+            correlate(path, &inputs, weights, start, &mut out);
+        });
     });
+}
+
+/// For each band of pixels the channels' parts of it.
+fn split_bands(image: &mut [f32], pixels: usize, band: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut bands: Vec<Vec<&mut [f32]>> = (0..pixels.div_ceil(band)).map(|_| Vec::new()).collect();
+    for channel in image.chunks_exact_mut(pixels) {
+        for (band, part) in bands.iter_mut().zip(channel.chunks_mut(band)) {
+            band.push(part);
+        }
+    }
+    bands
 }
 
 /// Adds to `dx` (laid out as `x`) the gradient of the input, given the gradient `dy` of the output.
@@ -158,58 +208,52 @@ fn input_grad(
     weight.check(Pass::InputGrad, shape);
     check_len("conv_input_grad: dy", shape.output_len(), dy.len());
     check_len("conv_input_grad: dx", shape.input_len(), dx.len());
-    let layout = Layout::input_grad(shape);
-    let images = dx
-        .par_chunks_mut(shape.c_in * shape.in_pixels())
-        .zip(dy.par_chunks(shape.c_out * shape.out_pixels()));
-    images.for_each(|(dx, dy)| {
-        let copies = layout.expand(dy);
-        if shape.stride == 1 {
-            let inputs = Inputs::new(
-                &copies,
-                shape.c_out,
-                layout.channel_len,
-                &layout.taps,
-                shape.in_pixels(),
-            );
-            correlate(path, &inputs, &weight.parts[0], Start::Existing, dx);
-        } else {
-            strided_input_grad(path, shape, &layout, &copies, weight, dx);
-        }
-    });
+    if shape.stride == 1 {
+        // A correlation again, from the output's channels to the input's.
+        let turned = ConvShape {
+            c_in: shape.c_out,
+            c_out: shape.c_in,
+            ..*shape
+        };
+        correlate_batch(path, &turned, dy, &weight.parts[0], Start::Existing, dx);
+    } else {
+        let images = dx
+            .par_chunks_mut(shape.c_in * shape.in_pixels())
+            .zip(dy.par_chunks(shape.c_out * shape.out_pixels()));
+        images.for_each(|(dx, dy)| strided_input_grad(path, shape, dy, weight, dx));
+    }
 }
 
-/// The input gradient of one image with stride 2. Input pixels fall into four classes by the parities of row and column; each class is a small
-/// correlation of dy with the kernel positions that reach it, computed into scratch and then spread over `dx`.
+/// The input gradient of one image with stride 2. Input pixels fall into four classes by the parities of row and column; each
+/// class is a small correlation of dy with the kernel positions that reach it, computed into scratch and then spread over `dx`.
 fn strided_input_grad(
     path: SimdPath,
     shape: &ConvShape,
-    layout: &Layout,
-    copies: &[f32],
+    dy: &[f32],
     weight: &PackedWeights,
     dx: &mut [f32],
 ) {
+    let layout = Layout::strided_input_grad(shape);
+    let copies = layout.expand(dy);
     let pixels = shape.out_pixels();
     dx.par_chunks_mut(BLOCK * shape.in_pixels())
         .enumerate()
         .for_each(|(block, dx)| {
-            let mut scratch = Scratch::take(BLOCK * pixels);
+            let outputs = dx.len() / shape.in_pixels();
+            let mut scratch = Scratch::take(outputs * pixels);
             for (phase, weights) in weight.parts.iter().enumerate() {
                 let taps: Vec<usize> = grad_phase(phase)
                     .iter()
                     .map(|&(_, tap)| layout.taps[tap])
                     .collect();
-                let inputs = Inputs::new(copies, shape.c_out, layout.channel_len, &taps, pixels);
+                let inputs = Inputs::new(&copies, shape.c_out, layout.channel_len, &taps, pixels);
                 let weights = &weights[block * inputs.weight_block()..][..inputs.weight_block()];
-                let outputs = dx.len() / shape.in_pixels();
-                let mut rows: Vec<&mut [f32]> =
-                    scratch.chunks_exact_mut(pixels).take(outputs).collect();
+                let mut rows: Vec<&mut [f32]> = scratch.chunks_exact_mut(pixels).collect();
                 correlate_block(
                     path,
                     &inputs,
                     weights,
                     Start::Bias(&[0.0; BLOCK][..outputs]),
-                    0,
                     &mut rows,
                 );
                 for (dx, class) in dx.chunks_exact_mut(shape.in_pixels()).zip(&rows) {

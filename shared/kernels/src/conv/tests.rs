@@ -69,6 +69,8 @@ fn shapes() -> Vec<ConvShape> {
         }
         shapes.push(shape(2, 48, 96, 8, 8, kernel, stride));
         shapes.push(shape(1, 50, 49, 16, 16, kernel, stride));
+        // Several bands of rows, the last one shorter.
+        shapes.push(shape(2, 100, 9, 21, 40, kernel, stride));
         shapes.push(shape(1, 12, 48, 32, 32, kernel, stride));
     }
     shapes

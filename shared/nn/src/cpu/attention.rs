@@ -2,7 +2,7 @@
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::AttentionShape;
+use kernels::attention::AttentionShape;
 
 use super::tape::{read, take_gradient};
 use crate::Tensor4;
@@ -15,13 +15,13 @@ pub fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<T
     let input = read(&qkv);
     let mut output = vec![0.0; input.len() / 3];
     let mut probabilities = vec![0.0; batch * heads * shape.tokens * shape.tokens];
-    kernels::attention(&shape, &input, &mut output, &mut probabilities);
+    kernels::attention::attention(&shape, &input, &mut output, &mut probabilities);
     let y = qkv.device().try_tensor_from_vec(output, (batch, channels / 3, height, width))?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost) = (qkv.ghost(), y.ghost());
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
-            kernels::attention_grad(&shape, &input, &probabilities, &dy, gradients.get_or_alloc_mut(&x_ghost)?);
+            kernels::attention::attention_grad(&shape, &input, &probabilities, &dy, gradients.get_or_alloc_mut(&x_ghost)?);
             Ok(())
         });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::{ConvShape, PackedWeights};
+use kernels::conv::{ConvShape, PackedWeights};
 
 use super::tape::{read, take_gradient};
 use crate::versioned::Versioned;
@@ -20,13 +20,13 @@ pub struct ConvCache {
 impl Conv2d<Cpu> {
     fn packed_forward(&self) -> Arc<PackedWeights> {
         self.cache.forward.get(self.weight.version(), || {
-            kernels::pack_forward(self.c_in, self.c_out, self.kernel, self.stride, &read(self.weight.value()))
+            kernels::conv::pack_forward(self.c_in, self.c_out, self.kernel, self.stride, &read(self.weight.value()))
         })
     }
 
     fn packed_input_gradient(&self) -> Arc<PackedWeights> {
         self.cache.input_gradient.get(self.weight.version(), || {
-            kernels::pack_input_grad(self.c_in, self.c_out, self.kernel, self.stride, &read(self.weight.value()))
+            kernels::conv::pack_input_grad(self.c_in, self.c_out, self.kernel, self.stride, &read(self.weight.value()))
         })
     }
 }
@@ -46,7 +46,7 @@ pub fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Res
     let (x, mut tape) = x.split_tape();
     let input = read(&x);
     let mut output = vec![0.0; shape.output_len()];
-    kernels::conv_forward(&shape, &input, &layer.packed_forward(), &read(layer.bias.value()), &mut output);
+    kernels::conv::conv_forward(&shape, &input, &layer.packed_forward(), &read(layer.bias.value()), &mut output);
     let output_shape = (batch, layer.c_out, shape.out_height(), shape.out_width());
     let y = x.device().try_tensor_from_vec(output, output_shape)?;
     if T::OWNS_TAPE {
@@ -58,10 +58,10 @@ pub fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Res
             .then(|| (input, layer.weight.value().ghost(), layer.bias.value().ghost()));
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
-            kernels::conv_input_grad(&shape, &dy, &packed, gradients.get_or_alloc_mut(&x_ghost)?);
+            kernels::conv::conv_input_grad(&shape, &dy, &packed, gradients.get_or_alloc_mut(&x_ghost)?);
             if let Some((input, weight, bias)) = trained {
-                kernels::conv_weight_grad(&shape, &input, &dy, gradients.get_or_alloc_mut(&weight)?);
-                kernels::conv_bias_grad(&shape, &dy, gradients.get_or_alloc_mut(&bias)?);
+                kernels::conv::conv_weight_grad(&shape, &input, &dy, gradients.get_or_alloc_mut(&weight)?);
+                kernels::conv::conv_bias_grad(&shape, &dy, gradients.get_or_alloc_mut(&bias)?);
             }
             Ok(())
         });

@@ -19,19 +19,19 @@ pub fn linear<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>, layer: &Linear<Cpu>) -> Res
     let weight = layer.cache.0.get(layer.weight.version(), || read(layer.weight.value()));
     let input = read(&x);
     let mut output = vec![0.0; batch * f_out];
-    kernels::linear(batch, f_in, f_out, &input, &weight, &read(layer.bias.value()), &mut output);
+    kernels::linear::linear(batch, f_in, f_out, &input, &weight, &read(layer.bias.value()), &mut output);
     let y = x.device().try_tensor_from_vec(output, (batch, f_out))?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
         let trained = layer.weight.is_trainable().then(|| (layer.weight.value().ghost(), layer.bias.value().ghost()));
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
-            kernels::linear_input_grad(batch, f_in, f_out, &weight, &dy, gradients.get_or_alloc_mut(&x_ghost)?);
+            kernels::linear::linear_input_grad(batch, f_in, f_out, &weight, &dy, gradients.get_or_alloc_mut(&x_ghost)?);
             if let Some((weight_ghost, bias_ghost)) = trained {
                 // Two buffers of one table cannot be borrowed at once: lift the bias gradient out for the call.
                 let mut db = take_gradient!(gradients, bias_ghost);
                 let dw = gradients.get_or_alloc_mut(&weight_ghost)?;
-                kernels::linear_weight_grad(batch, f_in, f_out, &input, &dy, dw, &mut db);
+                kernels::linear::linear_weight_grad(batch, f_in, f_out, &input, &dy, dw, &mut db);
                 **gradients.get_or_alloc_mut(&bias_ghost)? = db;
             }
             Ok(())
@@ -45,13 +45,13 @@ pub fn silu<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>) -> Result<Tensor2<Cpu, T>, Cp
     let (x, mut tape) = x.split_tape();
     let input = read(&x);
     let mut output = vec![0.0; input.len()];
-    kernels::silu(&input, &mut output);
+    kernels::elementwise::silu(&input, &mut output);
     let y = x.device().try_tensor_from_vec(output, shape)?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
-            kernels::silu_grad(&input, &dy, gradients.get_or_alloc_mut(&x_ghost)?);
+            kernels::elementwise::silu_grad(&input, &dy, gradients.get_or_alloc_mut(&x_ghost)?);
             Ok(())
         });
     }

@@ -2,7 +2,7 @@
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::NormShape;
+use kernels::norm::NormShape;
 
 use super::tape::{read, take_gradient};
 use crate::{GroupNorm, Tensor2, Tensor4};
@@ -56,7 +56,7 @@ where
 
     let input = read(&x);
     let mut output = vec![0.0; input.len()];
-    let stats = kernels::group_norm_silu(&shape, &input, &affine.scale, &affine.shift, silu, &mut output);
+    let stats = kernels::norm::group_norm_silu(&shape, &input, &affine.scale, &affine.shift, silu, &mut output);
     let y = x.device().try_tensor_from_vec(output, (batch, channels, height, width))?;
     if T::OWNS_TAPE {
         if let Some(modulation_tape) = modulation_tape {
@@ -68,7 +68,7 @@ where
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
             let (mut dscale, mut dshift) = (vec![0.0; batch * channels], vec![0.0; batch * channels]);
-            kernels::group_norm_silu_grad(
+            kernels::norm::group_norm_silu_grad(
                 &shape,
                 &input,
                 &stats,

@@ -34,8 +34,8 @@ pub fn upsample2<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T
     linear_map(
         x,
         (b, c, 2 * h, 2 * w),
-        move |x, y| kernels::upsample2(b * c, h, w, x, y),
-        move |dy, dx| kernels::upsample2_grad(b * c, h, w, dy, dx),
+        move |x, y| kernels::resample::upsample2(b * c, h, w, x, y),
+        move |dy, dx| kernels::resample::upsample2_grad(b * c, h, w, dy, dx),
     )
 }
 
@@ -48,11 +48,11 @@ pub fn pixel_unshuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> 
     linear_map(
         x,
         (b, c * factor * factor, h / factor, w / factor),
-        move |x, y| kernels::pixel_unshuffle(b, c, h, w, factor, x, y),
+        move |x, y| kernels::resample::pixel_unshuffle(b, c, h, w, factor, x, y),
         move |dy, dx| {
             let mut shuffled = vec![0.0; dx.len()];
-            kernels::pixel_shuffle(b, c, h, w, factor, dy, &mut shuffled);
-            kernels::add_assign(dx, &shuffled);
+            kernels::resample::pixel_shuffle(b, c, h, w, factor, dy, &mut shuffled);
+            kernels::elementwise::add_assign(dx, &shuffled);
         },
     )
 }
@@ -65,11 +65,11 @@ pub fn pixel_shuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Re
     linear_map(
         x,
         (b, c, out_h, out_w),
-        move |x, y| kernels::pixel_shuffle(b, c, out_h, out_w, factor, x, y),
+        move |x, y| kernels::resample::pixel_shuffle(b, c, out_h, out_w, factor, x, y),
         move |dy, dx| {
             let mut unshuffled = vec![0.0; dx.len()];
-            kernels::pixel_unshuffle(b, c, out_h, out_w, factor, dy, &mut unshuffled);
-            kernels::add_assign(dx, &unshuffled);
+            kernels::resample::pixel_unshuffle(b, c, out_h, out_w, factor, dy, &mut unshuffled);
+            kernels::elementwise::add_assign(dx, &unshuffled);
         },
     )
 }
@@ -80,14 +80,14 @@ pub fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<
     let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
     let mut tape = x_tape.merge(y_tape);
     let mut sum = read(&x);
-    kernels::add_assign(&mut sum, &read(&y));
+    kernels::elementwise::add_assign(&mut sum, &read(&y));
     let sum = x.device().try_tensor_from_vec(sum, shape)?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
         tape.add_backward_op(move |gradients| {
             let d = take_gradient!(gradients, sum_ghost);
-            kernels::add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
-            kernels::add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
+            kernels::elementwise::add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
+            kernels::elementwise::add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
             Ok(())
         });
     }
@@ -115,9 +115,9 @@ pub fn concat_channels<T: Tape<f32, Cpu>>(
             let d = take_gradient!(gradients, joined_ghost);
             let images = || d.chunks_exact(len_x + len_y);
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
-            dx.chunks_exact_mut(len_x).zip(images()).for_each(|(dx, d)| kernels::add_assign(dx, &d[..len_x]));
+            dx.chunks_exact_mut(len_x).zip(images()).for_each(|(dx, d)| kernels::elementwise::add_assign(dx, &d[..len_x]));
             let dy = gradients.get_or_alloc_mut(&y_ghost)?;
-            dy.chunks_exact_mut(len_y).zip(images()).for_each(|(dy, d)| kernels::add_assign(dy, &d[len_x..]));
+            dy.chunks_exact_mut(len_y).zip(images()).for_each(|(dy, d)| kernels::elementwise::add_assign(dy, &d[len_x..]));
             Ok(())
         });
     }

@@ -14,5 +14,5 @@ pub use batch::{TrainingBatch, draw_batch};
 pub use card::{Card, write_card};
 pub use checkpoint::{CHECKPOINT_FILE, Checkpoint, CheckpointError};
 pub use preview::preview_samples;
-pub use trainer::{Progress, Trainer, TrainerConfig};
+pub use trainer::{Progress, Trainer, TrainerConfig, TrainingStepBench};
 pub use validate::{DENOISING_TIMES, denoising_psnr, validation_loss};

@@ -13,8 +13,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::checkpoint::{CHECKPOINT_FILE, Checkpoint};
-use super::{draw_batch, validation_loss};
-use crate::{UNet, UNetConfig};
+use super::{TrainingBatch, draw_batch, validation_loss};
+use crate::{Prior, UNet, UNetConfig};
 
 /// The settings of a training.
 #[derive(Debug, Clone)]
@@ -89,7 +89,7 @@ impl Trainer {
     /// # Errors
     /// If the network's configuration is invalid.
     pub fn new(network: &UNetConfig, config: TrainerConfig, seed: u64) -> anyhow::Result<Self> {
-        kernels::keep_freed_memory();
+        kernels::memory::keep_freed_memory();
         let unet = UNet::new(network, &Cpu::default(), &mut StdRng::seed_from_u64(seed))?;
         let average = unet.duplicate()?;
         let counters = Checkpoint::start(network, seed);
@@ -102,7 +102,7 @@ impl Trainer {
     /// # Errors
     /// If there is none, or it is damaged.
     pub fn resume(folder: &Path, config: TrainerConfig) -> anyhow::Result<Self> {
-        kernels::keep_freed_memory();
+        kernels::memory::keep_freed_memory();
         let mut adam = adam();
         let build = |config: &UNetConfig| UNet::new(config, &Cpu::default(), &mut crate::unet::ZeroRng);
         let (counters, network, average) = Checkpoint::load(&folder.join(CHECKPOINT_FILE), build, &mut adam)?;
@@ -141,9 +141,16 @@ impl Trainer {
         let jitter = self.config.colour_jitter;
         let batch =
             draw_batch(images, &self.schedule, self.config.batch, jitter, counters.seed, counters.step)?;
-        let device = self.network.device().clone();
-        let (x_t, eps) = (to_tensor(&device, batch.x_t)?, to_tensor(&device, batch.eps)?);
+        let progress = self.update(batch, fraction)?;
+        self.counters.seconds += start.elapsed().as_secs_f64();
+        Ok(progress)
+    }
 
+    /// Loss, gradients, Adam and moving average for one batch.
+    fn update(&mut self, batch: TrainingBatch, fraction: f64) -> anyhow::Result<Progress> {
+        let device = self.network.device().clone();
+        let images = batch.t.len() as u64;
+        let (x_t, eps) = (to_tensor(&device, batch.x_t)?, to_tensor(&device, batch.eps)?);
         let predicted = self.network.forward_training(x_t, &batch.t).map_err(device_error)?;
         let loss = Cpu::mean_squared_error(predicted, &eps).map_err(device_error)?;
         let loss_value = f64::from(loss.array());
@@ -159,10 +166,9 @@ impl Trainer {
         let max_norm = self.config.max_gradient_norm;
         let gradient_norm = self.adam.update(&mut self.network, &mut gradients, max_norm).map_err(device_error)?;
         self.counters.step += 1;
-        self.counters.images_seen += self.config.batch as u64;
+        self.counters.images_seen += images;
         let decay = self.average_decay();
         update_average(&mut self.average, &self.network, decay).map_err(device_error)?;
-        self.counters.seconds += start.elapsed().as_secs_f64();
         Ok(Progress { step: self.counters.step, loss: loss_value, gradient_norm })
     }
 
@@ -203,5 +209,33 @@ impl Trainer {
             std::fs::write(&path, json + "\n").map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?;
         }
         Ok((loss, improved))
+    }
+}
+
+/// One training step on a fixed batch, for timing.
+#[derive(Debug)]
+pub struct TrainingStepBench {
+    trainer: Trainer,
+    batch: TrainingBatch,
+}
+
+impl TrainingStepBench {
+    /// Starts from the weights of `prior`, with noisy images `x_t` and noise `eps` of one shape `[B, C, H, W]`.
+    ///
+    /// # Errors
+    /// If the prior's configuration is invalid, which that of a loaded prior is not.
+    pub fn new(prior: &Prior, x_t: Array4<f32>, eps: Array4<f32>) -> anyhow::Result<Self> {
+        let mut trainer = Trainer::new(prior.network().config(), TrainerConfig::default(), 0)?;
+        trainer.network = prior.network().duplicate()?;
+        let t = vec![500; x_t.dim().0];
+        Ok(Self { trainer, batch: TrainingBatch { x_t, t, eps } })
+    }
+
+    /// Runs the step once more.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn step(&mut self) -> anyhow::Result<()> {
+        self.trainer.update(self.batch.clone(), 0.5).map(drop)
     }
 }

@@ -1,0 +1,113 @@
+"""Times our score network beside the same network in PyTorch, in one run, on the same weights.
+
+    cargo build --release -p score_unet --bin bench
+    python scripts/compare_with_pytorch.py [--prior data/priors/fruits64] [--threads 2] [--rounds 5]
+
+Rounds alternate the two sides, so that a busy moment of the machine hits both. For each kind of work the smallest and
+the median time of each side are printed, and the ratio ours / PyTorch (below 1: ours is faster). Needs torch and
+safetensors from PyPI.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "shared/score_unet/tests/fixtures"))
+from pytorch_twin import UNet  # noqa: E402
+
+
+def load(prior):
+    from safetensors.torch import load_file
+
+    net = UNet(json.loads((prior / "config.json").read_text()))
+    net.load_state_dict({name: tensor.float() for name, tensor in load_file(prior / "weights.safetensors").items()})
+    return net.to(memory_format=torch.channels_last)
+
+
+def pytorch_work(net, work, batch):
+    """A function that does the work once."""
+    x = torch.randn(batch, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    v = torch.randn_like(x)
+    t = torch.full((batch,), 500)
+    if work == "train":
+        for p in net.parameters():
+            p.requires_grad_(True)
+        optimiser = torch.optim.Adam(net.parameters(), lr=1e-6, betas=(0.9, 0.99))
+        average = [p.detach().clone() for p in net.parameters()]
+
+        def step():
+            optimiser.zero_grad()
+            F.mse_loss(net(x, t), v).backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            with torch.no_grad():
+                torch._foreach_lerp_(average, [p.detach() for p in net.parameters()], 0.001)
+
+        return step
+    for p in net.parameters():
+        p.requires_grad_(False)
+    if work == "forward":
+
+        def forward():
+            with torch.no_grad():
+                net(x, t)
+
+        return forward
+
+    def pullback():
+        leaf = x.detach().requires_grad_(True)
+        torch.autograd.grad(net(leaf, t), leaf, v)
+
+    return pullback
+
+
+def time_pytorch(step, repeats):
+    times = []
+    for index in range(repeats + 2):
+        start = time.perf_counter()
+        step()
+        if index >= 2:
+            times.append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+def time_ours(binary, prior, work, batch, threads, repeats):
+    command = [binary, "--prior", prior, "--work", work, "--batch", batch, "--threads", threads, "--repeats", repeats]
+    output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
+    return [float(line) for line in output.split()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prior", type=pathlib.Path, default=ROOT / "data/priors/fruits64")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/bench")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    net = load(options.prior)
+    cases = [("forward", 1, 20), ("pullback", 1, 20), ("forward", 16, 3), ("pullback", 16, 3), ("train", 16, 3), ("train", 32, 2)]
+    print(f"{options.threads} threads, PyTorch {torch.__version__}, {options.rounds} alternating rounds, milliseconds")
+    print(f"{'work':10}{'batch':>6}{'ours min':>10}{'median':>9}{'torch min':>11}{'median':>9}{'min ratio':>11}{'median ratio':>14}")
+    for work, batch, repeats in cases:
+        step, ours, theirs = pytorch_work(net, work, batch), [], []
+        for _ in range(options.rounds):
+            theirs += time_pytorch(step, repeats)
+            ours += time_ours(options.binary, options.prior, work, batch, options.threads, repeats)
+        a, b = min(ours), min(theirs)
+        c, d = statistics.median(ours), statistics.median(theirs)
+        print(f"{work:10}{batch:6}{a:10.1f}{c:9.1f}{b:11.1f}{d:9.1f}{a / b:11.2f}{c / d:14.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+//! Times the network: `cargo run --release -p score_unet --bin bench -- --help`. `scripts/compare_with_pytorch.py`
+//! alternates it with PyTorch.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use diffusion::ScoreModel;
+use ndarray::Array4;
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand_distr::StandardNormal;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use score_unet::Prior;
+use score_unet::training::TrainingStepBench;
+
+/// Time the score network; prints the milliseconds of each repetition, one per line.
+#[derive(Parser, Debug)]
+struct Options {
+    /// Folder of the prior
+    #[arg(long, value_name = "DIR", default_value = "data/priors/fruits64")]
+    prior: PathBuf,
+    /// What to time
+    #[arg(long, value_enum, default_value_t = Work::Pullback)]
+    work: Work,
+    /// Images in a batch
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Repetitions, after two that are not counted
+    #[arg(long, default_value_t = 10)]
+    repeats: usize,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Work {
+    /// The score alone, as in unconditional sampling
+    Forward,
+    /// The score and one pullback, as in a DPS step
+    Pullback,
+    /// Loss, all gradients, gradient clipping, Adam and the moving average
+    Train,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(options.batch > 0 && options.repeats > 0, "--batch and --repeats must be at least 1");
+    if let Some(threads) = options.threads {
+        anyhow::ensure!(threads > 0, "--threads must be at least 1");
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    let prior = Prior::load(&options.prior)?;
+    let [c, h, w] = prior.image_shape();
+    let shape = (options.batch, c, h, w);
+    let mut rng = StdRng::seed_from_u64(0);
+    let x = Array4::random_using(shape, StandardNormal, &mut rng);
+    let v = Array4::random_using(shape, StandardNormal, &mut rng);
+    match options.work {
+        Work::Forward => repeat(options.repeats, || prior.score(&x, 500).map(drop).map_err(Into::into)),
+        Work::Pullback => repeat(options.repeats, || {
+            let (_, pullback) = prior.score_with_pullback(&x, 500)?;
+            pullback(&v)?;
+            Ok(())
+        }),
+        Work::Train => {
+            let mut bench = TrainingStepBench::new(&prior, x, v)?;
+            repeat(options.repeats, || bench.step())
+        }
+    }
+}
+
+fn repeat(count: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for index in 0..count + 2 {
+        let start = Instant::now();
+        work()?;
+        if index >= 2 {
+            println!("{:.4}", 1e3 * start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(())
+}
