@@ -167,7 +167,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn softmax_rows<S: Simd>(row_len: usize, rows: &mut [f32]) {
+fn softmax_rows<S: Simd>(_simd: S, row_len: usize, rows: &mut [f32]) {
     for row in rows.chunks_exact_mut(row_len) {
         // Subtracting the largest value changes nothing in exact arithmetic, and keeps every
         // exponential at most 1.
@@ -188,7 +188,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn softmax_grad_rows<S: Simd>(row_len: usize, p: &[f32], d: &mut [f32]) {
+fn softmax_grad_rows<S: Simd>(_simd: S, row_len: usize, p: &[f32], d: &mut [f32]) {
     for (d, p) in d.chunks_exact_mut(row_len).zip(p.chunks_exact(row_len)) {
         for (d, p) in d.iter_mut().zip(p) {
             *d *= p;

@@ -21,7 +21,7 @@ fn silu_on(path: SimdPath, x: &[f32], y: &mut [f32]) {
 dispatch! { fn silu_task = silu_loop(x: &[f32], y: &mut [f32]) }
 
 #[inline(always)]
-fn silu_loop<S: Simd>(x: &[f32], y: &mut [f32]) {
+fn silu_loop<S: Simd>(_simd: S, x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = x * sigmoid::<S>(x);
     }
@@ -45,7 +45,7 @@ fn silu_grad_on(path: SimdPath, x: &[f32], dy: &[f32], dx: &mut [f32]) {
 dispatch! { fn silu_grad_task = silu_grad_loop(x: &[f32], dy: &[f32], dx: &mut [f32]) }
 
 #[inline(always)]
-fn silu_grad_loop<S: Simd>(x: &[f32], dy: &[f32], dx: &mut [f32]) {
+fn silu_grad_loop<S: Simd>(_simd: S, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     for ((dx, &dy), &x) in dx.iter_mut().zip(dy).zip(x) {
         *dx += dy * silu_slope::<S>(x);
     }

@@ -128,6 +128,7 @@ dispatch! {
 
 #[inline(always)]
 fn forward_group_loops<S: Simd>(
+    _simd: S,
     pixels: usize,
     x: &[f32],
     scale: &[f32],
@@ -292,6 +293,7 @@ dispatch! {
 /// the directions that the normalisation removes, a common shift and a common factor.
 #[inline(always)]
 fn backward_group_loops<S: Simd>(
+    _simd: S,
     group: &Group,
     dy: &[f32],
     du: &mut [f32],

@@ -89,33 +89,41 @@ fn choose_path(wish: Option<&str>) -> Result<SimdPath, String> {
 
 /// A vector of floats and the few operations that the kernels need.
 ///
-/// The methods are `unsafe` because of the instructions behind them: a caller must know that this machine has them,
-/// which is so inside a function that `dispatch!` has picked. `load` and `store` also need `LANES` valid floats at the pointer,
-/// which need not be aligned.
-pub(crate) trait Simd {
+/// A value of an implementing type is a proof that this machine has the instructions: only `dispatch!` makes one, after it has
+/// checked. So the methods are safe to call, and the kernels contain no `unsafe`.
+pub(crate) trait Simd: Copy {
     /// Floats in a vector.
     const LANES: usize;
-    /// Output channels in a register tile of the convolution: as many as the registers hold.
+    /// Channels in a register tile of a convolution, by [`TILE_VECTORS`] vectors: as many as the registers hold.
     const TILE_CHANNELS: usize;
     type Vector: Copy;
 
-    unsafe fn load(from: *const f32) -> Self::Vector;
-    unsafe fn store(to: *mut f32, vector: Self::Vector);
-    unsafe fn splat(value: f32) -> Self::Vector;
+    /// The first `LANES` floats.
+    fn load(self, from: &[f32]) -> Self::Vector;
+    /// Overwrites the first `LANES` floats.
+    fn store(self, vector: Self::Vector, to: &mut [f32]);
+    fn splat(self, value: f32) -> Self::Vector;
     /// `a * b + c`
-    unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// `a * b + c` of scalars, for loops that the compiler vectorises. Safe: at worst it is a slow library call.
+    /// `a * b + c` of scalars, for loops that the compiler vectorises.
     #[inline(always)]
     fn mul_add_scalar(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
 }
 
+/// Vectors in a register tile of a convolution.
+pub(crate) const TILE_VECTORS: usize = 3;
+
+/// Floats in the widest vector of any path. Buffers are padded to it, so that their layout does not depend on the path.
+pub(crate) const MAX_LANES: usize = 16;
+
 /// Whether every machine of the target multiplies and adds in one instruction. Elsewhere `f32::mul_add` is a slow library call.
 const BASELINE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 
 /// Four floats in plain Rust: one SSE or NEON register.
+#[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
 impl Simd for Portable {
@@ -124,24 +132,22 @@ impl Simd for Portable {
     type Vector = [f32; 4];
 
     #[inline(always)]
-    unsafe fn load(from: *const f32) -> [f32; 4] {
-        // SAFETY: the caller vouches for LANES floats; an array of f32 has the alignment of one f32.
-        unsafe { from.cast::<[f32; 4]>().read() }
+    fn load(self, from: &[f32]) -> [f32; 4] {
+        [from[0], from[1], from[2], from[3]]
     }
 
     #[inline(always)]
-    unsafe fn store(to: *mut f32, vector: [f32; 4]) {
-        // SAFETY: as for `load`.
-        unsafe { to.cast::<[f32; 4]>().write(vector) }
+    fn store(self, vector: [f32; 4], to: &mut [f32]) {
+        to[..4].copy_from_slice(&vector);
     }
 
     #[inline(always)]
-    unsafe fn splat(value: f32) -> [f32; 4] {
+    fn splat(self, value: f32) -> [f32; 4] {
         [value; 4]
     }
 
     #[inline(always)]
-    unsafe fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+    fn mul_add(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         [
             Self::mul_add_scalar(a[0], b[0], c[0]),
             Self::mul_add_scalar(a[1], b[1], c[1]),
@@ -164,7 +170,18 @@ impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_simd {
     ($name:ident, $vector:ident, $lanes:literal, $tile:literal, $load:ident, $store:ident, $splat:ident, $fma:ident) => {
-        pub(crate) struct $name;
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name {
+            _proof: (),
+        }
+
+        impl $name {
+            /// # Safety
+            /// This machine must have the instructions.
+            pub(crate) unsafe fn new() -> Self {
+                Self { _proof: () }
+            }
+        }
 
         impl Simd for $name {
             const LANES: usize = $lanes;
@@ -172,26 +189,28 @@ macro_rules! x86_simd {
             type Vector = std::arch::x86_64::$vector;
 
             #[inline(always)]
-            unsafe fn load(from: *const f32) -> Self::Vector {
-                // SAFETY: the caller vouches for the instructions and for LANES floats.
-                unsafe { std::arch::x86_64::$load(from) }
+            fn load(self, from: &[f32]) -> Self::Vector {
+                let from = &from[..$lanes];
+                // SAFETY: `self` proves the instructions; the slice has a vector's length and needs no alignment.
+                unsafe { std::arch::x86_64::$load(from.as_ptr()) }
             }
 
             #[inline(always)]
-            unsafe fn store(to: *mut f32, vector: Self::Vector) {
+            fn store(self, vector: Self::Vector, to: &mut [f32]) {
+                let to = &mut to[..$lanes];
                 // SAFETY: as for `load`.
-                unsafe { std::arch::x86_64::$store(to, vector) }
+                unsafe { std::arch::x86_64::$store(to.as_mut_ptr(), vector) }
             }
 
             #[inline(always)]
-            unsafe fn splat(value: f32) -> Self::Vector {
-                // SAFETY: the caller vouches for the instructions.
+            fn splat(self, value: f32) -> Self::Vector {
+                // SAFETY: `self` proves the instructions.
                 unsafe { std::arch::x86_64::$splat(value) }
             }
 
             #[inline(always)]
-            unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
-                // SAFETY: the caller vouches for the instructions.
+            fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+                // SAFETY: `self` proves the instructions.
                 unsafe { std::arch::x86_64::$fma(a, b, c) }
             }
         }
@@ -223,10 +242,7 @@ x86_simd!(
     _mm512_fmadd_ps
 );
 
-/// Floats in the widest vector of any path. Buffers are padded to it, so that their layout does not depend on the path.
-pub(crate) const MAX_LANES: usize = 16;
-
-/// Makes `fn name(path, arguments...)` out of a generic `#[inline(always)] fn generic<S: Simd>(arguments...)`.
+/// Makes `fn name(path, arguments...)` out of a generic `#[inline(always)] fn generic<S: Simd>(simd: S, arguments...)`.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident = $generic:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$meta])*
@@ -235,24 +251,24 @@ macro_rules! dispatch {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
             #[allow(clippy::too_many_arguments)]
-            fn avx512($($arg: $ty),*) $(-> $ret)? {
-                $generic::<$crate::simd::Avx512>($($arg),*)
+            fn avx512(simd: $crate::simd::Avx512, $($arg: $ty),*) $(-> $ret)? {
+                $generic(simd, $($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
-            fn avx2($($arg: $ty),*) $(-> $ret)? {
-                $generic::<$crate::simd::Avx2>($($arg),*)
+            fn avx2(simd: $crate::simd::Avx2, $($arg: $ty),*) $(-> $ret)? {
+                $generic(simd, $($arg),*)
             }
             assert!(path.is_supported(), "this machine has no {path}");
             match path {
-                $crate::simd::SimdPath::Portable => $generic::<$crate::simd::Portable>($($arg),*),
+                $crate::simd::SimdPath::Portable => $generic($crate::simd::Portable, $($arg),*),
                 // SAFETY: the assertion above says that this machine has the instructions.
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::SimdPath::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::simd::SimdPath::Avx2 => unsafe { avx2($crate::simd::Avx2::new(), $($arg),*) },
                 // SAFETY: likewise.
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::SimdPath::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::simd::SimdPath::Avx512 => unsafe { avx512($crate::simd::Avx512::new(), $($arg),*) },
                 #[cfg(not(target_arch = "x86_64"))]
                 _ => unreachable!("only supported paths pass the assertion"),
             }
@@ -277,22 +293,19 @@ dispatch! { fn fma_loop = fma_loop_generic(steps: usize, factor: f32) -> f64 }
 
 /// Twelve independent chains of multiply-adds, enough to hide that each takes four cycles. Returns the number of operations.
 #[inline(always)]
-fn fma_loop_generic<S: Simd>(steps: usize, factor: f32) -> f64 {
+fn fma_loop_generic<S: Simd>(simd: S, steps: usize, factor: f32) -> f64 {
     const CHAINS: usize = 12;
-    // SAFETY: `dispatch!` has checked the instructions; the stores go to an array of the widest vector's size.
-    unsafe {
-        let factor = S::splat(factor);
-        let mut chains = [factor; CHAINS];
-        for _ in 0..steps {
-            for chain in &mut chains {
-                *chain = S::mul_add(*chain, factor, factor);
-            }
+    let factor = simd.splat(factor);
+    let mut chains = [factor; CHAINS];
+    for _ in 0..steps {
+        for chain in &mut chains {
+            *chain = simd.mul_add(*chain, factor, factor);
         }
-        for chain in chains {
-            let mut sink = [0.0; MAX_LANES];
-            S::store(sink.as_mut_ptr(), chain);
-            std::hint::black_box(sink);
-        }
+    }
+    for chain in chains {
+        let mut sink = [0.0; MAX_LANES];
+        simd.store(chain, &mut sink);
+        std::hint::black_box(sink);
     }
     (2 * steps * CHAINS * S::LANES) as f64
 }

@@ -122,7 +122,7 @@ fn an_empty_or_missing_data_set_is_named() {
 fn impossible_options_are_refused() {
     let place = Place::new();
     assert_fails(&place.run(&["--steps", "0"]), &["--steps"]);
-    assert_fails(&place.run(&["--minutes", "-1"]), &["minutes"]);
+    assert_fails(&place.run(&["--minutes=-1"]), &["minutes"]);
     assert_fails(&place.run(&["--steps", "1", "--learning-rate", "7"]), &["--learning-rate"]);
     assert_fails(&place.run(&["--resume", "--steps", "1"]), &["cannot resume", "checkpoint.ckpt"]);
 }

@@ -17,6 +17,7 @@
 //! copy takes every second column and row instead, and the same holds.
 
 use super::ConvShape;
+use super::pack::grad_phase;
 use crate::scratch::Scratch;
 use crate::simd::MAX_LANES;
 use std::ops::{Deref, Range};
@@ -40,9 +41,9 @@ pub(super) struct Layout {
     /// Columns of a copy, which are the columns of the output.
     columns: usize,
     /// Floats from one channel's copies to the next channel's.
-    pub channel_len: usize,
+    channel_len: usize,
     /// For each tap its offset in a channel's copies.
-    pub taps: Vec<usize>,
+    taps: Vec<usize>,
 }
 
 impl Layout {
@@ -115,6 +116,26 @@ impl Layout {
     /// Floats of one image's copies. The last vector of the last tap may reach past the last copy: hence the slack.
     pub(super) fn image_len(&self, channels: usize) -> usize {
         channels * self.channel_len + MAX_LANES
+    }
+
+    /// For each channel and tap where in the copies the tap finds its input for the output's first pixel.
+    pub(super) fn offsets(&self, channels: usize) -> Vec<usize> {
+        self.offsets_of(channels, &self.taps)
+    }
+
+    /// As [`Layout::offsets`], for some taps.
+    fn offsets_of(&self, channels: usize, taps: &[usize]) -> Vec<usize> {
+        let offset = |channel| taps.iter().map(move |tap| channel * self.channel_len + tap);
+        (0..channels).flat_map(offset).collect()
+    }
+
+    /// As [`Layout::offsets`], for one of the four classes of pixels of [`Layout::strided_input_grad`].
+    pub(super) fn phase_offsets(&self, channels: usize, phase: usize) -> Vec<usize> {
+        let taps: Vec<usize> = grad_phase(phase)
+            .iter()
+            .map(|&(_, tap)| self.taps[tap])
+            .collect();
+        self.offsets_of(channels, &taps)
     }
 
     /// Whether the copies would be the image itself, in whole vectors.

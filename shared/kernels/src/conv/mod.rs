@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
 use correlate::{Inputs, Start, correlate, correlate_block};
 use layout::Layout;
-use pack::{BLOCK, Pass, grad_phase};
+use pack::{BLOCK, Pass};
 use rayon::prelude::*;
 
 /// The sizes of a convolution with padding `kernel / 2`.
@@ -153,29 +153,25 @@ fn correlate_batch(
 ) {
     let (rows, columns) = (shape.out_height(), shape.out_width());
     let band = band_rows(shape);
-    let bands: Vec<(usize, Layout)> = (0..rows)
+    let layouts: Vec<Layout> = (0..rows)
         .step_by(band)
-        .map(|first| {
-            let rows = first..rows.min(first + band);
-            (rows.len() * columns, Layout::forward(shape, rows))
-        })
+        .map(|first| Layout::forward(shape, first..rows.min(first + band)))
         .collect();
     let images = out
         .par_chunks_mut(shape.c_out * rows * columns)
         .zip(x.par_chunks(shape.c_in * shape.in_pixels()));
     images.for_each(|(out, x)| {
-        let bands = bands
+        let bands = layouts
             .par_iter()
             .zip(split_bands(out, rows * columns, band * columns));
-        bands.for_each(|((pixels, layout), mut out)| {
+        bands.for_each(|(layout, mut out)| {
             let copies = layout.expand(x);
-            let inputs = Inputs::new(
-                &copies,
-                shape.c_in,
-                layout.channel_len,
-                &layout.taps,
-                *pixels,
-            );
+            let offsets = layout.offsets(shape.c_in);
+            let inputs = Inputs {
+                copies: &copies,
+                offsets: &offsets,
+                pixels: out[0].len(),
+            };
             correlate(path, &inputs, weights, start, &mut out);
         });
     });
@@ -242,11 +238,12 @@ fn strided_input_grad(
             let outputs = dx.len() / shape.in_pixels();
             let mut scratch = Scratch::take(outputs * pixels);
             for (phase, weights) in weight.parts.iter().enumerate() {
-                let taps: Vec<usize> = grad_phase(phase)
-                    .iter()
-                    .map(|&(_, tap)| layout.taps[tap])
-                    .collect();
-                let inputs = Inputs::new(&copies, shape.c_out, layout.channel_len, &taps, pixels);
+                let offsets = layout.phase_offsets(shape.c_out, phase);
+                let inputs = Inputs {
+                    copies: &copies,
+                    offsets: &offsets,
+                    pixels,
+                };
                 let weights = &weights[block * inputs.weight_block()..][..inputs.weight_block()];
                 let mut rows: Vec<&mut [f32]> = scratch.chunks_exact_mut(pixels).collect();
                 correlate_block(

@@ -1,24 +1,25 @@
 //! The gradient of the weights.
 //!
-//! `dw[o][i][tap] += sum over images and pixels p of dy[o][p] * copies[i][offset(tap) + p]`. The sum runs over pixels, so
-//! vectors of pixels would have to be summed across their lanes at the end. Instead the outputs go into the vectors: dy is
-//! transposed to `[pixel][output]`, and a tile of 8 rows (i, tap) by 3 vectors of outputs stays in registers over a chunk of
-//! pixels. For every pixel it loads 3 vectors of dy and 8 single values of x.
+//! `dw[o][i][tap] += sum over images and pixels p of dy[o][p] * copies[i][offset(tap) + p]`. The sum
+//! runs over pixels, so vectors of pixels would have to be summed across their lanes at the end.
+//! Instead the outputs go into the vectors: dy is transposed to `[pixel][output]`, and a tile of 8
+//! rows (i, tap) by 3 vectors of outputs stays in registers over a chunk of pixels. For every pixel
+//! it loads 3 vectors of dy and 8 single values of x.
 
 use super::ConvShape;
 use super::layout::Layout;
 use crate::scratch::Scratch;
-use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
+use crate::simd::{MAX_LANES, Simd, SimdPath, TILE_VECTORS, dispatch};
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Sums (input channel, tap) that one register tile gathers for its outputs. A path with fewer registers takes half.
+/// Rows (input channel, tap) in a register tile. A path with fewer registers takes half.
 const ROWS: usize = 8;
-/// Vectors of outputs in a register tile.
-const TILE_VECTORS: usize = 3;
-/// Pixels in a chunk: its part of dy (128 pixels x 48 outputs, 24 KiB) stays in the first-level cache while a task's rows pass
-/// over it.
+/// Pixels in a chunk: its part of dy (128 pixels x 48 outputs, 24 KiB) stays in the first-level cache
+/// while a task's rows pass over it.
 const CHUNK: usize = 128;
 
+/// Adds the gradient of the weights to `dw`.
 pub(super) fn weight_grad(
     path: SimdPath,
     shape: &ConvShape,
@@ -26,23 +27,19 @@ pub(super) fn weight_grad(
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    let pixels = shape.out_pixels();
-    let outputs = shape.c_out.next_multiple_of(MAX_LANES);
-    let mut turned = Scratch::take(shape.batch * pixels * outputs);
-    transpose(dy, shape.c_out, pixels, outputs, &mut turned);
-
-    // A task gathers the sums of some input channels, over all images and pixels in their order. So no sum depends on how many
-    // tasks there are.
+    let turned = TurnedGrad::new(shape, dy);
     let layout = Layout::forward(shape, 0..shape.out_height());
-    let taps = layout.taps.len();
+    let taps = shape.kernel * shape.kernel;
+    // A task gathers the sums of some input channels, over all images and pixels in their order. So
+    // no sum depends on how many tasks there are.
     let channels = channels_per_task(shape.c_in);
-    let rows = (channels * taps).next_multiple_of(ROWS);
-    let mut sums = Scratch::zeros(shape.c_in.div_ceil(channels) * rows * outputs);
-    sums.par_chunks_mut(rows * outputs)
+    let sums_len = (channels * taps).next_multiple_of(ROWS) * turned.outputs;
+    let mut sums = Scratch::zeros(shape.c_in.div_ceil(channels) * sums_len);
+    sums.par_chunks_mut(sums_len)
         .enumerate()
         .for_each(|(task, sums)| {
             let channels = task * channels..shape.c_in.min((task + 1) * channels);
-            add_channels(path, shape, &layout, channels, x, &turned, outputs, sums);
+            add_channels(path, shape, &layout, channels, x, &turned, sums);
         });
 
     dw.par_chunks_mut(shape.c_in * taps)
@@ -50,16 +47,16 @@ pub(super) fn weight_grad(
         .for_each(|(o, dw)| {
             for (dw, sums) in dw
                 .chunks_mut(channels * taps)
-                .zip(sums.chunks_exact(rows * outputs))
+                .zip(sums.chunks_exact(sums_len))
             {
-                for (dw, sums) in dw.iter_mut().zip(sums.chunks_exact(outputs)) {
+                for (dw, sums) in dw.iter_mut().zip(sums.chunks_exact(turned.outputs)) {
                     *dw += sums[o];
                 }
             }
         });
 }
 
-/// Enough tasks for the threads, but whole blocks of rows where there are enough channels.
+/// Enough tasks for the threads, but whole tiles of rows where there are enough channels.
 fn channels_per_task(channels: usize) -> usize {
     let share = channels.div_ceil(2 * rayon::current_num_threads());
     if share < ROWS {
@@ -69,78 +66,99 @@ fn channels_per_task(channels: usize) -> usize {
     }
 }
 
-/// `[image][output][pixel]` to `[image][pixel][output]`, the outputs filled up with zeros to `padded`.
-fn transpose(dy: &[f32], outputs: usize, pixels: usize, padded: usize, turned: &mut [f32]) {
-    /// Pixels of a task: a few cache lines of each output.
-    const BLOCK: usize = 64;
-    let images = turned
-        .par_chunks_mut(pixels * padded)
-        .zip(dy.par_chunks(outputs * pixels));
-    images.for_each(|(turned, dy)| {
-        turned
-            .par_chunks_mut(BLOCK * padded)
-            .enumerate()
-            .for_each(|(block, turned)| {
-                transpose_block(dy, pixels, block * BLOCK, padded, turned);
-            });
-    });
+/// The output's gradient as `[image][pixel][output]`.
+struct TurnedGrad {
+    values: Scratch,
+    pixels: usize,
+    /// Outputs, filled up with zeros to whole vectors.
+    outputs: usize,
 }
 
-/// Pixels from `first` on of one image, as many as there is room for in `turned`.
-fn transpose_block(dy: &[f32], pixels: usize, first: usize, padded: usize, turned: &mut [f32]) {
-    let count = turned.len() / padded;
-    let outputs = dy.len() / pixels;
-    for o in 0..outputs {
-        let row = &dy[o * pixels + first..][..count];
-        for (to, from) in turned[o..].iter_mut().step_by(padded).zip(row) {
-            *to = *from;
+impl TurnedGrad {
+    fn new(shape: &ConvShape, dy: &[f32]) -> Self {
+        /// Pixels of a task: a few cache lines of each output.
+        const BLOCK: usize = 64;
+        let pixels = shape.out_pixels();
+        let outputs = shape.c_out.next_multiple_of(MAX_LANES);
+        let mut values = Scratch::take(shape.batch * pixels * outputs);
+        let images = values
+            .par_chunks_mut(pixels * outputs)
+            .zip(dy.par_chunks(shape.c_out * pixels));
+        images.for_each(|(turned, dy)| {
+            let blocks = turned.par_chunks_mut(BLOCK * outputs).enumerate();
+            blocks.for_each(|(block, turned)| {
+                transpose(dy, pixels, block * BLOCK, outputs, turned);
+            });
+        });
+        Self {
+            values,
+            pixels,
+            outputs,
         }
     }
-    for pixel in turned.chunks_exact_mut(padded) {
-        pixel[outputs..].fill(0.0);
+
+    fn images(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.pixels * self.outputs)
+    }
+}
+
+/// Transposes the pixels from `first` on of one image, as many as there is room for in `turned`.
+fn transpose(dy: &[f32], pixels: usize, first: usize, padded: usize, turned: &mut [f32]) {
+    /// Outputs at a time: their values for one pixel are written at once.
+    const GROUP: usize = 4;
+    let outputs = dy.len() / pixels;
+    for o in (0..padded).step_by(GROUP) {
+        let pixels_out = turned.chunks_exact_mut(padded);
+        if o + GROUP <= outputs {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|i| &dy[(o + i) * pixels + first..]);
+            let values = a.iter().zip(b).zip(c).zip(d);
+            for (pixel, (((a, b), c), d)) in pixels_out.zip(values) {
+                pixel[o..o + GROUP].copy_from_slice(&[*a, *b, *c, *d]);
+            }
+        } else {
+            for (p, pixel) in pixels_out.enumerate() {
+                for i in o..o + GROUP {
+                    pixel[i] = if i < outputs {
+                        dy[i * pixels + first + p]
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
     }
 }
 
 /// Gathers the sums of some input channels over the whole batch.
-#[allow(clippy::too_many_arguments)]
 fn add_channels(
     path: SimdPath,
     shape: &ConvShape,
     layout: &Layout,
-    channels: std::ops::Range<usize>,
+    channels: Range<usize>,
     x: &[f32],
-    turned: &[f32],
-    outputs: usize,
+    turned: &TurnedGrad,
     sums: &mut [f32],
 ) {
-    let offset = |channel| {
-        layout
-            .taps
-            .iter()
-            .map(move |tap| channel * layout.channel_len + tap)
-    };
-    let mut offsets: Vec<usize> = (0..channels.len()).flat_map(offset).collect();
-    // Rows that fill up the last block gather the first row's sums again, which nobody reads.
+    let mut offsets = layout.offsets(channels.len());
+    // Rows that fill up the last tile gather the first row's sums again, which nobody reads.
     offsets.resize(offsets.len().next_multiple_of(ROWS), 0);
-    let sums = &mut sums[..offsets.len() * outputs];
-
-    let in_pixels = shape.in_pixels();
-    let images = x.chunks_exact(shape.c_in * in_pixels);
-    for (image, turned) in images.zip(turned.chunks_exact(shape.out_pixels() * outputs)) {
-        let copies = layout.expand(&image[channels.start * in_pixels..channels.end * in_pixels]);
-        add_image(path, &copies, &offsets, turned, outputs, sums);
+    let pixels = shape.in_pixels();
+    for (image, dy) in x.chunks_exact(shape.c_in * pixels).zip(turned.images()) {
+        let copies = layout.expand(&image[channels.start * pixels..channels.end * pixels]);
+        add_image(path, &copies, &offsets, dy, turned.outputs, sums);
     }
 }
 
 dispatch! {
     /// `sums[row][o] += sum over p of copies[offsets[row] + p] * dy[p][o]`
-    fn add_image = add_image_generic(
+    fn add_image = add_chunks(
         copies: &[f32], offsets: &[usize], dy: &[f32], outputs: usize, sums: &mut [f32],
     )
 }
 
 #[inline(always)]
-fn add_image_generic<S: Simd>(
+fn add_chunks<S: Simd>(
+    simd: S,
     copies: &[f32],
     offsets: &[usize],
     dy: &[f32],
@@ -148,101 +166,91 @@ fn add_image_generic<S: Simd>(
     sums: &mut [f32],
 ) {
     let pixels = dy.len() / outputs;
-    let last = offsets.iter().copied().max().unwrap_or(0);
-    assert!(last + pixels <= copies.len(), "the copies are too short");
-    assert!(outputs.is_multiple_of(MAX_LANES), "outputs are not padded");
-    assert!(
-        sums.len() == offsets.len() * outputs,
-        "the sums have another size"
-    );
     for first in (0..pixels).step_by(CHUNK) {
-        let count = CHUNK.min(pixels - first);
+        let chunk = Chunk {
+            copies: &copies[first..],
+            dy: &dy[first * outputs..],
+            outputs,
+            pixels: CHUNK.min(pixels - first),
+        };
         let mut output = 0;
         while output < outputs {
-            let vectors = ((outputs - output) / S::LANES).min(TILE_VECTORS);
-            for (block, offsets) in offsets.chunks_exact(S::TILE_CHANNELS).enumerate() {
-                // SAFETY: offset + pixel lies inside the copies, pixels x outputs inside dy and rows x outputs inside the sums, as
-                // asserted above; `vectors` is at most what is left of the outputs.
-                unsafe {
-                    let x = copies.as_ptr().add(first);
-                    let dy = dy.as_ptr().add(first * outputs + output);
-                    let sums = sums
-                        .as_mut_ptr()
-                        .add(block * S::TILE_CHANNELS * outputs + output);
-                    match vectors {
-                        1 => tile_rows::<S, 1>(x, offsets, dy, outputs, count, sums),
-                        2 => tile_rows::<S, 2>(x, offsets, dy, outputs, count, sums),
-                        _ => tile_rows::<S, TILE_VECTORS>(x, offsets, dy, outputs, count, sums),
-                    }
-                }
+            let width = ((outputs - output) / S::LANES).min(TILE_VECTORS);
+            match width {
+                1 => chunk.add_rows::<S, 1>(simd, offsets, output, sums),
+                2 => chunk.add_rows::<S, 2>(simd, offsets, output, sums),
+                _ => chunk.add_rows::<S, TILE_VECTORS>(simd, offsets, output, sums),
             }
-            output += vectors * S::LANES;
+            output += width * S::LANES;
         }
     }
 }
 
-/// A tile of as many rows as the path's registers hold.
-///
-/// # Safety
-/// As for [`tile`].
-#[inline(always)]
-unsafe fn tile_rows<S: Simd, const V: usize>(
-    x: *const f32,
-    offsets: &[usize],
-    dy: *const f32,
+/// A few pixels of one image.
+struct Chunk<'a> {
+    copies: &'a [f32],
+    dy: &'a [f32],
     outputs: usize,
     pixels: usize,
-    sums: *mut f32,
-) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        if S::TILE_CHANNELS == 8 {
-            tile::<S, 8, V>(x, offsets, dy, outputs, pixels, sums);
-        } else {
-            tile::<S, 4, V>(x, offsets, dy, outputs, pixels, sums);
-        }
-    }
 }
 
-/// `sums[r][v] += sum over pixels p of x[offsets[r] + p] * dy[p][v]` for R rows and V vectors of outputs.
-///
-/// # Safety
-/// For each of R offsets `x + offset` must be valid for `pixels` reads, `dy` for `pixels` times V vectors at distance
-/// `outputs`, and `sums` for R times V vectors at the same distance.
-#[inline(always)]
-unsafe fn tile<S: Simd, const R: usize, const V: usize>(
-    x: *const f32,
-    offsets: &[usize],
-    dy: *const f32,
-    outputs: usize,
-    pixels: usize,
-    sums: *mut f32,
-) {
-    // SAFETY: all pointers stay in the ranges that the caller vouches for.
-    unsafe {
-        let mut rows = [x; R];
-        let mut acc = [[S::splat(0.0); V]; R];
+impl Chunk<'_> {
+    /// All rows, for `V` vectors of outputs from `output` on.
+    #[inline(always)]
+    fn add_rows<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        offsets: &[usize],
+        output: usize,
+        sums: &mut [f32],
+    ) {
+        let offsets = offsets.chunks_exact(S::TILE_CHANNELS);
+        let sums = sums.chunks_exact_mut(S::TILE_CHANNELS * self.outputs);
+        for (offsets, sums) in offsets.zip(sums) {
+            if S::TILE_CHANNELS == 8 {
+                self.add_tile::<S, 8, V>(simd, offsets, output, sums);
+            } else {
+                self.add_tile::<S, 4, V>(simd, offsets, output, sums);
+            }
+        }
+    }
+
+    /// One register tile: `R` rows by `V` vectors of outputs.
+    #[inline(always)]
+    fn add_tile<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        offsets: &[usize],
+        output: usize,
+        sums: &mut [f32],
+    ) {
+        let mut rows: [&[f32]; R] = [&[]; R];
+        let mut acc = [[simd.splat(0.0); V]; R];
         for r in 0..R {
-            rows[r] = x.add(offsets[r]);
+            rows[r] = &self.copies[offsets[r]..offsets[r] + self.pixels];
             for v in 0..V {
-                acc[r][v] = S::load(sums.add(r * outputs + v * S::LANES));
+                acc[r][v] = simd.load(&sums[r * self.outputs + output + v * S::LANES..]);
             }
         }
-        for p in 0..pixels {
-            let mut d = [S::splat(0.0); V];
+        for p in 0..self.pixels {
+            let dy = &self.dy[p * self.outputs + output..][..V * S::LANES];
+            let mut d = [simd.splat(0.0); V];
             for v in 0..V {
-                d[v] = S::load(dy.add(p * outputs + v * S::LANES));
+                d[v] = simd.load(&dy[v * S::LANES..]);
             }
             for r in 0..R {
-                let x = S::splat(*rows[r].add(p));
+                let x = simd.splat(rows[r][p]);
                 for v in 0..V {
-                    acc[r][v] = S::mul_add(x, d[v], acc[r][v]);
+                    acc[r][v] = simd.mul_add(x, d[v], acc[r][v]);
                 }
             }
         }
         for r in 0..R {
             for v in 0..V {
-                S::store(sums.add(r * outputs + v * S::LANES), acc[r][v]);
+                simd.store(
+                    acc[r][v],
+                    &mut sums[r * self.outputs + output + v * S::LANES..],
+                );
             }
         }
     }
