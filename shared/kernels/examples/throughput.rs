@@ -230,7 +230,8 @@ fn measure_conv(shape: &ConvShape) -> [f64; 3] {
     ]
 }
 
-/// Shortest time of a call, tried for a while: the shortest is the least disturbed by other programs.
+/// Shortest time of a call, tried for a while: the shortest is the least disturbed by other
+/// programs.
 fn best_seconds(mut f: impl FnMut()) -> f64 {
     let start = Instant::now();
     let mut best = f64::INFINITY;

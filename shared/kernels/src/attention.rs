@@ -60,10 +60,11 @@ impl AttentionShape {
     }
 }
 
-/// `out = v softmax(qᵀ k / sqrt(head_dim))ᵀ` for every image and head; overwrites `out` and `probabilities`.
+/// `out = v softmax(qᵀ k / sqrt(head_dim))ᵀ` for every image and head; overwrites `out` and
+/// `probabilities`.
 ///
-/// `qkv` is `[batch][3][heads][head_dim][tokens]`, `out` `[batch][heads][head_dim][tokens]` and `probabilities`, which the
-/// backward pass needs, `[batch][heads][tokens (query)][tokens (key)]`.
+/// `qkv` is `[batch][3][heads][head_dim][tokens]`, `out` `[batch][heads][head_dim][tokens]` and
+/// `probabilities`, which the backward pass needs, `[batch][heads][tokens (query)][tokens (key)]`.
 pub fn attention(shape: &AttentionShape, qkv: &[f32], out: &mut [f32], probabilities: &mut [f32]) {
     forward(simd_path(), shape, qkv, out, probabilities);
 }
@@ -104,7 +105,8 @@ fn forward(
     });
 }
 
-/// Gradient of [`attention`]: adds to `dqkv` (laid out as `qkv`), given the gradient `dout` of its output.
+/// Gradient of [`attention`]: adds to `dqkv` (laid out as `qkv`), given the gradient `dout` of its
+/// output.
 pub fn attention_grad(
     shape: &AttentionShape,
     qkv: &[f32],

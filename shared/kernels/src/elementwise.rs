@@ -1,4 +1,5 @@
-//! Functions of single values: SiLU by itself, addition, and the exponential that the other kernels build on.
+//! Functions of single values: SiLU by itself, addition, and the exponential that the other kernels
+//! build on.
 
 use crate::check_len;
 use crate::simd::{Simd, SimdPath, dispatch, simd_path};
@@ -78,11 +79,13 @@ pub(crate) fn sigmoid<S: Simd>(x: f32) -> f32 {
 
 /// `exp(x)` to about one unit in the last place; `x` is clamped to [-80, 80]. NaN stays NaN.
 ///
-/// No branch and no library call, so a loop over it becomes vector instructions. With `x = n ln 2 + f`, n whole and |f| at most
-/// (ln 2) / 2, the result is `2^n exp(f)`: a polynomial for exp(f), and n put into the exponent's bits.
+/// No branch and no library call, so a loop over it becomes vector instructions. With `x = n ln 2 +
+/// f`, n whole and |f| at most (ln 2) / 2, the result is `2^n exp(f)`: a polynomial for exp(f), and
+/// n put into the exponent's bits.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(x: f32) -> f32 {
-    // Above 2^23 floats are whole numbers: adding 1.5 * 2^23 rounds, and leaves n in the lowest bits of the sum.
+    // Above 2^23 floats are whole numbers: adding 1.5 * 2^23 rounds, and leaves n in the lowest
+    // bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few digits that n times it is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
@@ -101,8 +104,8 @@ pub(crate) fn exp<S: Simd>(x: f32) -> f32 {
 
 /// `1 / x` for normal positive x, in a quarter of the time of a vector division.
 ///
-/// Subtracting a float's bits from a constant negates its exponent: a first guess that is within 13 %. A step of Newton's method
-/// squares the relative error: 1.6 %, 2.5e-4, 6e-8.
+/// Subtracting a float's bits from a constant negates its exponent: a first guess that is within 13
+/// %. A step of Newton's method squares the relative error: 1.6 %, 2.5e-4, 6e-8.
 #[inline(always)]
 fn reciprocal<S: Simd>(x: f32) -> f32 {
     let mut guess = f32::from_bits(0x7EF3_11C3u32.wrapping_sub(x.to_bits()));

@@ -1,4 +1,25 @@
-//! CPU kernels of a small UNet on plain `&[f32]` slices.
+//! CPU kernels of a small UNet, forward and backward, on plain `&[f32]` slices.
+//!
+//! The crate knows nothing of tensors, layers or files. Images are contiguous slices
+//! `[batch][channels][height][width]`, and each function says which of its outputs it overwrites and
+//! which it adds to: gradients add up, because a value that is used twice receives two of them.
+//! Every function checks the lengths of its slices and panics with the expected and the given one.
+//!
+//! * [`conv`]: 3x3 (stride 1 and 2) and 1x1 convolution, where nearly all the time goes.
+//! * [`norm`]: group normalisation with scale and shift per image, fused with SiLU.
+//! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
+//! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
+//! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator.
+//!
+//! Three rules hold everywhere:
+//!
+//! * **One source, several instruction sets.** Each kernel is written once and compiled for plain,
+//!   AVX2 and AVX-512 machines; the choice is made when the program runs. See [`simd`].
+//! * **The same bits at any number of threads.** Kernels run in parallel on rayon's current pool, but
+//!   no sum depends on how the work was shared out. (Other instructions do round differently.)
+//! * **`unsafe` in three places only:** the intrinsics and their dispatch in [`simd`], the call of the
+//!   `gemm` crate in `matmul`, and `mallopt` in [`memory`]. The kernels themselves are safe Rust:
+//!   bounds are checked once per handful of vector operations, at no cost that could be measured.
 
 pub mod attention;
 pub mod conv;
@@ -8,8 +29,11 @@ mod matmul;
 pub mod memory;
 pub mod norm;
 pub mod resample;
-mod scratch;
+pub mod scratch;
 pub mod simd;
+
+#[cfg(test)]
+mod testing;
 
 /// Panics with both lengths when a slice does not have the length that its shape asks for.
 #[track_caller]
@@ -19,6 +43,3 @@ pub(crate) fn check_len(what: &str, expected: usize, got: usize) {
         "{what}: expected {expected} values, got {got}"
     );
 }
-
-#[cfg(test)]
-mod testing;

@@ -5,7 +5,8 @@ use crate::matmul::{Matrix, multiply};
 
 /// `y[n, o] = sum_i x[n, i] weight[o, i] + bias[o]`; overwrites `y`.
 ///
-/// `x` is `[batch][features_in]`, `weight` `[features_out][features_in]`, `y` `[batch][features_out]`.
+/// `x` is `[batch][features_in]`, `weight` `[features_out][features_in]`, `y`
+/// `[batch][features_out]`.
 pub fn linear(
     batch: usize,
     features_in: usize,

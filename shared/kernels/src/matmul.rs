@@ -49,8 +49,9 @@ pub(crate) fn multiply(factor: f32, a: Matrix, b: Matrix, accumulate: bool, c: &
     if c.is_empty() {
         return;
     }
-    // SAFETY: `Matrix::new` checked that both inputs fill their slices and `transposed` only exchanges the axes, so
-    // every (row, column) within the sizes lies inside the slice; `c` was checked above and is not aliased (&mut).
+    // SAFETY: `Matrix::new` checked that both inputs fill their slices and `transposed` only
+    // exchanges the axes, so every (row, column) within the sizes lies inside the slice; `c` was
+    // checked above and is not aliased (&mut).
     unsafe {
         gemm::gemm(
             a.rows,

@@ -1,7 +1,9 @@
-//! Group normalisation with a scale and a shift per image and channel, and SiLU, in one pass over memory.
+//! Group normalisation with a scale and a shift per image and channel, and SiLU, in one pass over
+//! memory.
 //!
-//! `y = act(xhat * scale + shift)` with `xhat = (x - mean) / sqrt(variance + 1e-5)` over the pixels of a group of channels. Scale and shift
-//! belong to one image and one channel, so a time embedding can set them; act is SiLU or nothing.
+//! `y = act(xhat * scale + shift)` with `xhat = (x - mean) / sqrt(variance + 1e-5)` over the pixels
+//! of a group of channels. Scale and shift belong to one image and one channel, so a time embedding
+//! can set them; act is SiLU or nothing.
 
 use crate::check_len;
 use crate::elementwise::{sigmoid, silu_slope};
@@ -12,10 +14,12 @@ use rayon::prelude::*;
 /// Added to the variance, as in PyTorch, so that a constant group does not divide by zero.
 const EPSILON: f32 = 1e-5;
 
-/// Values that one task takes at least: below that, handing work to another thread costs more than the work.
+/// Values that one task takes at least: below that, handing work to another thread costs more than
+/// the work.
 const TASK_LEN: usize = 8 * 1024;
 
-/// The sizes of a group normalisation: `[batch][channels][pixels]`, the channels in `groups` equal groups.
+/// The sizes of a group normalisation: `[batch][channels][pixels]`, the channels in `groups` equal
+/// groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NormShape {
     /// Images.
@@ -28,7 +32,8 @@ pub struct NormShape {
     pub groups: usize,
 }
 
-/// Mean and 1 / sqrt(variance + 1e-5) of every group, `[batch][groups]`: what the backward pass needs.
+/// Mean and 1 / sqrt(variance + 1e-5) of every group, `[batch][groups]`: what the backward pass
+/// needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormStats {
     /// Mean of a group.
@@ -70,7 +75,8 @@ impl NormShape {
     }
 }
 
-/// Normalises, scales, shifts and, where `silu` is set, applies SiLU; overwrites `y`. Returns what the backward pass needs.
+/// Normalises, scales, shifts and, where `silu` is set, applies SiLU; overwrites `y`. Returns what
+/// the backward pass needs.
 ///
 /// `x` and `y` are `[batch][channels][pixels]`, `scale` and `shift` `[batch][channels]`.
 pub fn group_norm_silu(
@@ -157,7 +163,8 @@ fn forward_group_loops<S: Simd>(
     (mean, inv_std)
 }
 
-/// Sum of `f(value)` in 64 lanes, which the compiler keeps in vectors. (It may not reorder a plain sum, as that changes the rounding.)
+/// Sum of `f(value)` in 64 lanes, which the compiler keeps in vectors. (It may not reorder a plain
+/// sum, as that changes the rounding.)
 #[inline(always)]
 fn lane_sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = values.as_chunks::<64>();
@@ -176,8 +183,8 @@ fn lane_sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// Gradient of [`group_norm_silu`], given the gradient `dy` of its output.
 ///
-/// Adds to `dx`. Overwrites `dscale` and `dshift` (`[batch][channels]`) with `sum over pixels of du * xhat` and of `du`, where `du` is the gradient of
-/// what goes into SiLU.
+/// Adds to `dx`. Overwrites `dscale` and `dshift` (`[batch][channels]`) with `sum over pixels of du
+/// * xhat` and of `du`, where `du` is the gradient of what goes into SiLU.
 #[allow(clippy::too_many_arguments)]
 pub fn group_norm_silu_grad(
     shape: &NormShape,
@@ -285,12 +292,14 @@ struct Group<'a> {
 
 dispatch! {
     fn backward_group = backward_group_loops(
-        group: &Group, dy: &[f32], du: &mut [f32], dx: &mut [f32], dscale: &mut [f32], dshift: &mut [f32],
+        group: &Group, dy: &[f32], du: &mut [f32], dx: &mut [f32],
+        dscale: &mut [f32], dshift: &mut [f32],
     )
 }
 
-/// With g = scale * du, the gradient through the normalisation is `dx = inv_std * (g - mean(g) - xhat * mean(g * xhat))`: what is left of g after
-/// the directions that the normalisation removes, a common shift and a common factor.
+/// With g = scale * du, the gradient through the normalisation is `dx = inv_std * (g - mean(g) -
+/// xhat * mean(g * xhat))`: what is left of g after the directions that the normalisation removes,
+/// a common shift and a common factor.
 #[inline(always)]
 fn backward_group_loops<S: Simd>(
     _simd: S,

@@ -3,7 +3,12 @@
 use crate::check_len;
 use rayon::prelude::*;
 
-/// Nearest-neighbour upsampling by 2: `x` is `[planes][height][width]`, `y` `[planes][2 height][2 width]`; overwrites `y`.
+/// Values that one task takes at least: below that, handing work to another thread costs more than
+/// the work.
+const TASK_LEN: usize = 16 * 1024;
+
+/// Nearest-neighbour upsampling by 2: `x` is `[planes][height][width]`, `y` `[planes][2 height][2
+/// width]`; overwrites `y`.
 pub fn upsample2(planes: usize, height: usize, width: usize, x: &[f32], y: &mut [f32]) {
     let pixels = height * width;
     check_len("upsample2: x", planes * pixels, x.len());
@@ -13,6 +18,7 @@ pub fn upsample2(planes: usize, height: usize, width: usize, x: &[f32], y: &mut 
     }
     y.par_chunks_mut(4 * pixels)
         .zip(x.par_chunks(pixels))
+        .with_min_len(TASK_LEN.div_ceil(4 * pixels))
         .for_each(|(y, x)| {
             for (rows, x) in y.chunks_exact_mut(4 * width).zip(x.chunks_exact(width)) {
                 let (first, second) = rows.split_at_mut(2 * width);
@@ -24,7 +30,8 @@ pub fn upsample2(planes: usize, height: usize, width: usize, x: &[f32], y: &mut 
         });
 }
 
-/// Adjoint of [`upsample2`]: each pixel of `dx` (`[planes][height][width]`) gains the sum of its four copies in `dy`.
+/// Adjoint of [`upsample2`]: each pixel of `dx` (`[planes][height][width]`) gains the sum of its
+/// four copies in `dy`.
 pub fn upsample2_grad(planes: usize, height: usize, width: usize, dy: &[f32], dx: &mut [f32]) {
     let pixels = height * width;
     check_len("upsample2_grad: dy", planes * 4 * pixels, dy.len());
@@ -34,6 +41,7 @@ pub fn upsample2_grad(planes: usize, height: usize, width: usize, dy: &[f32], dx
     }
     dx.par_chunks_mut(pixels)
         .zip(dy.par_chunks(4 * pixels))
+        .with_min_len(TASK_LEN.div_ceil(4 * pixels))
         .for_each(|(dx, dy)| {
             for (dx, rows) in dx.chunks_exact_mut(width).zip(dy.chunks_exact(4 * width)) {
                 let (first, second) = rows.split_at(2 * width);
@@ -49,8 +57,9 @@ pub fn upsample2_grad(planes: usize, height: usize, width: usize, dy: &[f32], dx
 }
 
 /// Space to depth in PyTorch's channel order: `[batch][channels][height][width]` to
-/// `[batch][channels * factor²][height / factor][width / factor]`, where output channel `(c * factor + i) * factor + j`
-/// holds the pixels `(factor * y + i, factor * x + j)` of channel `c`. Overwrites `y`.
+/// `[batch][channels * factor²][height / factor][width / factor]`, where output channel `(c *
+/// factor + i) * factor + j` holds the pixels `(factor * y + i, factor * x + j)` of channel `c`.
+/// Overwrites `y`.
 pub fn pixel_unshuffle(
     batch: usize,
     channels: usize,
@@ -73,6 +82,7 @@ pub fn pixel_unshuffle(
     }
     y.par_chunks_mut(low_height * low_width)
         .enumerate()
+        .with_min_len(TASK_LEN.div_ceil(low_height * low_width))
         .for_each(|(plane, y)| {
             let (channel, i, j) = (
                 plane / (factor * factor),
@@ -114,6 +124,7 @@ pub fn pixel_shuffle(
     }
     y.par_chunks_mut(height_out * width_out)
         .enumerate()
+        .with_min_len(TASK_LEN.div_ceil(height_out * width_out))
         .for_each(|(channel, y)| {
             for (row, y) in y.chunks_exact_mut(width_out).enumerate() {
                 for j in 0..factor {

@@ -1,8 +1,9 @@
 //! SIMD: which instructions this machine has, and a small trait over them.
 //!
-//! A kernel is written once, as an `#[inline(always)]` function generic over [`Simd`]. The macro `dispatch!` compiles it
-//! for each instruction set and picks one at run time, so that one binary runs everywhere and is fast on AVX-512. Plain
-//! loops profit as well: inlined into a function that may use AVX-512, the compiler vectorises them with AVX-512.
+//! A kernel is written once, as an `#[inline(always)]` function generic over the trait `Simd`. The
+//! macro `dispatch!` compiles it for each instruction set and picks one at run time, so that one
+//! binary runs everywhere and is fast on AVX-512. Plain loops profit as well: inlined into a function
+//! that may use AVX-512, the compiler vectorises them with AVX-512.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -10,7 +11,8 @@ use std::sync::OnceLock;
 /// A set of SIMD instructions that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimdPath {
-    /// Plain Rust, vectorised by the compiler for the target's baseline (SSE2 on x86-64, NEON on arm64).
+    /// Plain Rust, vectorised by the compiler for the target's baseline (SSE2 on x86-64, NEON on
+    /// arm64).
     Portable,
     /// AVX2 with FMA: 8 floats to a vector.
     Avx2,
@@ -58,8 +60,10 @@ impl fmt::Display for SimdPath {
     }
 }
 
-/// The path that all kernels take: the fastest that this machine has, or the one that the environment variable
-/// `KERNELS_SIMD` (`portable`, `avx2` or `avx512`) asks for. Decided once per process.
+/// The path that all kernels take: the fastest that this machine has, or the one that the
+/// environment variable `KERNELS_SIMD` (`portable`, `avx2` or `avx512`) asks for. Decided once per
+/// process. (The `gemm` crate, behind attention and the fully connected layer, makes a choice of
+/// its own.)
 pub fn simd_path() -> SimdPath {
     static PATH: OnceLock<SimdPath> = OnceLock::new();
     *PATH.get_or_init(|| {
@@ -89,12 +93,14 @@ fn choose_path(wish: Option<&str>) -> Result<SimdPath, String> {
 
 /// A vector of floats and the few operations that the kernels need.
 ///
-/// A value of an implementing type is a proof that this machine has the instructions: only `dispatch!` makes one, after it has
-/// checked. So the methods are safe to call, and the kernels contain no `unsafe`.
+/// A value of an implementing type is a proof that this machine has the instructions: only
+/// `dispatch!` makes one, after it has checked. So the methods are safe to call, and the kernels
+/// contain no `unsafe`.
 pub(crate) trait Simd: Copy {
     /// Floats in a vector.
     const LANES: usize;
-    /// Channels in a register tile of a convolution, by [`TILE_VECTORS`] vectors: as many as the registers hold.
+    /// Channels in a register tile of a convolution, by [`TILE_VECTORS`] vectors: as many as the
+    /// registers hold.
     const TILE_CHANNELS: usize;
     type Vector: Copy;
 
@@ -116,10 +122,12 @@ pub(crate) trait Simd: Copy {
 /// Vectors in a register tile of a convolution.
 pub(crate) const TILE_VECTORS: usize = 3;
 
-/// Floats in the widest vector of any path. Buffers are padded to it, so that their layout does not depend on the path.
+/// Floats in the widest vector of any path. Buffers are padded to it, so that their layout does not
+/// depend on the path.
 pub(crate) const MAX_LANES: usize = 16;
 
-/// Whether every machine of the target multiplies and adds in one instruction. Elsewhere `f32::mul_add` is a slow library call.
+/// Whether every machine of the target multiplies and adds in one instruction. Elsewhere
+/// `f32::mul_add` is a slow library call.
 const BASELINE_FMA: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 
 /// Four floats in plain Rust: one SSE or NEON register.
@@ -169,7 +177,10 @@ impl Simd for Portable {
 /// Implements [`Simd`] with the intrinsics of an x86 vector type.
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_simd {
-    ($name:ident, $vector:ident, $lanes:literal, $tile:literal, $load:ident, $store:ident, $splat:ident, $fma:ident) => {
+    (
+        $name:ident, $vector:ident, $lanes:literal, $tile:literal,
+        $load:ident, $store:ident, $splat:ident, $fma:ident
+    ) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name {
             _proof: (),
@@ -191,7 +202,8 @@ macro_rules! x86_simd {
             #[inline(always)]
             fn load(self, from: &[f32]) -> Self::Vector {
                 let from = &from[..$lanes];
-                // SAFETY: `self` proves the instructions; the slice has a vector's length and needs no alignment.
+                // SAFETY: `self` proves the instructions; the slice has a vector's length and needs
+                // no alignment.
                 unsafe { std::arch::x86_64::$load(from.as_ptr()) }
             }
 
@@ -242,9 +254,13 @@ x86_simd!(
     _mm512_fmadd_ps
 );
 
-/// Makes `fn name(path, arguments...)` out of a generic `#[inline(always)] fn generic<S: Simd>(simd: S, arguments...)`.
+/// Makes `fn name(path, arguments...)` out of a generic `#[inline(always)] fn generic<S:
+/// Simd>(simd: S, arguments...)`.
 macro_rules! dispatch {
-    ($(#[$meta:meta])* $visibility:vis fn $name:ident = $generic:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?) => {
+    (
+        $(#[$meta:meta])*
+        $visibility:vis fn $name:ident = $generic:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?
+    ) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
         $visibility fn $name(path: $crate::simd::SimdPath, $($arg: $ty),*) $(-> $ret)? {
@@ -260,15 +276,16 @@ macro_rules! dispatch {
             fn avx2(simd: $crate::simd::Avx2, $($arg: $ty),*) $(-> $ret)? {
                 $generic(simd, $($arg),*)
             }
+            use $crate::simd::SimdPath;
             assert!(path.is_supported(), "this machine has no {path}");
             match path {
-                $crate::simd::SimdPath::Portable => $generic($crate::simd::Portable, $($arg),*),
+                SimdPath::Portable => $generic($crate::simd::Portable, $($arg),*),
                 // SAFETY: the assertion above says that this machine has the instructions.
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::SimdPath::Avx2 => unsafe { avx2($crate::simd::Avx2::new(), $($arg),*) },
+                SimdPath::Avx2 => unsafe { avx2($crate::simd::Avx2::new(), $($arg),*) },
                 // SAFETY: likewise.
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::SimdPath::Avx512 => unsafe { avx512($crate::simd::Avx512::new(), $($arg),*) },
+                SimdPath::Avx512 => unsafe { avx512($crate::simd::Avx512::new(), $($arg),*) },
                 #[cfg(not(target_arch = "x86_64"))]
                 _ => unreachable!("only supported paths pass the assertion"),
             }
@@ -277,8 +294,9 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
-/// The yardstick for the kernels: the GFLOP/s of one thread that only multiplies and adds, in registers, with the
-/// instructions of [`simd_path`]. Measured anew at each call (a few milliseconds), as clock rates change.
+/// The yardstick for the kernels: the GFLOP/s of one thread that only multiplies and adds, in
+/// registers, with the instructions of [`simd_path`]. Measured anew at each call (a few
+/// milliseconds), as clock rates change.
 pub fn fma_peak() -> f64 {
     const STEPS: usize = 200_000;
     let rate = || {
@@ -291,7 +309,8 @@ pub fn fma_peak() -> f64 {
 
 dispatch! { fn fma_loop = fma_loop_generic(steps: usize, factor: f32) -> f64 }
 
-/// Twelve independent chains of multiply-adds, enough to hide that each takes four cycles. Returns the number of operations.
+/// Twelve independent chains of multiply-adds, enough to hide that each takes four cycles. Returns
+/// the number of operations.
 #[inline(always)]
 fn fma_loop_generic<S: Simd>(simd: S, steps: usize, factor: f32) -> f64 {
     const CHAINS: usize = 12;

@@ -17,7 +17,8 @@ pub(crate) fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// Uniform values in [-1, 1]. The vector has no spare capacity, so that a tool that watches memory sees a write past its end.
+/// Uniform values in [-1, 1]. The vector has no spare capacity, so that a tool that watches memory
+/// sees a write past its end.
 pub(crate) fn values(rng: &mut StdRng, len: usize) -> Vec<f32> {
     let values: Box<[f32]> = (0..len).map(|_| rng.random_range(-1.0..1.0)).collect();
     values.into_vec()
@@ -27,7 +28,8 @@ pub(crate) fn to_f64(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| value.into()).collect()
 }
 
-/// Fails unless every value is within `tolerance` of the expected one, relative to the larger of 1 and its size.
+/// Fails unless every value is within `tolerance` of the expected one, relative to the larger of 1
+/// and its size.
 #[track_caller]
 pub(crate) fn assert_close(what: &str, got: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{what}: length");

@@ -1,6 +1,6 @@
 //! Layers: parameters with their sizes. What they compute is in [`Backend`].
 
-use dfdx::tensor::{Merge, Tape};
+use dfdx::tensor::{Merge, NoneTape, Tape, WithEmptyTape};
 
 use crate::{Backend, Parameter, Tensor2, Tensor4, parameters};
 
@@ -126,27 +126,31 @@ impl<D: Backend> GroupNorm<D> {
         }
     }
 
-    /// `group_norm(x)`.
-    pub fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
-        D::group_norm::<T, dfdx::tensor::NoneTape>(x, self, None, false)
+    /// `conv(group_norm(x))`.
+    ///
+    /// # Errors
+    /// What the device reports, such as lack of memory; so do all layers.
+    pub fn conv<T: Tape<f32, D>>(&self, x: Tensor4<D, T>, conv: &Conv2d<D>) -> Result<Tensor4<D, T>, D::Err> {
+        D::norm_conv::<T, NoneTape>(x, self, None, false, conv)
     }
 
-    /// `silu(group_norm(x))`.
-    pub fn forward_silu<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
-        D::group_norm::<T, dfdx::tensor::NoneTape>(x, self, None, true)
+    /// `conv(silu(group_norm(x)))`.
+    pub fn silu_conv<T: Tape<f32, D>>(&self, x: Tensor4<D, T>, conv: &Conv2d<D>) -> Result<Tensor4<D, T>, D::Err> {
+        D::norm_conv::<T, NoneTape>(x, self, None, true, conv)
     }
 
-    /// `silu(group_norm(x) (1 + a) + b)` with `modulation = [a | b]` of shape `[B, 2 C]`.
-    pub fn forward_modulated_silu<T, U>(
+    /// `conv(silu(group_norm(x) (1 + a) + b))` with `modulation = [a | b]` of shape `[B, 2 C]`.
+    pub fn modulated_silu_conv<T, U>(
         &self,
         x: Tensor4<D, T>,
         modulation: Tensor2<D, U>,
+        conv: &Conv2d<D>,
     ) -> Result<Tensor4<D, T>, D::Err>
     where
         T: Tape<f32, D> + Merge<U>,
         U: Tape<f32, D>,
     {
-        D::group_norm(x, self, Some(modulation), true)
+        D::norm_conv(x, self, Some(modulation), true, conv)
     }
 }
 
@@ -178,9 +182,8 @@ impl<D: Backend> Attention<D> {
 
     /// `[B, C, H, W] -> [B, C, H, W]`.
     pub fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
-        use dfdx::tensor::WithEmptyTape;
-        let h = self.norm.forward(x.with_empty_tape())?;
-        let h = D::attend(self.qkv.forward(h)?, self.heads)?;
+        let qkv = self.norm.conv(x.with_empty_tape(), &self.qkv)?;
+        let h = D::attend(qkv, self.heads)?;
         D::add(self.proj.forward(h)?, x)
     }
 }

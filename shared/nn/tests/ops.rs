@@ -138,45 +138,64 @@ fn a_changed_weight_is_seen_although_packed_weights_are_kept() {
     }
 }
 
+fn norm_and_conv(channels: usize, groups: usize) -> (GroupNorm<Cpu>, Conv2d<Cpu>) {
+    let mut norm = GroupNorm::new(&Cpu::default(), channels, groups);
+    norm.weight.value_mut().copy_from(&random(channels, 11));
+    norm.bias.value_mut().copy_from(&random(channels, 12));
+    (norm, Conv2d::new(&Cpu::default(), channels, 4, 3, 1, &mut uniform(2)))
+}
+
+/// A norm and a convolution as one list of parameters.
+struct Pair(GroupNorm<Cpu>, Conv2d<Cpu>);
+
+impl Parameters<Cpu> for Pair {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<Cpu>)) {
+        self.0.visit(prefix, visit);
+        self.1.visit(prefix, visit);
+    }
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<Cpu>)) {
+        self.0.visit_mut(prefix, visit);
+        self.1.visit_mut(prefix, visit);
+    }
+}
+
 #[test]
-fn group_norms() {
+fn norm_and_convolution() {
     let shape = (2, 6, 3, 4);
-    let mut norm = GroupNorm::new(&Cpu::default(), 6, 3);
-    norm.weight.value_mut().copy_from(&random(6, 11));
-    norm.bias.value_mut().copy_from(&random(6, 12));
-    check_input("norm", shape, |x| norm.forward(x).unwrap(), |x| norm.forward(x).unwrap());
-    check_input("norm + silu", shape, |x| norm.forward_silu(x).unwrap(), |x| norm.forward_silu(x).unwrap());
+    let (norm, conv) = norm_and_conv(6, 3);
+    check_input("norm, conv", shape, |x| norm.conv(x, &conv).unwrap(), |x| norm.conv(x, &conv).unwrap());
+    let what = "norm, silu, conv";
+    check_input(what, shape, |x| norm.silu_conv(x, &conv).unwrap(), |x| norm.silu_conv(x, &conv).unwrap());
     let x = images(&random(len(shape), 3), shape);
     check_parameters(
-        "norm + silu",
-        &mut norm,
-        |l| l.forward_silu(x.clone()).unwrap(),
-        |l| l.forward_silu(x.leaky_trace()).unwrap(),
+        what,
+        &mut Pair(norm, conv),
+        |p| p.0.silu_conv(x.clone(), &p.1).unwrap(),
+        |p| p.0.silu_conv(x.leaky_trace(), &p.1).unwrap(),
     );
 }
 
 #[test]
-fn modulated_group_norm() {
+fn modulated_norm_and_convolution() {
     let shape = (2, 4, 3, 3);
-    let mut norm = GroupNorm::new(&Cpu::default(), 4, 2);
-    norm.weight.value_mut().copy_from(&random(4, 11));
-    norm.bias.value_mut().copy_from(&random(4, 12));
+    let (norm, conv) = norm_and_conv(4, 2);
     let modulation = |values: &[f32]| -> Tensor2<Cpu> { Cpu::default().tensor_from_vec(values.to_vec(), (2, 8)) };
     let values = random(16, 13);
     let x = images(&random(len(shape), 3), shape);
 
     let m = modulation(&values);
-    let output = norm.forward_modulated_silu(x.leaky_trace(), m.leaky_trace()).unwrap();
-    let gradients = backward(output);
-    let plain = |norm: &GroupNorm<Cpu>, x: &Tensor4<Cpu>, m: &[f32]| {
-        norm.forward_modulated_silu(x.clone(), modulation(m)).unwrap()
+    let gradients = backward(norm.modulated_silu_conv(x.leaky_trace(), m.leaky_trace(), &conv).unwrap());
+    let plain = |norm: &GroupNorm<Cpu>, conv: &Conv2d<Cpu>, x: Tensor4<Cpu>, m: &[f32]| {
+        norm.modulated_silu_conv(x, modulation(m), conv).unwrap()
     };
-    assert_gradient("modulation", &values, &gradients.get(&m).as_vec(), |m| objective(&plain(&norm, &x, m)));
-    check_input("modulated norm", shape, |x| plain(&norm, &x, &values), |x| {
-        norm.forward_modulated_silu(x, modulation(&values)).unwrap()
+    assert_gradient("modulation", &values, &gradients.get(&m).as_vec(), |m| {
+        objective(&plain(&norm, &conv, x.clone(), m))
     });
-    check_parameters("modulated norm", &mut norm, |l| plain(l, &x, &values), |l| {
-        l.forward_modulated_silu(x.leaky_trace(), modulation(&values)).unwrap()
+    check_input("modulated norm", shape, |x| plain(&norm, &conv, x, &values), |x| {
+        norm.modulated_silu_conv(x, modulation(&values), &conv).unwrap()
+    });
+    check_parameters("modulated norm", &mut Pair(norm, conv), |p| plain(&p.0, &p.1, x.clone(), &values), |p| {
+        p.0.modulated_silu_conv(x.leaky_trace(), modulation(&values), &p.1).unwrap()
     });
 }
 
@@ -201,16 +220,16 @@ fn linear_and_silu() {
     let values = random(10, 8);
     let vectors = |values: &[f32]| -> Tensor2<Cpu> { Cpu::default().tensor_from_vec(values.to_vec(), (2, 5)) };
     // As images, so that the helpers above serve: [2, 12] becomes the modulation of a norm.
-    let norm = GroupNorm::new(&Cpu::default(), 6, 2);
+    let (norm, conv) = norm_and_conv(6, 2);
     let x = images(&random(len((2, 6, 2, 2)), 3), (2, 6, 2, 2));
     let plain = |layer: &Linear<Cpu>, v: &[f32]| {
         let m = Cpu::silu(layer.forward(vectors(v)).unwrap()).unwrap();
-        norm.forward_modulated_silu(x.clone(), m).unwrap()
+        norm.modulated_silu_conv(x.clone(), m, &conv).unwrap()
     };
     let v = vectors(&values);
     let traced = |layer: &Linear<Cpu>| {
         let m = Cpu::silu(layer.forward(v.leaky_trace()).unwrap()).unwrap();
-        norm.forward_modulated_silu(x.leaky_trace(), m).unwrap()
+        norm.modulated_silu_conv(x.leaky_trace(), m, &conv).unwrap()
     };
     let gradients = backward(traced(&layer));
     assert_gradient("linear", &values, &gradients.get(&v).as_vec(), |v| objective(&plain(&layer, v)));

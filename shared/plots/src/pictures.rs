@@ -78,7 +78,7 @@ pub fn image_rows(rows: &[Row<'_>], column_titles: &[&str]) -> Result<Figure, Pl
         if row.cells.iter().all(|cell| cell.caption.is_empty()) {
             0
         } else {
-            LINE + 2
+            LINE + 5
         }
     };
     let total_width = left + widths.iter().sum::<usize>() + GAP * (columns - 1) + MARGIN;
@@ -103,7 +103,7 @@ pub fn image_rows(rows: &[Row<'_>], column_titles: &[&str]) -> Result<Figure, Pl
             let middle = x + wide / 2;
             if let Some(cell) = row.cells.get(column) {
                 canvas.picture(&cell.image, (middle - width / 2, y), scale);
-                let (text, at) = (cell.caption.clone(), (middle, y + height + 6));
+                let (text, at) = (cell.caption.clone(), (middle, y + height + 9));
                 texts.push(Text {
                     text,
                     at,

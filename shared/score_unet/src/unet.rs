@@ -75,8 +75,8 @@ impl<D: Backend> ResidualBlock<D> {
         U: Tape<f32, D>,
     {
         let modulation = self.time.forward(time.retaped::<U>())?;
-        let h = self.conv1.forward(self.norm1.forward_silu(x.with_empty_tape())?)?;
-        let h = self.conv2.forward(self.norm2.forward_modulated_silu(h, modulation)?)?;
+        let h = self.norm1.silu_conv(x.with_empty_tape(), &self.conv1)?;
+        let h = self.norm2.modulated_silu_conv(h, modulation, &self.conv2)?;
         let x = match &self.skip {
             Some(skip) => skip.forward(x)?,
             None => x,
@@ -213,7 +213,7 @@ impl<D: Backend> UNet<D> {
                 h = upsample.forward(D::upsample2(h)?)?;
             }
         }
-        let h = self.conv_out.forward(self.norm_out.forward_silu(h)?)?;
+        let h = self.norm_out.silu_conv(h, &self.conv_out)?;
         D::pixel_shuffle(h, self.config.patch)
     }
 

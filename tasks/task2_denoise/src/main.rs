@@ -20,8 +20,8 @@ use task2_denoise::{denoise, forward_diffusion};
 ///
 /// Each image is noised to each of the times --t; the report holds PSNR and SSIM of the noisy image, of the best Gaussian
 /// blur of it (its sigma is chosen for each image by looking at the ground truth) and of the denoised one. Image number i,
-/// counted from 0, gets its noise from the seed --seed + i, so the result does not depend on --batch (beyond rounding). --steps means
-/// nothing here: it is always one.
+/// counted from 0, gets its noise from the seed --seed + i, so --batch changes the result by no more than rounding.
+/// --steps means nothing here: it is always one.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

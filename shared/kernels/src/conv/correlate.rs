@@ -1,8 +1,14 @@
 //! The micro-kernel of the forward pass and of the input gradient.
 //!
-//! It computes `out[o][p] = start + sum over (i, tap) of weight[o][i][tap] * copies[i][offset(tap) + p]` for pixels p in a row, on an
-//! image laid out as [`super::layout`] says. A tile of 8 outputs by 3 vectors of pixels stays in registers while the loop runs over
-//! all inputs and taps: 24 multiply-adds for 3 loaded vectors and 8 loaded weights, so arithmetic and not memory sets the pace.
+//! On an image laid out as [`super::layout`] says, it computes for neighbouring pixels p
+//!
+//! ```text
+//! out[o][p] = start + sum over (i, tap) of weight[o][i][tap] * copies[offset(i, tap) + p]
+//! ```
+//!
+//! A tile of 8 outputs by 3 vectors of pixels stays in registers while the loop runs over all inputs
+//! and taps. Each step does 24 multiply-adds for 3 loaded vectors and 8 loaded weights, so that
+//! arithmetic and not memory sets the pace.
 
 use super::pack::BLOCK;
 use crate::simd::{MAX_LANES, Simd, SimdPath, TILE_VECTORS, dispatch};
@@ -106,7 +112,8 @@ fn tiles<S: Simd, const C: usize>(
     let mut pixel = 0;
     while pixel < inputs.pixels {
         let vectors = (inputs.pixels - pixel).div_ceil(S::LANES);
-        // Of four vectors, two tiles of 2 keep the arithmetic units busier than one of 3 and one of 1.
+        // Of four vectors, two tiles of 2 keep the arithmetic units busier than one of 3 and one of
+        // 1.
         let width = if vectors == 4 {
             2
         } else {
@@ -121,7 +128,8 @@ fn tiles<S: Simd, const C: usize>(
     }
 }
 
-/// One register tile: `C` outputs by `V` vectors of pixels. The last vector may reach past the last pixel.
+/// One register tile: `C` outputs by `V` vectors of pixels. The last vector may reach past the last
+/// pixel.
 #[inline(always)]
 fn tile<S: Simd, const C: usize, const V: usize>(
     simd: S,
@@ -149,7 +157,8 @@ fn tile<S: Simd, const C: usize, const V: usize>(
     }
 }
 
-/// The innermost loops. Slices are checked once per tap, which costs nothing beside 24 multiply-adds.
+/// The innermost loops. Slices are checked once per tap, which costs nothing beside 24
+/// multiply-adds.
 #[inline(always)]
 fn accumulate<S: Simd, const C: usize, const V: usize>(
     simd: S,

@@ -1,8 +1,9 @@
 //! How an image is laid out for the micro-kernels: as dense, shifted copies of its channels.
 //!
-//! A 3x3 kernel reads each pixel's neighbours, and a vector of 16 pixels has neighbours beyond the ends of its row. Instead of
-//! testing for that in the inner loop, every channel is copied once for each horizontal shift, with zeros where the shift
-//! leaves the image, and with rows of zeros above and below:
+//! A 3x3 kernel reads each pixel's neighbours, and a vector of 16 pixels has neighbours beyond the
+//! ends of its row. Instead of testing for that in the inner loop, every channel is copied once for
+//! each horizontal shift, with zeros where the shift leaves the image, and with rows of zeros above
+//! and below:
 //!
 //! ```text
 //!             shift -1      shift 0       shift +1
@@ -12,9 +13,10 @@
 //!   row  2    0 0 0 0       0 0 0 0       0 0 0 0
 //! ```
 //!
-//! Now all pixels of the output, flattened, find the input of one tap (one of the nine kernel positions) at their own index
-//! plus one fixed offset. A vector may span several rows, and an 8x8 image is exactly four AVX-512 vectors. With stride 2, a
-//! copy takes every second column and row instead, and the same holds.
+//! Now all pixels of the output, flattened, find the input of one tap (one of the nine kernel
+//! positions) at their own index plus one fixed offset. A vector may span several rows, and an 8x8
+//! image is exactly four AVX-512 vectors. With stride 2, a copy takes every second column and row
+//! instead, and the same holds.
 
 use super::ConvShape;
 use super::pack::grad_phase;
@@ -22,7 +24,8 @@ use crate::scratch::Scratch;
 use crate::simd::MAX_LANES;
 use std::ops::{Deref, Range};
 
-/// One copy of a channel: its pixel (r, c) is pixel `(row + step * r, col + step * c)` of the image, or zero outside it.
+/// One copy of a channel: its pixel (r, c) is pixel `(row + step * r, col + step * c)` of the
+/// image, or zero outside it.
 struct Plane {
     row: isize,
     col: isize,
@@ -113,12 +116,14 @@ impl Layout {
         layout
     }
 
-    /// Floats of one image's copies. The last vector of the last tap may reach past the last copy: hence the slack.
+    /// Floats of one image's copies. The last vector of the last tap may reach past the last copy:
+    /// hence the slack.
     pub(super) fn image_len(&self, channels: usize) -> usize {
         channels * self.channel_len + MAX_LANES
     }
 
-    /// For each channel and tap where in the copies the tap finds its input for the output's first pixel.
+    /// For each channel and tap where in the copies the tap finds its input for the output's first
+    /// pixel.
     pub(super) fn offsets(&self, channels: usize) -> Vec<usize> {
         self.offsets_of(channels, &self.taps)
     }
@@ -129,7 +134,8 @@ impl Layout {
         (0..channels).flat_map(offset).collect()
     }
 
-    /// As [`Layout::offsets`], for one of the four classes of pixels of [`Layout::strided_input_grad`].
+    /// As [`Layout::offsets`], for one of the four classes of pixels of
+    /// [`Layout::strided_input_grad`].
     pub(super) fn phase_offsets(&self, channels: usize, phase: usize) -> Vec<usize> {
         let taps: Vec<usize> = grad_phase(phase)
             .iter()
@@ -146,7 +152,8 @@ impl Layout {
             && (self.height * self.width).is_multiple_of(MAX_LANES)
     }
 
-    /// One image (`[channels][height][width]`) laid out; without a copy where it can be used as it is.
+    /// One image (`[channels][height][width]`) laid out; without a copy where it can be used as it
+    /// is.
     pub(super) fn expand<'a>(&self, image: &'a [f32]) -> Expanded<'a> {
         if self.is_identity() {
             return Expanded::Borrowed(image);
@@ -157,7 +164,8 @@ impl Layout {
         Expanded::Owned(copies)
     }
 
-    /// As [`Layout::expand`], into `copies` ([`Layout::image_len`] floats), all of which it overwrites.
+    /// As [`Layout::expand`], into `copies` ([`Layout::image_len`] floats), all of which it
+    /// overwrites.
     pub(super) fn expand_into(&self, image: &[f32], copies: &mut [f32]) {
         let pixels = self.height * self.width;
         let (body, slack) = copies.split_at_mut(image.len() / pixels * self.channel_len);
@@ -185,7 +193,8 @@ impl Layout {
         }
     }
 
-    /// Step 1: the whole channel is moved at once, then the column that came in from the neighbouring row is cleared.
+    /// Step 1: the whole channel is moved at once, then the column that came in from the
+    /// neighbouring row is cleared.
     fn shift_plane(&self, plane: &Plane, channel: &[f32], copy: &mut [f32]) {
         let width = self.width as isize;
         // `copy[i + offset]` is to hold `channel[i]`.
@@ -205,31 +214,43 @@ impl Layout {
         }
     }
 
-    /// Any step, pixel by pixel.
+    /// Any step, row by row.
     fn gather_plane(&self, plane: &Plane, channel: &[f32], copy: &mut [f32]) {
         let (body, rest) = copy.split_at_mut(plane.rows * self.columns);
         rest.fill(0.0);
-        // Columns before `first` and from `end` on lie outside the image.
-        let first = (-plane.col).max(0) as usize;
-        let first = first.div_ceil(self.step);
-        let end = (self.width as isize - plane.col).max(0) as usize;
-        let end = end
-            .div_ceil(self.step)
-            .clamp(first, self.columns.max(first));
+        // The copy's columns `first..end` lie inside the image.
+        let first = ((-plane.col).max(0) as usize).div_ceil(self.step);
+        let end = ((self.width as isize - plane.col).max(0) as usize).div_ceil(self.step);
+        let (first, end) = (first.min(self.columns), end.min(self.columns));
         for (r, row) in body.chunks_exact_mut(self.columns).enumerate() {
-            row.fill(0.0);
             let source = plane.row + (self.step * r) as isize;
             if source < 0 || source >= self.height as isize || first >= end {
+                row.fill(0.0);
                 continue;
             }
+            row[..first].fill(0.0);
+            row[end..].fill(0.0);
             let source = &channel[source as usize * self.width..][..self.width];
             let source = &source[(plane.col + (self.step * first) as isize) as usize..];
-            for (value, from) in row[first..end]
-                .iter_mut()
-                .zip(source.iter().step_by(self.step))
-            {
-                *value = *from;
-            }
+            gather(source, self.step, &mut row[first..end]);
+        }
+    }
+}
+
+/// Every `step`th value of `from`, until `to` is full.
+fn gather(from: &[f32], step: usize, to: &mut [f32]) {
+    if step == 2 {
+        // With a constant step the compiler makes vector instructions of this.
+        let (pairs, last) = from.as_chunks::<2>();
+        for (to, [value, _]) in to.iter_mut().zip(pairs) {
+            *to = *value;
+        }
+        if let (Some(to), Some(value)) = (to.get_mut(pairs.len()), last.first()) {
+            *to = *value;
+        }
+    } else {
+        for (to, value) in to.iter_mut().zip(from.iter().step_by(step)) {
+            *to = *value;
         }
     }
 }

@@ -1,4 +1,11 @@
 //! 2-D convolution: forward, and the gradients of its input, weights and bias.
+//!
+//! There is no im2col here, the usual way that copies every pixel nine times to make a matrix
+//! product. An image is laid out so that every kernel position reads it at a fixed offset
+//! (`layout`), weights are packed in the order of their use (`pack`), and one micro-kernel
+//! (`correlate`) does the forward pass and the input gradient, which is a correlation too, with the
+//! kernel turned around. The weight gradient sums over other indices and has a micro-kernel of its
+//! own (`weight_grad`).
 
 mod correlate;
 mod layout;
@@ -18,7 +25,7 @@ use layout::Layout;
 use pack::{BLOCK, Pass};
 use rayon::prelude::*;
 
-/// The sizes of a convolution with padding `kernel / 2`.
+/// The sizes of a convolution with padding `kernel / 2`: 3x3 with stride 1 or 2, or 1x1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Images.
@@ -69,16 +76,15 @@ impl ConvShape {
     }
 }
 
-/// Panics unless the kernels can do this kind of convolution.
-#[track_caller]
-fn check_kind(kernel: usize, stride: usize) {
-    assert!(
-        matches!((kernel, stride), (1, 1) | (3, 1) | (3, 2)),
-        "convolution: kernel {kernel} with stride {stride} is not supported"
-    );
-}
-
 impl ConvShape {
+    fn in_pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    fn out_pixels(&self) -> usize {
+        self.out_height() * self.out_width()
+    }
+
     #[track_caller]
     fn check(&self) {
         check_kind(self.kernel, self.stride);
@@ -88,19 +94,22 @@ impl ConvShape {
             "convolution: a size is zero in {self:?}"
         );
     }
-
-    fn out_pixels(&self) -> usize {
-        self.out_height() * self.out_width()
-    }
-
-    fn in_pixels(&self) -> usize {
-        self.height * self.width
-    }
 }
 
-/// `out = bias + x * weight` (in the sense of neural networks, that is correlation); overwrites `out`.
+/// Panics unless the kernels can do this kind of convolution.
+#[track_caller]
+fn check_kind(kernel: usize, stride: usize) {
+    assert!(
+        matches!((kernel, stride), (1, 1) | (3, 1) | (3, 2)),
+        "convolution: kernel {kernel} with stride {stride} is not supported"
+    );
+}
+
+/// `out = bias + x * weight` (in the sense of neural networks, that is correlation); overwrites
+/// `out`.
 ///
-/// `x` is `[batch][c_in][height][width]`, `bias` `[c_out]`, `out` `[batch][c_out][out_height][out_width]`.
+/// `x` is `[batch][c_in][height][width]`, `bias` `[c_out]`, `out`
+/// `[batch][c_out][out_height][out_width]`.
 pub fn conv_forward(
     shape: &ConvShape,
     x: &[f32],
@@ -127,22 +136,20 @@ fn forward(
     correlate_batch(path, shape, x, &weight.parts[0], Start::Bias(bias), out);
 }
 
-/// Rows of the output that are computed at a time, so that the laid out rows that they need stay in a core's cache. A
-/// power of two, which makes whole vectors of the usual widths.
+/// Rows of the output that are computed at a time, so that the laid out rows that they need stay in
+/// a core's cache. A power of two, which makes whole vectors of the usual widths.
 fn band_rows(shape: &ConvShape) -> usize {
     /// Floats: 512 KiB.
     const BAND_LEN: usize = 128 * 1024;
     const LEAST_ROWS: usize = 8;
-    let copies = if shape.kernel == 1 {
+    if shape.kernel == 1 {
         return shape.out_height();
-    } else {
-        3
-    };
-    let rows = BAND_LEN / (shape.c_in * copies * shape.width);
+    }
+    let rows = BAND_LEN / (3 * shape.c_in * shape.width);
     1 << rows.max(LEAST_ROWS).ilog2()
 }
 
-/// One pass of the micro-kernel over a batch, in parallel over images, bands of rows and blocks of channels.
+/// A correlation of a whole batch, in parallel over images, bands of rows and blocks of channels.
 fn correlate_batch(
     path: SimdPath,
     shape: &ConvShape,
@@ -220,8 +227,9 @@ fn input_grad(
     }
 }
 
-/// The input gradient of one image with stride 2. Input pixels fall into four classes by the parities of row and column; each
-/// class is a small correlation of dy with the kernel positions that reach it, computed into scratch and then spread over `dx`.
+/// The input gradient of one image with stride 2. Input pixels fall into four classes by the
+/// parities of row and column; each class is a small correlation of dy with the kernel positions
+/// that reach it, computed into scratch and then spread over `dx`.
 fn strided_input_grad(
     path: SimdPath,
     shape: &ConvShape,
@@ -296,7 +304,8 @@ pub fn conv_bias_grad(shape: &ConvShape, dy: &[f32], db: &mut [f32]) {
     });
 }
 
-/// Sum in 16 lanes, which the compiler keeps in vectors. (It may not reorder a plain sum, because that changes the rounding.)
+/// Sum in 16 lanes, which the compiler keeps in vectors. (It may not reorder a plain sum, because
+/// that changes the rounding.)
 fn lane_sum(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<16>();
     let mut lanes = [0.0; 16];

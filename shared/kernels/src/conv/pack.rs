@@ -1,10 +1,12 @@
-//! The order of packed weights: `[block of 8 outputs][input][tap][8]`, so that the micro-kernel reads them one after another.
+//! The order of packed weights: `[block of 8 outputs][input][tap][8]`, so that the micro-kernel
+//! reads them one after another.
 
 use super::{ConvShape, check_kind};
 use crate::check_len;
 use rayon::prelude::*;
 
-/// Outputs in a block. A path whose register tile is smaller takes a block in two halves, so packing does not depend on the path.
+/// Outputs in a block. A path whose register tile is smaller takes a block in two halves, so
+/// packing does not depend on the path.
 pub(super) const BLOCK: usize = 8;
 
 /// Which pass the weights are packed for.
@@ -14,10 +16,11 @@ pub(super) enum Pass {
     InputGrad,
 }
 
-/// A convolution's weights in the order in which the micro-kernel reads them, for one of the two passes.
+/// A convolution's weights in the order in which the micro-kernel reads them, for one of the two
+/// passes.
 ///
-/// Packing costs about as much as a pass over one small image, so do it once for fixed weights. It depends neither on the batch nor
-/// on the size of the images.
+/// It depends neither on the batch nor on the size of the images, so pack weights that do not
+/// change only once.
 #[derive(Clone, Debug)]
 pub struct PackedWeights {
     pub(super) pass: Pass,
@@ -25,7 +28,7 @@ pub struct PackedWeights {
     c_out: usize,
     kernel: usize,
     stride: usize,
-    /// One set for all pixels; but four for the input gradient with stride 2, see [`GRAD_PHASES`].
+    /// One set for all pixels; but four for the input gradient with stride 2, see [`grad_phase`].
     pub(super) parts: Vec<Vec<f32>>,
 }
 
@@ -47,13 +50,14 @@ impl PackedWeights {
     }
 }
 
-/// The input gradient with stride 2, for input pixels of one row parity (the same holds for columns): the pairs of kernel row and
-/// row shift of the output gradient that reach them. Input row 2y is output row y's centre; input row 2y + 1 is above the centre of
-/// output row y + 1 and below that of y.
-pub(super) const GRAD_PARITY: [&[(usize, usize)]; 2] = [&[(1, 0)], &[(0, 1), (2, 0)]];
+/// The input gradient with stride 2, for input pixels of one row parity (the same holds for
+/// columns): the pairs of kernel row and row shift of the output gradient that reach them. Input
+/// row 2y is output row y's centre; input row 2y + 1 is above the centre of output row y + 1 and
+/// below that of y.
+const GRAD_PARITY: [&[(usize, usize)]; 2] = [&[(1, 0)], &[(0, 1), (2, 0)]];
 
-/// The taps of one of the four (row parity, column parity) classes of input pixels: kernel position, and index into the taps of
-/// [`super::layout::Layout::input_grad`].
+/// The taps of one of the four (row parity, column parity) classes of input pixels: kernel
+/// position, and index into the taps of [`super::layout::Layout::strided_input_grad`].
 pub(super) fn grad_phase(phase: usize) -> Vec<(usize, usize)> {
     let mut taps = Vec::new();
     for (kernel_row, row_shift) in GRAD_PARITY[phase / 2] {
@@ -88,7 +92,8 @@ pub fn pack_forward(
     }
 }
 
-/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`]: inputs and outputs change roles.
+/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`]: inputs and outputs
+/// change roles.
 pub fn pack_input_grad(
     c_in: usize,
     c_out: usize,
@@ -100,7 +105,8 @@ pub fn pack_input_grad(
     let taps = kernel * kernel;
     check_len("pack_input_grad: weight", c_out * c_in * taps, weight.len());
     let parts = if stride == 1 {
-        // An input pixel at offset d from an output pixel sees that output at offset -d: the kernel is turned around.
+        // An input pixel at offset d from an output pixel sees that output at offset -d: the kernel
+        // is turned around.
         vec![pack(c_in, c_out, taps, |i, o, tap| {
             weight[(o * c_in + i) * taps + taps - 1 - tap]
         })]

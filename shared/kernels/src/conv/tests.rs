@@ -45,7 +45,8 @@ fn shape(
     }
 }
 
-/// Every kind of convolution at sizes that exercise partial vectors, tiles and blocks, and at some of the network's.
+/// Every kind of convolution at sizes that exercise partial vectors, tiles and blocks, and at some
+/// of the network's.
 fn shapes() -> Vec<ConvShape> {
     let mut shapes = Vec::new();
     for (kernel, stride) in [(1, 1), (3, 1), (3, 2)] {
@@ -213,4 +214,49 @@ fn threads_do_not_change_bits() {
             });
         }
     }
+}
+
+#[test]
+fn an_empty_batch_is_nothing_to_do() {
+    let case = Case::new(shape(0, 3, 5, 4, 4, 3, 1), 0);
+    let (mut dw, mut db) = (case.weight.clone(), case.bias.clone());
+    conv_forward(&case.shape, &[], &case.pack_forward(), &case.bias, &mut []);
+    conv_input_grad(&case.shape, &[], &case.pack_input_grad(), &mut []);
+    conv_weight_grad(&case.shape, &[], &[], &mut dw);
+    conv_bias_grad(&case.shape, &[], &mut db);
+    assert!(dw == case.weight && db == case.bias);
+}
+
+#[test]
+#[should_panic(expected = "conv_forward: out: expected 80 values, got 79")]
+fn wrong_length_is_named() {
+    let case = Case::new(shape(1, 3, 5, 4, 4, 3, 1), 0);
+    conv_forward(
+        &case.shape,
+        &case.x,
+        &case.pack_forward(),
+        &case.bias,
+        &mut [0.0; 79],
+    );
+}
+
+#[test]
+#[should_panic(expected = "weights packed for Forward used for InputGrad")]
+fn weights_of_the_other_pass_are_refused() {
+    let case = Case::new(shape(1, 3, 3, 4, 4, 3, 1), 0);
+    conv_input_grad(&case.shape, &case.dy, &case.pack_forward(), &mut [0.0; 48]);
+}
+
+#[test]
+#[should_panic(expected = "expected (3, 5, 3, 1), got (3, 5, 3, 2)")]
+fn weights_of_another_shape_are_refused() {
+    let case = Case::new(shape(1, 3, 5, 4, 4, 3, 1), 0);
+    let packed = pack_forward(3, 5, 3, 2, &case.weight);
+    conv_forward(&case.shape, &case.x, &packed, &case.bias, &mut [0.0; 80]);
+}
+
+#[test]
+#[should_panic(expected = "kernel 5 with stride 1 is not supported")]
+fn other_kernels_are_refused() {
+    pack_forward(1, 1, 5, 1, &[0.0; 25]);
 }

@@ -1,9 +1,12 @@
 //! The gradient of the weights.
 //!
-//! `dw[o][i][tap] += sum over images and pixels p of dy[o][p] * copies[i][offset(tap) + p]`. The sum
-//! runs over pixels, so vectors of pixels would have to be summed across their lanes at the end.
-//! Instead the outputs go into the vectors: dy is transposed to `[pixel][output]`, and a tile of 8
-//! rows (i, tap) by 3 vectors of outputs stays in registers over a chunk of pixels. For every pixel
+//! ```text
+//! dw[o][i][tap] += sum over images and pixels p of dy[o][p] * copies[offset(i, tap) + p]
+//! ```
+//!
+//! The sum runs over pixels, so vectors of pixels would have to be summed across their lanes at the
+//! end. Instead the outputs go into the vectors: dy is transposed to `[pixel][output]`, and a tile of
+//! 8 rows (i, tap) by 3 vectors of outputs stays in registers over a chunk of pixels. For every pixel
 //! it loads 3 vectors of dy and 8 single values of x.
 
 use super::ConvShape;
@@ -15,8 +18,8 @@ use std::ops::Range;
 
 /// Rows (input channel, tap) in a register tile. A path with fewer registers takes half.
 const ROWS: usize = 8;
-/// Pixels in a chunk: its part of dy (128 pixels x 48 outputs, 24 KiB) stays in the first-level cache
-/// while a task's rows pass over it.
+/// Pixels in a chunk: its part of dy (128 pixels x 48 outputs, 24 KiB) stays in the first-level
+/// cache while a task's rows pass over it.
 const CHUNK: usize = 128;
 
 /// Adds the gradient of the weights to `dw`.
@@ -232,8 +235,13 @@ impl Chunk<'_> {
                 acc[r][v] = simd.load(&sums[r * self.outputs + output + v * S::LANES..]);
             }
         }
-        for p in 0..self.pixels {
-            let dy = &self.dy[p * self.outputs + output..][..V * S::LANES];
+        for (p, dy) in self
+            .dy
+            .chunks_exact(self.outputs)
+            .take(self.pixels)
+            .enumerate()
+        {
+            let dy = &dy[output..output + V * S::LANES];
             let mut d = [simd.splat(0.0); V];
             for v in 0..V {
                 d[v] = simd.load(&dy[v * S::LANES..]);

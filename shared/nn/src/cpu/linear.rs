@@ -16,7 +16,7 @@ pub fn linear<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>, layer: &Linear<Cpu>) -> Res
     let (f_in, f_out) = (layer.features_in, layer.features_out);
     assert_eq!(features, f_in, "a linear layer of {f_in} features got {features}");
     let (x, mut tape) = x.split_tape();
-    let weight = layer.cache.0.get(layer.weight.version(), || read(layer.weight.value()));
+    let weight = layer.cache.0.get(layer.weight.version(), || layer.weight.to_vec());
     let input = read(&x);
     let mut output = vec![0.0; batch * f_out];
     kernels::linear::linear(batch, f_in, f_out, &input, &weight, &read(layer.bias.value()), &mut output);

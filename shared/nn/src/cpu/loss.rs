@@ -3,11 +3,13 @@
 use dfdx::shapes::{HasShape, Rank0};
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
 
+use kernels::scratch::Scratch;
+
 use super::tape::{read, take_gradient};
 use crate::{Scalar, Tensor4};
 
 /// A scalar `value` whose gradient with respect to `x` is `slope`.
-fn scalar<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, value: f64, slope: Vec<f32>) -> Result<Scalar<Cpu, T>, CpuError> {
+fn scalar<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, value: f64, slope: Scratch) -> Result<Scalar<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
     let result = x.device().try_tensor_from_vec(vec![value as f32], Rank0::default())?;
     if T::OWNS_TAPE {
@@ -15,7 +17,7 @@ fn scalar<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, value: f64, slope: Vec<f32>) ->
         tape.add_backward_op(move |gradients| {
             let d = take_gradient!(gradients, ghost)[0];
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
-            dx.iter_mut().zip(&slope).for_each(|(dx, slope)| *dx += d * slope);
+            dx.iter_mut().zip(slope.iter()).for_each(|(dx, slope)| *dx += d * slope);
             Ok(())
         });
     }
@@ -28,7 +30,7 @@ pub fn inner_product<T: Tape<f32, Cpu>>(
 ) -> Result<Scalar<Cpu, T>, CpuError> {
     assert_eq!(x.shape(), cotangent.shape(), "an inner product needs two arrays of one shape");
     let (values, slope) = (read(&x), read(cotangent));
-    let product = values.iter().zip(&slope).map(|(x, v)| f64::from(*x) * f64::from(*v)).sum();
+    let product = values.iter().zip(slope.iter()).map(|(x, v)| f64::from(*x) * f64::from(*v)).sum();
     scalar(x, product, slope)
 }
 
@@ -38,7 +40,7 @@ pub fn mean_squared_error<T: Tape<f32, Cpu>>(
 ) -> Result<Scalar<Cpu, T>, CpuError> {
     assert_eq!(x.shape(), target.shape(), "a mean squared error needs two arrays of one shape");
     let mut difference = read(&x);
-    difference.iter_mut().zip(&read(target)).for_each(|(x, target)| *x -= target);
+    difference.iter_mut().zip(read(target).iter()).for_each(|(x, target)| *x -= target);
     let mean = difference.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>() / difference.len() as f64;
     let factor = 2.0 / difference.len() as f32;
     difference.iter_mut().for_each(|d| *d *= factor);

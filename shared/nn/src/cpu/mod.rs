@@ -8,7 +8,7 @@ mod attention;
 mod conv;
 mod linear;
 mod loss;
-mod norm;
+mod norm_conv;
 mod resample;
 mod tape;
 
@@ -28,17 +28,18 @@ impl Backend for Cpu {
         conv::conv2d(x, layer)
     }
 
-    fn group_norm<T, U>(
+    fn norm_conv<T, U>(
         x: Tensor4<Cpu, T>,
-        layer: &GroupNorm<Cpu>,
+        norm: &GroupNorm<Cpu>,
         modulation: Option<Tensor2<Cpu, U>>,
         silu: bool,
+        conv: &Conv2d<Cpu>,
     ) -> Result<Tensor4<Cpu, T>, CpuError>
     where
         T: Tape<f32, Cpu> + Merge<U>,
         U: Tape<f32, Cpu>,
     {
-        norm::group_norm(x, layer, modulation, silu)
+        norm_conv::norm_conv(x, norm, modulation, silu, conv)
     }
 
     fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<Tensor4<Cpu, T>, CpuError> {

@@ -3,6 +3,9 @@
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
 
+use kernels::elementwise::add_assign;
+use rayon::prelude::*;
+
 use super::tape::{read, take_gradient};
 use crate::Tensor4;
 
@@ -52,7 +55,7 @@ pub fn pixel_unshuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> 
         move |dy, dx| {
             let mut shuffled = vec![0.0; dx.len()];
             kernels::resample::pixel_shuffle(b, c, h, w, factor, dy, &mut shuffled);
-            kernels::elementwise::add_assign(dx, &shuffled);
+            add_assign(dx, &shuffled);
         },
     )
 }
@@ -69,25 +72,26 @@ pub fn pixel_shuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Re
         move |dy, dx| {
             let mut unshuffled = vec![0.0; dx.len()];
             kernels::resample::pixel_unshuffle(b, c, out_h, out_w, factor, dy, &mut unshuffled);
-            kernels::elementwise::add_assign(dx, &unshuffled);
+            add_assign(dx, &unshuffled);
         },
     )
 }
 
 pub fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let shape = *x.shape();
+    let shape @ (b, c, h, w) = *x.shape();
     assert_eq!(&shape, y.shape(), "feature maps of two shapes cannot be added");
     let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
     let mut tape = x_tape.merge(y_tape);
-    let mut sum = read(&x);
-    kernels::elementwise::add_assign(&mut sum, &read(&y));
+    let mut sum = vec![0.0; b * c * h * w];
+    x.copy_into(&mut sum);
+    add_assign(&mut sum, &read(&y));
     let sum = x.device().try_tensor_from_vec(sum, shape)?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
         tape.add_backward_op(move |gradients| {
             let d = take_gradient!(gradients, sum_ghost);
-            kernels::elementwise::add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
-            kernels::elementwise::add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
+            add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
+            add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
             Ok(())
         });
     }
@@ -103,21 +107,25 @@ pub fn concat_channels<T: Tape<f32, Cpu>>(
     let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
     let mut tape = x_tape.merge(y_tape);
     let (len_x, len_y) = (c_x * h * w, c_y * h * w);
-    let mut joined = Vec::with_capacity(b * (len_x + len_y));
-    for (x, y) in read(&x).chunks_exact(len_x).zip(read(&y).chunks_exact(len_y)) {
-        joined.extend_from_slice(x);
-        joined.extend_from_slice(y);
-    }
+    let mut joined = vec![0.0; b * (len_x + len_y)];
+    let (x_values, y_values) = (read(&x), read(&y));
+    joined
+        .par_chunks_exact_mut(len_x + len_y)
+        .zip(x_values.par_chunks_exact(len_x).zip(y_values.par_chunks_exact(len_y)))
+        .for_each(|(joined, (x, y))| {
+            joined[..len_x].copy_from_slice(x);
+            joined[len_x..].copy_from_slice(y);
+        });
     let joined = x.device().try_tensor_from_vec(joined, (b, c_x + c_y, h, w))?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, joined_ghost) = (x.ghost(), y.ghost(), joined.ghost());
         tape.add_backward_op(move |gradients| {
             let d = take_gradient!(gradients, joined_ghost);
-            let images = || d.chunks_exact(len_x + len_y);
+            let images = || d.par_chunks_exact(len_x + len_y);
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
-            dx.chunks_exact_mut(len_x).zip(images()).for_each(|(dx, d)| kernels::elementwise::add_assign(dx, &d[..len_x]));
+            dx.par_chunks_exact_mut(len_x).zip(images()).for_each(|(dx, d)| add_assign(dx, &d[..len_x]));
             let dy = gradients.get_or_alloc_mut(&y_ghost)?;
-            dy.chunks_exact_mut(len_y).zip(images()).for_each(|(dy, d)| kernels::elementwise::add_assign(dy, &d[len_x..]));
+            dy.par_chunks_exact_mut(len_y).zip(images()).for_each(|(dy, d)| add_assign(dy, &d[len_x..]));
             Ok(())
         });
     }

@@ -1,11 +1,12 @@
-//! Group normalisation with modulation and SiLU on the tape.
+//! Group normalisation, modulation, SiLU and a convolution as one op on the tape.
 
 use dfdx::shapes::HasShape;
-use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::norm::NormShape;
+use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape};
+use kernels::scratch::Scratch;
+use kernels::norm::{self, NormShape, NormStats};
 
 use super::tape::{read, take_gradient};
-use crate::{GroupNorm, Tensor2, Tensor4};
+use crate::{Conv2d, GroupNorm, Tensor2, Tensor4};
 
 /// The kernel knows one scale and one shift per image and channel. With weight `w`, bias `c` and modulation `(a, b)`,
 /// `(xhat w + c)(1 + a) + b` is `xhat scale + shift` with these two.
@@ -35,57 +36,75 @@ fn at(modulation: &[f32], n: usize, c: usize, channels: usize) -> (f32, f32) {
     (row[c], row[channels + c])
 }
 
-pub fn group_norm<T, U>(
+/// What the backward pass needs of the forward pass.
+struct Saved {
+    norm_shape: NormShape,
+    input: Scratch,
+    affine: Affine,
+    stats: NormStats,
+    silu: bool,
+    /// `[a | b]` of every image, where there is a modulation.
+    modulation: Option<Scratch>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+pub fn norm_conv<T, U>(
     x: Tensor4<Cpu, T>,
-    layer: &GroupNorm<Cpu>,
+    norm: &GroupNorm<Cpu>,
     modulation: Option<Tensor2<Cpu, U>>,
     silu: bool,
+    conv: &Conv2d<Cpu>,
 ) -> Result<Tensor4<Cpu, T>, CpuError>
 where
     T: Tape<f32, Cpu> + Merge<U>,
     U: Tape<f32, Cpu>,
 {
     let &(batch, channels, height, width) = x.shape();
-    assert_eq!(channels, layer.channels, "a norm over {} channels got an input of {channels}", layer.channels);
-    let shape = NormShape { batch, channels, pixels: height * width, groups: layer.groups };
+    assert_eq!(channels, norm.channels, "a norm over {} channels got an input of {channels}", norm.channels);
+    let norm_shape = NormShape { batch, channels, pixels: height * width, groups: norm.groups };
     let (x, mut tape) = x.split_tape();
     let (modulation, modulation_tape) = modulation.map(|m| m.split_tape()).unzip();
+    let (weight, bias) = (norm.weight.to_vec(), norm.bias.to_vec());
     let modulation_values = modulation.as_ref().map(read);
-    let (weight, bias) = (read(layer.weight.value()), read(layer.bias.value()));
     let affine = Affine::new(batch, &weight, &bias, modulation_values.as_deref());
 
     let input = read(&x);
-    let mut output = vec![0.0; input.len()];
-    let stats = kernels::norm::group_norm_silu(&shape, &input, &affine.scale, &affine.shift, silu, &mut output);
-    let y = x.device().try_tensor_from_vec(output, (batch, channels, height, width))?;
+    let mut activation = Scratch::take(input.len());
+    let stats = norm::group_norm_silu(&norm_shape, &input, &affine.scale, &affine.shift, silu, &mut activation);
+    let conv_shape = conv.shape(*x.shape());
+    let y = conv.apply(&conv_shape, &activation, x.device())?;
     if T::OWNS_TAPE {
         if let Some(modulation_tape) = modulation_tape {
             tape = tape.merge(modulation_tape);
         }
+        let saved = Saved {
+            norm_shape,
+            input,
+            affine,
+            stats,
+            silu,
+            modulation: modulation_values,
+            weight,
+            bias,
+        };
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
         let modulation_ghost = if U::OWNS_TAPE { modulation.map(|m| m.ghost()) } else { None };
-        let trained = layer.weight.is_trainable().then(|| (layer.weight.value().ghost(), layer.bias.value().ghost()));
+        let norm_ghosts = norm.weight.is_trainable().then(|| (norm.weight.value().ghost(), norm.bias.value().ghost()));
+        let conv_gradient = conv.gradient(conv_shape);
+        let activation = conv_gradient.needs_input().then_some(activation);
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
-            let (mut dscale, mut dshift) = (vec![0.0; batch * channels], vec![0.0; batch * channels]);
-            kernels::norm::group_norm_silu_grad(
-                &shape,
-                &input,
-                &stats,
-                &affine.scale,
-                &affine.shift,
-                silu,
-                &dy,
-                gradients.get_or_alloc_mut(&x_ghost)?,
-                &mut dscale,
-                &mut dshift,
-            );
+            conv_gradient.add_to_parameters(activation.as_deref(), &dy, gradients)?;
+            let mut d_activation = Scratch::zeros(saved.input.len());
+            conv_gradient.add_to_input(&dy, &mut d_activation);
+            let (dscale, dshift) = saved.norm_gradient(&d_activation, gradients.get_or_alloc_mut(&x_ghost)?);
             if let Some(ghost) = modulation_ghost {
                 let dm = gradients.get_or_alloc_mut(&ghost)?;
-                add_modulation_gradient(dm, &weight, &bias, &dscale, &dshift);
+                add_modulation_gradient(dm, &saved.weight, &saved.bias, &dscale, &dshift);
             }
-            if let Some((weight_ghost, bias_ghost)) = trained {
-                let modulation = modulation_values.as_deref();
+            if let Some((weight_ghost, bias_ghost)) = norm_ghosts {
+                let modulation = saved.modulation.as_deref();
                 add_parameter_gradient(gradients.get_or_alloc_mut(&weight_ghost)?, &dscale, modulation);
                 add_parameter_gradient(gradients.get_or_alloc_mut(&bias_ghost)?, &dshift, modulation);
             }
@@ -93,6 +112,27 @@ where
         });
     }
     Ok(y.put_tape(tape))
+}
+
+impl Saved {
+    /// Adds the input's gradient to `dx`; returns those of the scale and the shift of each image and channel.
+    fn norm_gradient(&self, d_activation: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
+        let mut dscale = vec![0.0; self.affine.scale.len()];
+        let mut dshift = vec![0.0; self.affine.shift.len()];
+        norm::group_norm_silu_grad(
+            &self.norm_shape,
+            &self.input,
+            &self.stats,
+            &self.affine.scale,
+            &self.affine.shift,
+            self.silu,
+            d_activation,
+            dx,
+            &mut dscale,
+            &mut dshift,
+        );
+        (dscale, dshift)
+    }
 }
 
 /// Chain rule through [`Affine`]: `da = w dscale + c dshift` and `db = dshift`.
