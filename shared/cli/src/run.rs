@@ -22,7 +22,7 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs a task: sets up threads, Ctrl-C and the output folder, calls `main`, says what was written, and turns an error
 /// or a panic into a message and an exit status.
-pub fn run(task: &str, options: &CommonOptions, main: impl FnOnce(&mut Session) -> Result<()>) -> ExitCode {
+pub fn run(task: &str, options: &CommonOptions, main: impl FnOnce(&mut Session) -> Result<()> + Send) -> ExitCode {
     catch_interrupt();
     catch_panics();
     let mut session = match Session::new(task, options) {
@@ -32,7 +32,9 @@ pub fn run(task: &str, options: &CommonOptions, main: impl FnOnce(&mut Session) 
             return ExitCode::from(USER_ERROR);
         }
     };
-    let result = panic::catch_unwind(AssertUnwindSafe(|| main(&mut session)));
+    // Inside the thread pool: each parallel loop that is started from outside costs two thread switches.
+    let in_pool = || rayon::scope(|_| main(&mut session));
+    let result = panic::catch_unwind(AssertUnwindSafe(in_pool));
     let written = session.written();
     match result {
         Ok(Ok(())) => {

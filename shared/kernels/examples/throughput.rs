@@ -11,15 +11,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 fn main() {
-    let batches: Vec<usize> = std::env::args()
-        .skip(1)
-        .filter_map(|arg| arg.parse().ok())
-        .collect();
-    let batches = if batches.is_empty() {
-        vec![1, 16]
-    } else {
-        batches
-    };
+    let batches: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
+    let batches = if batches.is_empty() { vec![1, 16] } else { batches };
     kernels::memory::keep_freed_memory();
     let threads = rayon::current_num_threads();
     println!("{} instructions, {threads} threads", simd_path());
@@ -150,8 +143,7 @@ impl Times {
                     stride,
                 } = shape;
                 let name = format!("{c_in}->{c_out} {height}x{width} k{kernel} s{stride}");
-                let [f, i, w] = seconds
-                    .map(|s| format!("{:.0} ({:.0} %)", gflop / s, 100.0 * gflop / s / peak));
+                let [f, i, w] = seconds.map(|s| format!("{:.0} ({:.0} %)", gflop / s, 100.0 * gflop / s / peak));
                 println!("{name:>24} {batch:>6} {f:>13} {i:>13} {w:>13}");
                 seconds
             }
@@ -199,8 +191,7 @@ impl Times {
         let (mut out, mut dqkv) = (dout.clone(), qkv.clone());
         let mut probabilities = vec![0.0; shape.probabilities_len()];
         let forward = best_seconds(|| attention(shape, &qkv, &mut out, &mut probabilities));
-        let backward =
-            best_seconds(|| attention_grad(shape, &qkv, &probabilities, &dout, &mut dqkv));
+        let backward = best_seconds(|| attention_grad(shape, &qkv, &probabilities, &dout, &mut dqkv));
         self.add("attention forward", forward);
         self.add("attention backward", backward);
     }
@@ -245,7 +236,5 @@ fn best_seconds(mut f: impl FnMut()) -> f64 {
 
 /// Some ordinary numbers of both signs.
 fn numbers(len: usize) -> Vec<f32> {
-    (0..len)
-        .map(|i| (i * 7919 % 2003) as f32 / 1001.0 - 1.0)
-        .collect()
+    (0..len).map(|i| (i * 7919 % 2003) as f32 / 1001.0 - 1.0).collect()
 }

@@ -69,13 +69,7 @@ pub fn attention(shape: &AttentionShape, qkv: &[f32], out: &mut [f32], probabili
     forward(simd_path(), shape, qkv, out, probabilities);
 }
 
-fn forward(
-    path: SimdPath,
-    shape: &AttentionShape,
-    qkv: &[f32],
-    out: &mut [f32],
-    probabilities: &mut [f32],
-) {
+fn forward(path: SimdPath, shape: &AttentionShape, qkv: &[f32], out: &mut [f32], probabilities: &mut [f32]) {
     check_len("attention: qkv", shape.qkv_len(), qkv.len());
     check_len("attention: out", shape.output_len(), out.len());
     check_len(
@@ -92,13 +86,7 @@ fn forward(
         .zip(probabilities.par_chunks_mut(tokens * tokens));
     heads.enumerate().for_each(|(index, (out, probabilities))| {
         let [q, k, v] = shape.head(qkv, index / shape.heads, index % shape.heads);
-        multiply(
-            shape.score_factor(),
-            q.transposed(),
-            k,
-            false,
-            probabilities,
-        );
+        multiply(shape.score_factor(), q.transposed(), k, false, probabilities);
         softmax(path, tokens, probabilities);
         let probabilities = Matrix::new(probabilities, tokens, tokens);
         multiply(1.0, v, probabilities.transposed(), false, out);
@@ -107,13 +95,7 @@ fn forward(
 
 /// Gradient of [`attention`]: adds to `dqkv` (laid out as `qkv`), given the gradient `dout` of its
 /// output.
-pub fn attention_grad(
-    shape: &AttentionShape,
-    qkv: &[f32],
-    probabilities: &[f32],
-    dout: &[f32],
-    dqkv: &mut [f32],
-) {
+pub fn attention_grad(shape: &AttentionShape, qkv: &[f32], probabilities: &[f32], dout: &[f32], dqkv: &mut [f32]) {
     backward(simd_path(), shape, qkv, probabilities, dout, dqkv);
 }
 
@@ -255,21 +237,14 @@ mod tests {
         let mut dqkv = vec![0.0; shape.qkv_len()];
         let factor = 1.0 / (head_dim as f64).sqrt();
         for query in 0..batch * heads * tokens {
-            let (n, h, i) = (
-                query / (heads * tokens),
-                query / tokens % heads,
-                query % tokens,
-            );
+            let (n, h, i) = (query / (heads * tokens), query / tokens % heads, query % tokens);
             let dot = |j| {
                 (0..head_dim)
                     .map(|d| qkv[at(n, 0, h, d, i)] * qkv[at(n, 1, h, d, j)])
                     .sum::<f64>()
             };
             let scores: Vec<f64> = (0..tokens).map(|j| (dot(j) * factor).exp()).collect();
-            let p: Vec<f64> = scores
-                .iter()
-                .map(|score| score / scores.iter().sum::<f64>())
-                .collect();
+            let p: Vec<f64> = scores.iter().map(|score| score / scores.iter().sum::<f64>()).collect();
             let out_at = |d| ((n * heads + h) * head_dim + d) * tokens + i;
             let mut dp = vec![0.0; tokens];
             for (d, j) in (0..head_dim).flat_map(|d| (0..tokens).map(move |j| (d, j))) {
@@ -302,10 +277,7 @@ mod tests {
     fn matches_reference() {
         for (seed, shape) in (0..).zip(shapes()) {
             let rng = &mut rng(seed);
-            let qkv: Vec<f32> = values(rng, shape.qkv_len())
-                .iter()
-                .map(|value| 2.0 * value)
-                .collect();
+            let qkv: Vec<f32> = values(rng, shape.qkv_len()).iter().map(|value| 2.0 * value).collect();
             let dout = values(rng, shape.output_len());
             let [expected_out, expected_p, mut expected_dqkv] = reference(&shape, &qkv, &dout);
             expected_dqkv
@@ -340,14 +312,9 @@ mod tests {
     fn threads_do_not_change_bits() {
         let shape = shapes()[2];
         let rng = &mut rng(7);
-        let (qkv, dout) = (
-            values(rng, shape.qkv_len()),
-            values(rng, shape.output_len()),
-        );
+        let (qkv, dout) = (values(rng, shape.qkv_len()), values(rng, shape.output_len()));
         for path in paths() {
-            assert_same_on_any_threads(&path.to_string(), || {
-                run(path, &shape, &qkv, &dout).concat()
-            });
+            assert_same_on_any_threads(&path.to_string(), || run(path, &shape, &qkv, &dout).concat());
         }
     }
 }

@@ -38,8 +38,5 @@ mod testing;
 /// Panics with both lengths when a slice does not have the length that its shape asks for.
 #[track_caller]
 pub(crate) fn check_len(what: &str, expected: usize, got: usize) {
-    assert!(
-        got == expected,
-        "{what}: expected {expected} values, got {got}"
-    );
+    assert!(got == expected, "{what}: expected {expected} values, got {got}");
 }

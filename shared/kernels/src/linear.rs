@@ -40,11 +40,7 @@ pub fn linear_input_grad(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    check_len(
-        "linear_input_grad: weight",
-        features_out * features_in,
-        weight.len(),
-    );
+    check_len("linear_input_grad: weight", features_out * features_in, weight.len());
     check_len("linear_input_grad: dy", batch * features_out, dy.len());
     check_len("linear_input_grad: dx", batch * features_in, dx.len());
     let dy = Matrix::new(dy, batch, features_out);
@@ -64,11 +60,7 @@ pub fn linear_weight_grad(
 ) {
     check_len("linear_weight_grad: x", batch * features_in, x.len());
     check_len("linear_weight_grad: dy", batch * features_out, dy.len());
-    check_len(
-        "linear_weight_grad: dw",
-        features_out * features_in,
-        dw.len(),
-    );
+    check_len("linear_weight_grad: dw", features_out * features_in, dw.len());
     check_len("linear_weight_grad: db", features_out, db.len());
     if features_out == 0 {
         return;
@@ -90,13 +82,7 @@ mod tests {
 
     #[test]
     fn all_three_match_reference() {
-        let sizes = [
-            (1, 1, 1),
-            (1, 48, 192),
-            (3, 5, 7),
-            (16, 192, 96),
-            (5, 17, 33),
-        ];
+        let sizes = [(1, 1, 1), (1, 48, 192), (3, 5, 7), (16, 192, 96), (5, 17, 33)];
         for (seed, (batch, fin, fout)) in (0..).zip(sizes) {
             let rng = &mut rng(seed);
             let (x, weight) = (values(rng, batch * fin), values(rng, fout * fin));

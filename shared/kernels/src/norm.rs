@@ -101,21 +101,11 @@ fn forward(
 ) -> NormStats {
     shape.check();
     check_len("group_norm_silu: x", shape.len(), x.len());
-    check_len(
-        "group_norm_silu: scale",
-        shape.batch * shape.channels,
-        scale.len(),
-    );
-    check_len(
-        "group_norm_silu: shift",
-        shape.batch * shape.channels,
-        shift.len(),
-    );
+    check_len("group_norm_silu: scale", shape.batch * shape.channels, scale.len());
+    check_len("group_norm_silu: shift", shape.batch * shape.channels, shift.len());
     check_len("group_norm_silu: y", shape.len(), y.len());
     let channels = shape.group_channels();
-    let groups = y
-        .par_chunks_mut(shape.group_len())
-        .zip(x.par_chunks(shape.group_len()));
+    let groups = y.par_chunks_mut(shape.group_len()).zip(x.par_chunks(shape.group_len()));
     let affine = scale.par_chunks(channels).zip(shift.par_chunks(channels));
     let (mean, inv_std) = groups
         .zip(affine)
@@ -198,19 +188,7 @@ pub fn group_norm_silu_grad(
     dscale: &mut [f32],
     dshift: &mut [f32],
 ) {
-    backward(
-        simd_path(),
-        shape,
-        x,
-        stats,
-        scale,
-        shift,
-        silu,
-        dy,
-        dx,
-        dscale,
-        dshift,
-    );
+    backward(simd_path(), shape, x, stats, scale, shift, silu, dy, dx, dscale, dshift);
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -251,32 +229,21 @@ fn backward(
         .par_chunks_mut(len)
         .zip(dscale.par_chunks_mut(channels))
         .zip(dshift.par_chunks_mut(channels));
-    groups
-        .enumerate()
-        .with_min_len(shape.groups_per_task())
-        .for_each_init(
-            || Scratch::take(len),
-            |du, (index, ((dx, dscale), dshift))| {
-                let group = Group {
-                    pixels: shape.pixels,
-                    mean: stats.mean[index],
-                    inv_std: stats.inv_std[index],
-                    x: &x[index * len..][..len],
-                    scale: &scale[index * channels..][..channels],
-                    shift: &shift[index * channels..][..channels],
-                    silu,
-                };
-                backward_group(
-                    path,
-                    &group,
-                    &dy[index * len..][..len],
-                    du,
-                    dx,
-                    dscale,
-                    dshift,
-                );
-            },
-        );
+    groups.enumerate().with_min_len(shape.groups_per_task()).for_each_init(
+        || Scratch::take(len),
+        |du, (index, ((dx, dscale), dshift))| {
+            let group = Group {
+                pixels: shape.pixels,
+                mean: stats.mean[index],
+                inv_std: stats.inv_std[index],
+                x: &x[index * len..][..len],
+                scale: &scale[index * channels..][..channels],
+                shift: &shift[index * channels..][..channels],
+                silu,
+            };
+            backward_group(path, &group, &dy[index * len..][..len], du, dx, dscale, dshift);
+        },
+    );
 }
 
 /// What the forward pass knew of a group.
@@ -332,11 +299,7 @@ fn backward_group_loops<S: Simd>(
             .zip(&du[range.clone()])
             .zip(&group.x[range])
         {
-            *dx += S::mul_add_scalar(
-                along_du,
-                *du,
-                S::mul_add_scalar(along_x, x - group.mean, constant),
-            );
+            *dx += S::mul_add_scalar(along_du, *du, S::mul_add_scalar(along_x, x - group.mean, constant));
         }
     }
 }
@@ -348,14 +311,9 @@ fn channel_du<S: Simd>(group: &Group, channel: usize, dy: &[f32], du: &mut [f32]
     let x = &group.x[channel * group.pixels..][..group.pixels];
     let (slope, shift) = (group.scale[channel] * group.inv_std, group.shift[channel]);
     let (mut sums, mut sums_x) = ([0.0; LANES], [0.0; LANES]);
-    let chunks = du
-        .chunks_mut(LANES)
-        .zip(dy.chunks(LANES))
-        .zip(x.chunks(LANES));
+    let chunks = du.chunks_mut(LANES).zip(dy.chunks(LANES)).zip(x.chunks(LANES));
     for ((du, dy), x) in chunks {
-        for ((((du, dy), x), sum), sum_x) in
-            du.iter_mut().zip(dy).zip(x).zip(&mut sums).zip(&mut sums_x)
-        {
+        for ((((du, dy), x), sum), sum_x) in du.iter_mut().zip(dy).zip(x).zip(&mut sums).zip(&mut sums_x) {
             let centred = x - group.mean;
             *du = if group.silu {
                 dy * silu_slope::<S>(S::mul_add_scalar(centred, slope, shift))
@@ -366,10 +324,7 @@ fn channel_du<S: Simd>(group: &Group, channel: usize, dy: &[f32], du: &mut [f32]
             *sum_x = S::mul_add_scalar(*du, centred, *sum_x);
         }
     }
-    (
-        sums.iter().sum(),
-        sums_x.iter().sum::<f32>() * group.inv_std,
-    )
+    (sums.iter().sum(), sums_x.iter().sum::<f32>() * group.inv_std)
 }
 
 #[cfg(test)]
@@ -462,12 +417,7 @@ mod tests {
                 g.push(du * f64::from(case.scale[channel]));
             }
             let mean_g = g.iter().sum::<f64>() / count;
-            let mean_g_xhat = g
-                .iter()
-                .zip(&x)
-                .map(|(g, x)| g * (x - mean) * inv_std)
-                .sum::<f64>()
-                / count;
+            let mean_g_xhat = g.iter().zip(&x).map(|(g, x)| g * (x - mean) * inv_std).sum::<f64>() / count;
             r.dx.extend(
                 g.iter()
                     .zip(&x)
@@ -547,9 +497,7 @@ mod tests {
     fn threads_do_not_change_bits() {
         for case in cases() {
             for path in paths() {
-                assert_same_on_any_threads(&format!("{path} {:?}", case.shape), || {
-                    run(path, &case, true).concat()
-                });
+                assert_same_on_any_threads(&format!("{path} {:?}", case.shape), || run(path, &case, true).concat());
             }
         }
     }

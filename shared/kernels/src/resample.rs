@@ -45,11 +45,7 @@ pub fn upsample2_grad(planes: usize, height: usize, width: usize, dy: &[f32], dx
         .for_each(|(dx, dy)| {
             for (dx, rows) in dx.chunks_exact_mut(width).zip(dy.chunks_exact(4 * width)) {
                 let (first, second) = rows.split_at(2 * width);
-                for ((dx, a), b) in dx
-                    .iter_mut()
-                    .zip(first.chunks_exact(2))
-                    .zip(second.chunks_exact(2))
-                {
+                for ((dx, a), b) in dx.iter_mut().zip(first.chunks_exact(2)).zip(second.chunks_exact(2)) {
                     *dx += (a[0] + a[1]) + (b[0] + b[1]);
                 }
             }
@@ -84,11 +80,7 @@ pub fn pixel_unshuffle(
         .enumerate()
         .with_min_len(TASK_LEN.div_ceil(low_height * low_width))
         .for_each(|(plane, y)| {
-            let (channel, i, j) = (
-                plane / (factor * factor),
-                plane / factor % factor,
-                plane % factor,
-            );
+            let (channel, i, j) = (plane / (factor * factor), plane / factor % factor, plane % factor);
             let x = &x[channel * height * width..][..height * width];
             for (row, y) in y.chunks_exact_mut(low_width).enumerate() {
                 let x = &x[(row * factor + i) * width..][..width];
@@ -144,10 +136,7 @@ mod tests {
     use crate::testing::{rng, values};
 
     fn dot(a: &[f32], b: &[f32]) -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(&a, &b)| f64::from(a) * f64::from(b))
-            .sum()
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     }
 
     #[test]
@@ -165,11 +154,7 @@ mod tests {
             let dy = values(rng, y.len());
             let mut dx = x.clone();
             upsample2_grad(planes, height, width, &dy, &mut dx);
-            let gained: Vec<f32> = dx
-                .iter()
-                .zip(&x)
-                .map(|(after, before)| after - before)
-                .collect();
+            let gained: Vec<f32> = dx.iter().zip(&x).map(|(after, before)| after - before).collect();
             assert!((dot(&dy, &y) - dot(&gained, &x)).abs() < 1e-4);
         }
     }
@@ -182,17 +167,10 @@ mod tests {
         pixel_unshuffle(1, 1, 4, 4, 2, &x, &mut y);
         assert_eq!(
             y,
-            [
-                0., 2., 8., 10., 1., 3., 9., 11., 4., 6., 12., 14., 5., 7., 13., 15.
-            ]
+            [0., 2., 8., 10., 1., 3., 9., 11., 4., 6., 12., 14., 5., 7., 13., 15.]
         );
 
-        let sizes = [
-            (1, 1, 1, 1, 1),
-            (2, 3, 4, 6, 2),
-            (3, 2, 9, 3, 3),
-            (2, 5, 5, 2, 1),
-        ];
+        let sizes = [(1, 1, 1, 1, 1), (2, 3, 4, 6, 2), (3, 2, 9, 3, 3), (2, 5, 5, 2, 1)];
         for (batch, channels, height, width, factor) in sizes {
             let x = values(&mut rng(2), batch * channels * height * width);
             let (mut y, mut back) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
@@ -203,10 +181,7 @@ mod tests {
             for (i, &value) in x.iter().enumerate() {
                 let (channel, row, col) = (i / (height * width), i / width % height, i % width);
                 let plane = (channel * factor + row % factor) * factor + col % factor;
-                assert_eq!(
-                    value,
-                    y[(plane * low_height + row / factor) * low_width + col / factor]
-                );
+                assert_eq!(value, y[(plane * low_height + row / factor) * low_width + col / factor]);
             }
         }
     }

@@ -81,10 +81,7 @@ fn choose_path(wish: Option<&str>) -> Result<SimdPath, String> {
     let Some(wish) = wish else {
         return Ok(SimdPath::detect());
     };
-    match SimdPath::ALL
-        .into_iter()
-        .find(|path| path.to_string() == wish)
-    {
+    match SimdPath::ALL.into_iter().find(|path| path.to_string() == wish) {
         Some(path) if path.is_supported() => Ok(path),
         Some(path) => Err(format!("this machine has no {path}")),
         None => Err(format!("\"{wish}\" is none of portable, avx2, avx512")),
@@ -99,9 +96,11 @@ fn choose_path(wish: Option<&str>) -> Result<SimdPath, String> {
 pub(crate) trait Simd: Copy {
     /// Floats in a vector.
     const LANES: usize;
-    /// Channels in a register tile of a convolution, by [`TILE_VECTORS`] vectors: as many as the
-    /// registers hold.
+    /// Channels in a register tile of a convolution: with up to 3 vectors of sums for each, as many
+    /// as the registers hold.
     const TILE_CHANNELS: usize;
+    /// Vectors of pixels in a register tile of `conv::correlate`, at most 3.
+    const PIXEL_VECTORS: usize;
     type Vector: Copy;
 
     /// The first `LANES` floats.
@@ -119,9 +118,6 @@ pub(crate) trait Simd: Copy {
     }
 }
 
-/// Vectors in a register tile of a convolution.
-pub(crate) const TILE_VECTORS: usize = 3;
-
 /// Floats in the widest vector of any path. Buffers are padded to it, so that their layout does not
 /// depend on the path.
 pub(crate) const MAX_LANES: usize = 16;
@@ -137,6 +133,7 @@ pub(crate) struct Portable;
 impl Simd for Portable {
     const LANES: usize = 4;
     const TILE_CHANNELS: usize = 4;
+    const PIXEL_VECTORS: usize = 3;
     type Vector = [f32; 4];
 
     #[inline(always)]
@@ -166,11 +163,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn mul_add_scalar(a: f32, b: f32, c: f32) -> f32 {
-        if BASELINE_FMA {
-            a.mul_add(b, c)
-        } else {
-            a * b + c
-        }
+        if BASELINE_FMA { a.mul_add(b, c) } else { a * b + c }
     }
 }
 
@@ -178,7 +171,8 @@ impl Simd for Portable {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_simd {
     (
-        $name:ident, $vector:ident, $lanes:literal, $tile:literal,
+        $name:ident = $vector:ident,
+        LANES = $lanes:literal, TILE_CHANNELS = $channels:literal, PIXEL_VECTORS = $vectors:literal,
         $load:ident, $store:ident, $splat:ident, $fma:ident
     ) => {
         #[derive(Clone, Copy)]
@@ -196,7 +190,8 @@ macro_rules! x86_simd {
 
         impl Simd for $name {
             const LANES: usize = $lanes;
-            const TILE_CHANNELS: usize = $tile;
+            const TILE_CHANNELS: usize = $channels;
+            const PIXEL_VECTORS: usize = $vectors;
             type Vector = std::arch::x86_64::$vector;
 
             #[inline(always)]
@@ -229,33 +224,22 @@ macro_rules! x86_simd {
     };
 }
 
-// 16 registers: 4 channels x 3 vectors of sums, 3 vectors of pixels, 1 weight.
+// 16 registers: 4 channels x 3 vectors of sums, 3 vectors and 1 single value to multiply. In
+// `conv::correlate` the compiler wants a register more and would keep a sum in memory: hence 2.
 #[cfg(target_arch = "x86_64")]
-x86_simd!(
-    Avx2,
-    __m256,
-    8,
-    4,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_set1_ps,
-    _mm256_fmadd_ps
-);
-// 32 registers: 8 channels x 3 vectors of sums, 3 vectors of pixels, and room for weights.
+x86_simd! {
+    Avx2 = __m256, LANES = 8, TILE_CHANNELS = 4, PIXEL_VECTORS = 2,
+    _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps
+}
+// 32 registers: 8 channels x 3 vectors of sums, 3 vectors and 1 single value, and 4 to spare.
 #[cfg(target_arch = "x86_64")]
-x86_simd!(
-    Avx512,
-    __m512,
-    16,
-    8,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_set1_ps,
-    _mm512_fmadd_ps
-);
+x86_simd! {
+    Avx512 = __m512, LANES = 16, TILE_CHANNELS = 8, PIXEL_VECTORS = 3,
+    _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps
+}
 
-/// Makes `fn name(path, arguments...)` out of a generic `#[inline(always)] fn generic<S:
-/// Simd>(simd: S, arguments...)`.
+/// Makes `fn name(path, arguments...)` out of a generic function, which must be `#[inline(always)]`:
+/// `fn generic<S: Simd>(simd: S, arguments...)`.
 macro_rules! dispatch {
     (
         $(#[$meta:meta])*

@@ -6,10 +6,7 @@ use rand::{Rng, SeedableRng};
 
 /// The paths that this machine can run.
 pub(crate) fn paths() -> Vec<SimdPath> {
-    SimdPath::ALL
-        .into_iter()
-        .filter(|path| path.is_supported())
-        .collect()
+    SimdPath::ALL.into_iter().filter(|path| path.is_supported()).collect()
 }
 
 /// A source of random numbers with a fixed seed.
@@ -50,11 +47,7 @@ pub(crate) fn assert_same_on_any_threads(what: &str, f: impl Fn() -> Vec<f32> + 
             .num_threads(threads)
             .build()
             .expect("a thread pool");
-        pool.install(|| {
-            f().iter()
-                .map(|value| value.to_bits())
-                .collect::<Vec<u32>>()
-        })
+        pool.install(|| f().iter().map(|value| value.to_bits()).collect::<Vec<u32>>())
     };
     let expected = run(1);
     for threads in [2, 3, 7] {

@@ -29,7 +29,12 @@ pub struct AdamState {
 impl<D: Backend> Adam<D> {
     /// An optimiser at its first step.
     pub fn new(config: AdamConfig) -> Self {
-        Self { config, step: 0, first_moment: Gradients::leaky(), second_moment: Gradients::leaky() }
+        Self {
+            config,
+            step: 0,
+            first_moment: Gradients::leaky(),
+            second_moment: Gradients::leaky(),
+        }
     }
 
     /// One update of all parameters with `gradients`, after scaling them so that their joint norm is at most
@@ -68,7 +73,8 @@ impl<D: Backend> Adam<D> {
         }
         let first = self.first_moment.get_or_alloc_mut(parameter.value())?;
         let second = self.second_moment.get_or_alloc_mut(parameter.value())?;
-        self.config.try_update(self.step, parameter.value_mut(), first, second, gradient)
+        self.config
+            .try_update(self.step, parameter.value_mut(), first, second, gradient)
     }
 
     /// A copy of the moments, on the host.
@@ -77,7 +83,9 @@ impl<D: Backend> Adam<D> {
         let mut result = Ok(());
         network.visit("", &mut |name, parameter| {
             for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
-                let values = moment.get_or_alloc_mut(parameter.value()).and_then(|m| D::gradient_to_vec(m));
+                let values = moment
+                    .get_or_alloc_mut(parameter.value())
+                    .and_then(|m| D::gradient_to_vec(m));
                 match values {
                     Ok(values) => moments.push(NamedTensor {
                         name: format!("{kind}_moment.{name}"),
@@ -88,7 +96,10 @@ impl<D: Backend> Adam<D> {
                 }
             }
         });
-        result.map(|()| AdamState { step: self.step, moments })
+        result.map(|()| AdamState {
+            step: self.step,
+            moments,
+        })
     }
 
     /// Goes on from a saved state.
@@ -126,7 +137,10 @@ fn gradient_norm<D: Backend>(network: &dyn Parameters<D>, gradients: &mut Gradie
     let mut sum = Ok(0.0);
     network.visit("", &mut |_, parameter| {
         if let Ok(total) = sum {
-            sum = gradients.get_or_alloc_mut(parameter.value()).and_then(|g| D::squared_norm(g)).map(|s| total + s);
+            sum = gradients
+                .get_or_alloc_mut(parameter.value())
+                .and_then(|g| D::squared_norm(g))
+                .map(|s| total + s);
         }
     });
     sum.map(f64::sqrt)

@@ -16,7 +16,9 @@ pub fn update_average<D: Backend>(
     let mut sources = sources.into_iter();
     let mut result = Ok(());
     average.visit_mut("", &mut |name, parameter| {
-        let Some(source) = sources.next() else { panic!("the network has no parameter for {name}") };
+        let Some(source) = sources.next() else {
+            panic!("the network has no parameter for {name}")
+        };
         if result.is_ok() {
             result = parameter.value_mut().try_axpy(decay, source.value(), 1.0 - decay);
         }

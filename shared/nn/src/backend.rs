@@ -72,10 +72,7 @@ pub trait Backend: Device<f32> {
     fn upsample2<T: Tape<f32, Self>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C f f, H / f, W / f]`, PyTorch's channel order.
-    fn pixel_unshuffle<T: Tape<f32, Self>>(
-        x: Tensor4<Self, T>,
-        factor: usize,
-    ) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn pixel_unshuffle<T: Tape<f32, Self>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C f f, H, W] -> [B, C, f H, f W]`, the inverse of [`Backend::pixel_unshuffle`].
     fn pixel_shuffle<T: Tape<f32, Self>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, Self::Err>;

@@ -37,7 +37,11 @@ impl<D: Backend> Conv2d<D> {
     pub fn new(device: &D, c_in: usize, c_out: usize, kernel: usize, stride: usize, draw: Draw) -> Self {
         let fan_in = c_in * kernel * kernel;
         Self {
-            weight: Parameter::new(device, &[c_out, c_in, kernel, kernel], uniform(c_out * fan_in, fan_in, draw)),
+            weight: Parameter::new(
+                device,
+                &[c_out, c_in, kernel, kernel],
+                uniform(c_out * fan_in, fan_in, draw),
+            ),
             bias: Parameter::new(device, &[c_out], uniform(c_out, fan_in, draw)),
             c_in,
             c_out,

@@ -18,8 +18,18 @@ impl<D: Backend> Parameter<D> {
     /// If the number of values is not the product of `shape`.
     pub fn new(device: &D, shape: &[usize], values: Vec<f32>) -> Self {
         let len = shape.iter().product::<usize>();
-        assert_eq!(values.len(), len, "a parameter of shape {shape:?} has {len} values, got {}", values.len());
-        Self { value: device.tensor_from_vec(values, (len,)), shape: shape.to_vec(), trainable: true, version: 0 }
+        assert_eq!(
+            values.len(),
+            len,
+            "a parameter of shape {shape:?} has {len} values, got {}",
+            values.len()
+        );
+        Self {
+            value: device.tensor_from_vec(values, (len,)),
+            shape: shape.to_vec(),
+            trainable: true,
+            version: 0,
+        }
     }
 
     /// A trainable parameter of `shape` filled with one value.
@@ -135,7 +145,11 @@ impl<D: Backend, P: Parameters<D>> Parameters<D> for Option<P> {
 /// `prefix.name`, or `name` alone where there is no prefix.
 #[doc(hidden)]
 pub fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
+    if prefix.is_empty() {
+        name.to_string()
+    } else {
+        format!("{prefix}.{name}")
+    }
 }
 
 /// Implements [`Parameters`](crate::Parameters) for a struct generic over its device, field by field:

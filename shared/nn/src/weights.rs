@@ -86,7 +86,9 @@ pub enum WeightsError {
         names: Vec<String>,
     },
     /// A tensor holds NaN or an infinity.
-    #[error("tensor `{name}` holds a number that is not finite, at index {index}: the file is damaged or its training diverged")]
+    #[error(
+        "tensor `{name}` holds a number that is not finite, at index {index}: the file is damaged or its training diverged"
+    )]
     NotFinite {
         /// The tensor.
         name: String,
@@ -103,9 +105,14 @@ pub enum WeightsError {
 /// # Errors
 /// See [`WeightsError`]: an unreadable or damaged file, other number types, numbers that are not finite.
 pub fn read_weights(path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| WeightsError::Format {
+        path: path.into(),
+        reason: error.to_string(),
+    })?;
     file.iter().map(|(name, view)| to_named(name, &view)).collect()
 }
 
@@ -114,21 +121,46 @@ pub fn read_weights(path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
 /// # Errors
 /// An unreadable or damaged file.
 pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsError> {
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes)
-        .map_err(|error| WeightsError::Format { path: path.into(), reason: error.to_string() })?;
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| WeightsError::Format {
+        path: path.into(),
+        reason: error.to_string(),
+    })?;
     Ok(metadata.metadata().clone().unwrap_or_default().into_iter().collect())
 }
 
 fn to_named(name: &str, view: &TensorView) -> Result<NamedTensor, WeightsError> {
     let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        other => return Err(WeightsError::Dtype { name: name.into(), found: format!("{other:?}") }),
+        Dtype::F32 => view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        Dtype::F16 => view
+            .data()
+            .chunks_exact(2)
+            .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
+        other => {
+            return Err(WeightsError::Dtype {
+                name: name.into(),
+                found: format!("{other:?}"),
+            });
+        }
     };
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(WeightsError::NotFinite { name: name.into(), index }),
-        None => Ok(NamedTensor { name: name.into(), shape: view.shape().to_vec(), values }),
+        Some(index) => Err(WeightsError::NotFinite {
+            name: name.into(),
+            index,
+        }),
+        None => Ok(NamedTensor {
+            name: name.into(),
+            shape: view.shape().to_vec(),
+            values,
+        }),
     }
 }
 
@@ -136,10 +168,7 @@ fn to_named(name: &str, view: &TensorView) -> Result<NamedTensor, WeightsError> 
 ///
 /// # Errors
 /// A tensor that is missing, unknown to the network, or of another shape.
-pub fn load_weights<D: Backend>(
-    network: &mut dyn Parameters<D>,
-    tensors: &[NamedTensor],
-) -> Result<(), WeightsError> {
+pub fn load_weights<D: Backend>(network: &mut dyn Parameters<D>, tensors: &[NamedTensor]) -> Result<(), WeightsError> {
     let mut by_name: BTreeMap<&str, &NamedTensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut found = Vec::new();
     let mut missing = Vec::new();
@@ -159,7 +188,9 @@ pub fn load_weights<D: Backend>(
         return Err(WeightsError::Missing { names: missing });
     }
     if !by_name.is_empty() {
-        return Err(WeightsError::Unexpected { names: by_name.into_keys().map(String::from).collect() });
+        return Err(WeightsError::Unexpected {
+            names: by_name.into_keys().map(String::from).collect(),
+        });
     }
     if let Some(error) = wrong_shape {
         return Err(error);
@@ -184,7 +215,11 @@ pub fn save_weights<D: Backend>(
 ) -> Result<(), WeightsError> {
     let mut tensors = Vec::new();
     network.visit("", &mut |name, parameter| {
-        tensors.push(NamedTensor { name, shape: parameter.shape().to_vec(), values: parameter.to_vec() });
+        tensors.push(NamedTensor {
+            name,
+            shape: parameter.shape().to_vec(),
+            values: parameter.to_vec(),
+        });
     });
     save_tensors(path, &tensors, float_type, &BTreeMap::new())
 }
@@ -200,8 +235,14 @@ pub fn save_tensors(
     float_type: FloatType,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let failed = |reason: String| WeightsError::Write { path: path.into(), reason };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|tensor| to_bytes(&tensor.values, float_type)).collect();
+    let failed = |reason: String| WeightsError::Write {
+        path: path.into(),
+        reason,
+    };
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|tensor| to_bytes(&tensor.values, float_type))
+        .collect();
     let dtype = match float_type {
         FloatType::F16 => Dtype::F16,
         FloatType::F32 => Dtype::F32,
@@ -209,7 +250,9 @@ pub fn save_tensors(
     let views = tensors
         .iter()
         .zip(&bytes)
-        .map(|(tensor, data)| TensorView::new(dtype, tensor.shape.clone(), data).map(|view| (tensor.name.clone(), view)))
+        .map(|(tensor, data)| {
+            TensorView::new(dtype, tensor.shape.clone(), data).map(|view| (tensor.name.clone(), view))
+        })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(error.to_string()))?;
     let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
@@ -220,12 +263,18 @@ pub fn save_tensors(
 fn to_bytes(values: &[f32], float_type: FloatType) -> Vec<u8> {
     match float_type {
         FloatType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        FloatType::F16 => values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+        FloatType::F16 => values
+            .iter()
+            .flat_map(|v| half::f16::from_f32(*v).to_le_bytes())
+            .collect(),
     }
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default; this one becomes an ordinary file.
     #[cfg(unix)]

@@ -29,14 +29,20 @@ fn len((b, c, h, w): Shape4) -> usize {
 /// `sum(output * v)` with a fixed random `v`, without a tape.
 fn objective(output: &Tensor4<Cpu>) -> f64 {
     let values = output.as_vec();
-    values.iter().zip(random(values.len(), 99)).map(|(y, v)| f64::from(*y) * f64::from(v)).sum()
+    values
+        .iter()
+        .zip(random(values.len(), 99))
+        .map(|(y, v)| f64::from(*y) * f64::from(v))
+        .sum()
 }
 
 /// The same with a tape, and backwards.
 fn backward(output: Traced4) -> dfdx::tensor::Gradients<f32, Cpu> {
     let shape = *dfdx::shapes::HasShape::shape(&output);
     let v = images(&random(len(shape), 99), shape);
-    Cpu::inner_product(output, &v).and_then(|loss| loss.try_backward()).expect("a backward pass")
+    Cpu::inner_product(output, &v)
+        .and_then(|loss| loss.try_backward())
+        .expect("a backward pass")
 }
 
 /// Compares `gradient` with central differences of `f` at `x`, element by element.
@@ -44,7 +50,10 @@ fn assert_gradient(what: &str, x: &[f32], gradient: &[f32], f: impl Fn(&[f32]) -
     assert_eq!(x.len(), gradient.len(), "{what}");
     let step = 1e-2f32;
     let largest = gradient.iter().fold(0f32, |m, g| m.max(g.abs()));
-    assert!(largest > 1e-3, "{what}: the gradient is zero everywhere, so the check would prove nothing");
+    assert!(
+        largest > 1e-3,
+        "{what}: the gradient is zero everywhere, so the check would prove nothing"
+    );
     for i in (0..x.len()).step_by((x.len() / 40).max(1)) {
         let at = |delta: f32| {
             let mut moved = x.to_vec();
@@ -62,11 +71,18 @@ fn assert_gradient(what: &str, x: &[f32], gradient: &[f32], f: impl Fn(&[f32]) -
 }
 
 /// Checks the input gradient of an op from images to images.
-fn check_input(what: &str, shape: Shape4, plain: impl Fn(Tensor4<Cpu>) -> Tensor4<Cpu>, traced: impl Fn(Traced4) -> Traced4) {
+fn check_input(
+    what: &str,
+    shape: Shape4,
+    plain: impl Fn(Tensor4<Cpu>) -> Tensor4<Cpu>,
+    traced: impl Fn(Traced4) -> Traced4,
+) {
     let values = random(len(shape), 7);
     let x = images(&values, shape);
     let gradients = backward(traced(x.leaky_trace()));
-    assert_gradient(what, &values, &gradients.get(&x).as_vec(), |x| objective(&plain(images(x, shape))));
+    assert_gradient(what, &values, &gradients.get(&x).as_vec(), |x| {
+        objective(&plain(images(x, shape)))
+    });
 }
 
 /// Checks the gradient of every parameter of a layer.
@@ -79,19 +95,23 @@ fn check_parameters<L: Parameters<Cpu>>(
     let mut gradients = backward(traced(layer));
     let mut found = Vec::new();
     layer.visit("", &mut |name, parameter| {
-        let gradient = gradients.get_or_alloc_mut(parameter.value()).expect("a gradient").to_vec();
+        let gradient = gradients
+            .get_or_alloc_mut(parameter.value())
+            .expect("a gradient")
+            .to_vec();
         found.push((name, parameter.to_vec(), gradient));
     });
     let cell = std::cell::RefCell::new(layer);
     for (index, (name, values, gradient)) in found.iter().enumerate() {
         let set = |values: &[f32]| {
             let mut position = 0;
-            cell.borrow_mut().visit_mut("", &mut |_, parameter: &mut Parameter<Cpu>| {
-                if position == index {
-                    parameter.value_mut().copy_from(values);
-                }
-                position += 1;
-            });
+            cell.borrow_mut()
+                .visit_mut("", &mut |_, parameter: &mut Parameter<Cpu>| {
+                    if position == index {
+                        parameter.value_mut().copy_from(values);
+                    }
+                    position += 1;
+                });
         };
         assert_gradient(&format!("{what}, {name}"), values, gradient, |values| {
             set(values);
@@ -113,7 +133,12 @@ fn convolutions() {
         let shape = (2, 3, 5, 7);
         let what = format!("conv {kernel}x{kernel} stride {stride}");
         let mut layer = Conv2d::new(&Cpu::default(), 3, 5, kernel, stride, &mut uniform(1));
-        check_input(&what, shape, |x| layer.forward(x).unwrap(), |x| layer.forward(x).unwrap());
+        check_input(
+            &what,
+            shape,
+            |x| layer.forward(x).unwrap(),
+            |x| layer.forward(x).unwrap(),
+        );
         let x = images(&random(len(shape), 3), shape);
         check_parameters(
             &what,
@@ -163,9 +188,19 @@ impl Parameters<Cpu> for Pair {
 fn norm_and_convolution() {
     let shape = (2, 6, 3, 4);
     let (norm, conv) = norm_and_conv(6, 3);
-    check_input("norm, conv", shape, |x| norm.conv(x, &conv).unwrap(), |x| norm.conv(x, &conv).unwrap());
+    check_input(
+        "norm, conv",
+        shape,
+        |x| norm.conv(x, &conv).unwrap(),
+        |x| norm.conv(x, &conv).unwrap(),
+    );
     let what = "norm, silu, conv";
-    check_input(what, shape, |x| norm.silu_conv(x, &conv).unwrap(), |x| norm.silu_conv(x, &conv).unwrap());
+    check_input(
+        what,
+        shape,
+        |x| norm.silu_conv(x, &conv).unwrap(),
+        |x| norm.silu_conv(x, &conv).unwrap(),
+    );
     let x = images(&random(len(shape), 3), shape);
     check_parameters(
         what,
@@ -184,19 +219,31 @@ fn modulated_norm_and_convolution() {
     let x = images(&random(len(shape), 3), shape);
 
     let m = modulation(&values);
-    let gradients = backward(norm.modulated_silu_conv(x.leaky_trace(), m.leaky_trace(), &conv).unwrap());
+    let gradients = backward(
+        norm.modulated_silu_conv(x.leaky_trace(), m.leaky_trace(), &conv)
+            .unwrap(),
+    );
     let plain = |norm: &GroupNorm<Cpu>, conv: &Conv2d<Cpu>, x: Tensor4<Cpu>, m: &[f32]| {
         norm.modulated_silu_conv(x, modulation(m), conv).unwrap()
     };
     assert_gradient("modulation", &values, &gradients.get(&m).as_vec(), |m| {
         objective(&plain(&norm, &conv, x.clone(), m))
     });
-    check_input("modulated norm", shape, |x| plain(&norm, &conv, x, &values), |x| {
-        norm.modulated_silu_conv(x, modulation(&values), &conv).unwrap()
-    });
-    check_parameters("modulated norm", &mut Pair(norm, conv), |p| plain(&p.0, &p.1, x.clone(), &values), |p| {
-        p.0.modulated_silu_conv(x.leaky_trace(), modulation(&values), &p.1).unwrap()
-    });
+    check_input(
+        "modulated norm",
+        shape,
+        |x| plain(&norm, &conv, x, &values),
+        |x| norm.modulated_silu_conv(x, modulation(&values), &conv).unwrap(),
+    );
+    check_parameters(
+        "modulated norm",
+        &mut Pair(norm, conv),
+        |p| plain(&p.0, &p.1, x.clone(), &values),
+        |p| {
+            p.0.modulated_silu_conv(x.leaky_trace(), modulation(&values), &p.1)
+                .unwrap()
+        },
+    );
 }
 
 #[test]
@@ -204,7 +251,12 @@ fn attention() {
     let shape = (2, 8, 2, 3);
     let mut layer = Attention::new(&Cpu::default(), 8, 2, 4, &mut uniform(5));
     layer.proj.weight.value_mut().copy_from(&random(64, 15));
-    check_input("attention", shape, |x| layer.forward(x).unwrap(), |x| layer.forward(x).unwrap());
+    check_input(
+        "attention",
+        shape,
+        |x| layer.forward(x).unwrap(),
+        |x| layer.forward(x).unwrap(),
+    );
     let x = images(&random(len(shape), 3), shape);
     check_parameters(
         "attention",
@@ -232,20 +284,33 @@ fn linear_and_silu() {
         norm.modulated_silu_conv(x.leaky_trace(), m, &conv).unwrap()
     };
     let gradients = backward(traced(&layer));
-    assert_gradient("linear", &values, &gradients.get(&v).as_vec(), |v| objective(&plain(&layer, v)));
+    assert_gradient("linear", &values, &gradients.get(&v).as_vec(), |v| {
+        objective(&plain(&layer, v))
+    });
     check_parameters("linear", &mut layer, |l| plain(l, &values), traced);
 }
 
 #[test]
 fn resampling() {
-    check_input("upsample", (2, 3, 3, 4), |x| Cpu::upsample2(x).unwrap(), |x| Cpu::upsample2(x).unwrap());
+    check_input(
+        "upsample",
+        (2, 3, 3, 4),
+        |x| Cpu::upsample2(x).unwrap(),
+        |x| Cpu::upsample2(x).unwrap(),
+    );
     let unshuffle = "pixel unshuffle";
-    check_input(unshuffle, (2, 3, 4, 6), |x| Cpu::pixel_unshuffle(x, 2).unwrap(), |x| {
-        Cpu::pixel_unshuffle(x, 2).unwrap()
-    });
-    check_input("pixel shuffle", (2, 8, 3, 2), |x| Cpu::pixel_shuffle(x, 2).unwrap(), |x| {
-        Cpu::pixel_shuffle(x, 2).unwrap()
-    });
+    check_input(
+        unshuffle,
+        (2, 3, 4, 6),
+        |x| Cpu::pixel_unshuffle(x, 2).unwrap(),
+        |x| Cpu::pixel_unshuffle(x, 2).unwrap(),
+    );
+    check_input(
+        "pixel shuffle",
+        (2, 8, 3, 2),
+        |x| Cpu::pixel_shuffle(x, 2).unwrap(),
+        |x| Cpu::pixel_shuffle(x, 2).unwrap(),
+    );
 }
 
 #[test]
@@ -274,7 +339,11 @@ fn mean_squared_error() {
     let loss = Cpu::mean_squared_error(x.leaky_trace(), &target).unwrap();
     let gradients = loss.try_backward().unwrap();
     let expected = |x: &[f32]| {
-        x.iter().zip(target.as_vec()).map(|(x, t)| f64::from(x - t).powi(2)).sum::<f64>() / x.len() as f64
+        x.iter()
+            .zip(target.as_vec())
+            .map(|(x, t)| f64::from(x - t).powi(2))
+            .sum::<f64>()
+            / x.len() as f64
     };
     assert_gradient("mean squared error", &values, &gradients.get(&x).as_vec(), expected);
 }

@@ -15,11 +15,18 @@ fn gradients(layer: &Conv2d<Cpu>) -> Gradients<f32, Cpu> {
     let device = Cpu::default();
     let x: Tensor4<Cpu> = device.tensor_from_vec(vec![3.0], (1, 1, 1, 1));
     let one: Tensor4<Cpu> = device.tensor_from_vec(vec![1.0], (1, 1, 1, 1));
-    Cpu::inner_product(layer.forward(x.leaky_trace()).unwrap(), &one).and_then(|y| y.try_backward()).unwrap()
+    Cpu::inner_product(layer.forward(x.leaky_trace()).unwrap(), &one)
+        .and_then(|y| y.try_backward())
+        .unwrap()
 }
 
 fn adam() -> Adam<Cpu> {
-    Adam::new(AdamConfig { lr: 0.1, betas: [0.9, 0.99], eps: 1e-8, weight_decay: None })
+    Adam::new(AdamConfig {
+        lr: 0.1,
+        betas: [0.9, 0.99],
+        eps: 1e-8,
+        weight_decay: None,
+    })
 }
 
 /// Adam by its paper's algorithm 1, in f64, for a constant gradient.
@@ -41,7 +48,10 @@ fn adam_follows_its_paper() {
         let norm = adam.update(&mut layer, &mut gradients, f64::INFINITY).unwrap();
         assert!((norm - 10f64.sqrt()).abs() < 1e-6, "norm {norm}");
         let (got, expected) = (f64::from(layer.weight.to_vec()[0]), reference(0.5, 3.0, steps));
-        assert!((got - expected).abs() < 1e-5, "after {steps} steps the weight is {got}, expected {expected}");
+        assert!(
+            (got - expected).abs() < 1e-5,
+            "after {steps} steps the weight is {got}, expected {expected}"
+        );
     }
 }
 
@@ -50,7 +60,10 @@ fn clipping_scales_all_gradients_alike() {
     let mut layer = layer();
     let mut gradients = gradients(&layer);
     let norm = adam().update(&mut layer, &mut gradients, 1.0).unwrap();
-    assert!((norm - 10f64.sqrt()).abs() < 1e-6, "the norm before clipping is returned, got {norm}");
+    assert!(
+        (norm - 10f64.sqrt()).abs() < 1e-6,
+        "the norm before clipping is returned, got {norm}"
+    );
     let weight = gradients.get_or_alloc_mut(layer.weight.value()).unwrap()[0];
     let bias = gradients.get_or_alloc_mut(layer.bias.value()).unwrap()[0];
     assert!((weight - 3.0 / 10f32.sqrt()).abs() < 1e-6 && (bias - 1.0 / 10f32.sqrt()).abs() < 1e-6);

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nn::{Conv2d, Cpu, FloatType, NamedTensor, Parameters, WeightsError, load_weights, read_weights, save_tensors, save_weights};
+use nn::{
+    Conv2d, Cpu, FloatType, NamedTensor, Parameters, WeightsError, load_weights, read_weights, save_tensors,
+    save_weights,
+};
 
 fn layer() -> Conv2d<Cpu> {
     let mut next = 0.0;
@@ -15,7 +18,13 @@ fn layer() -> Conv2d<Cpu> {
 
 fn tensors(layer: &Conv2d<Cpu>) -> Vec<NamedTensor> {
     let mut tensors = Vec::new();
-    layer.visit("", &mut |name, p| tensors.push(NamedTensor { name, shape: p.shape().to_vec(), values: p.to_vec() }));
+    layer.visit("", &mut |name, p| {
+        tensors.push(NamedTensor {
+            name,
+            shape: p.shape().to_vec(),
+            values: p.to_vec(),
+        })
+    });
     tensors
 }
 
@@ -43,11 +52,18 @@ fn a_wrong_shape_is_named_and_nothing_is_changed() {
     let before = network.weight.to_vec();
     let mut wrong = tensors(&network);
     wrong[0].values.iter_mut().for_each(|v| *v = 7.0);
-    wrong[1] = NamedTensor { name: "bias".into(), shape: vec![4], values: vec![0.0; 4] };
+    wrong[1] = NamedTensor {
+        name: "bias".into(),
+        shape: vec![4],
+        values: vec![0.0; 4],
+    };
     let error = load_weights(&mut network, &wrong).unwrap_err();
     assert!(matches!(error, WeightsError::Shape { .. }));
     let text = error.to_string();
-    assert!(text.contains("`bias`") && text.contains("[4]") && text.contains("[3]"), "{text}");
+    assert!(
+        text.contains("`bias`") && text.contains("[4]") && text.contains("[3]"),
+        "{text}"
+    );
     assert_eq!(network.weight.to_vec(), before, "half of the weights were loaded");
 }
 
@@ -59,9 +75,16 @@ fn missing_and_unknown_tensors_are_named() {
     let text = load_weights(&mut network, &some).unwrap_err().to_string();
     assert!(text.contains("lacks") && text.contains("bias"), "{text}");
     let mut many = tensors(&network);
-    many.push(NamedTensor { name: "classifier.weight".into(), shape: vec![1], values: vec![0.0] });
+    many.push(NamedTensor {
+        name: "classifier.weight".into(),
+        shape: vec![1],
+        values: vec![0.0],
+    });
     let text = load_weights(&mut network, &many).unwrap_err().to_string();
-    assert!(text.contains("does not know") && text.contains("classifier.weight"), "{text}");
+    assert!(
+        text.contains("does not know") && text.contains("classifier.weight"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -96,7 +119,10 @@ fn a_damaged_or_missing_file_is_named() {
     for cut in [0, 4, 20, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..cut]).unwrap();
         let error = read_weights(&path).unwrap_err();
-        assert!(matches!(error, WeightsError::Format { .. }), "cut to {cut} bytes: {error}");
+        assert!(
+            matches!(error, WeightsError::Format { .. }),
+            "cut to {cut} bytes: {error}"
+        );
     }
 }
 
@@ -110,6 +136,9 @@ fn a_failed_write_leaves_the_old_file() {
     let taken = folder.path().join("taken");
     std::fs::create_dir_all(taken.join("inside")).unwrap();
     save_weights(&taken, &layer(), FloatType::F32).unwrap_err();
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(left, ["taken"], "temporary files were left: {left:?}");
 }

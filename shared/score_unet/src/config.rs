@@ -71,10 +71,14 @@ impl UNetConfig {
     /// # Errors
     /// If the file cannot be read, is no such JSON, or describes an impossible network.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let config: Self =
-            serde_json::from_str(&text).map_err(|source| ConfigError::Format { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let config: Self = serde_json::from_str(&text).map_err(|source| ConfigError::Format {
+            path: path.into(),
+            source,
+        })?;
         config.validate()?;
         Ok(config)
     }
@@ -86,7 +90,10 @@ impl UNetConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let levels = self.channel_multipliers.len();
         let require = |holds: bool, what: String| if holds { Ok(()) } else { Err(ConfigError::Invalid(what)) };
-        require((1..=8).contains(&levels), format!("channel_multipliers must name 1 to 8 levels, has {levels}"))?;
+        require(
+            (1..=8).contains(&levels),
+            format!("channel_multipliers must name 1 to 8 levels, has {levels}"),
+        )?;
         for (name, value, most) in [
             ("image_channels", self.image_channels, 64),
             ("image_size", self.image_size, 4096),
@@ -96,21 +103,36 @@ impl UNetConfig {
             ("attention_heads", self.attention_heads, 4096),
             ("diffusion_steps", self.diffusion_steps, 1_000_000),
         ] {
-            require((1..=most).contains(&value), format!("{name} must be from 1 to {most}, is {value}"))?;
+            require(
+                (1..=most).contains(&value),
+                format!("{name} must be from 1 to {most}, is {value}"),
+            )?;
         }
         require(
             self.channel_multipliers.iter().all(|m| (1..=64).contains(m)),
-            format!("channel_multipliers must be from 1 to 64, are {:?}", self.channel_multipliers),
+            format!(
+                "channel_multipliers must be from 1 to 64, are {:?}",
+                self.channel_multipliers
+            ),
         )?;
         let block = self.patch << (levels - 1);
         require(
             self.image_size.is_multiple_of(block),
-            format!("image_size {} must be a multiple of patch x 2^(levels - 1) = {block}", self.image_size),
+            format!(
+                "image_size {} must be a multiple of patch x 2^(levels - 1) = {block}",
+                self.image_size
+            ),
         )?;
-        require(self.base_channels.is_multiple_of(2), format!("base_channels {} must be even", self.base_channels))?;
+        require(
+            self.base_channels.is_multiple_of(2),
+            format!("base_channels {} must be even", self.base_channels),
+        )?;
         require(
             self.base_channels.is_multiple_of(self.norm_groups),
-            format!("base_channels {} must be a multiple of norm_groups {}", self.base_channels, self.norm_groups),
+            format!(
+                "base_channels {} must be a multiple of norm_groups {}",
+                self.base_channels, self.norm_groups
+            ),
         )?;
         require(
             self.channels(levels - 1).is_multiple_of(self.attention_heads),

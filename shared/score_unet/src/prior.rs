@@ -54,7 +54,9 @@ impl Prior {
         nn::read_weights(&path)
             .and_then(|tensors| nn::load_weights(&mut network, &tensors))
             .map_err(|source| PriorError::Weights { path, source })?;
-        let name = folder.file_name().map_or_else(|| "prior".into(), |name| name.to_string_lossy().into_owned());
+        let name = folder
+            .file_name()
+            .map_or_else(|| "prior".into(), |name| name.to_string_lossy().into_owned());
         Ok(Self::new(name, network)?)
     }
 
@@ -66,7 +68,11 @@ impl Prior {
         kernels::memory::keep_freed_memory();
         network.freeze();
         let schedule = network.config().schedule()?;
-        Ok(Self { name, network, schedule })
+        Ok(Self {
+            name,
+            network,
+            schedule,
+        })
     }
 
     /// The name of its folder, such as `fruits64`.
@@ -96,7 +102,10 @@ impl Prior {
         let [c, h, w] = self.image_shape();
         let (b, found_c, found_h, found_w) = x_t.dim();
         if (found_c, found_h, found_w) != (c, h, w) {
-            return Err(ScoreError::Shape { expected: [c, h, w], got: [b, found_c, found_h, found_w] });
+            return Err(ScoreError::Shape {
+                expected: [c, h, w],
+                got: [b, found_c, found_h, found_w],
+            });
         }
         let max = self.schedule.num_steps();
         if !(1..=max).contains(&t) {
@@ -112,7 +121,10 @@ impl Prior {
 
     fn to_tensor(&self, x: &Array4<f32>) -> Result<Tensor4<Cpu>, ScoreError> {
         let values = x.as_standard_layout().into_owned().into_raw_vec_and_offset().0;
-        self.network.device().try_tensor_from_vec(values, x.dim()).map_err(backend)
+        self.network
+            .device()
+            .try_tensor_from_vec(values, x.dim())
+            .map_err(backend)
     }
 }
 
@@ -143,7 +155,10 @@ impl ScoreModel for Prior {
 
     fn score(&self, x_t: &Array4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
         self.check(x_t, t)?;
-        let noise = self.network.forward(self.to_tensor(x_t)?, &vec![t; x_t.dim().0]).map_err(backend)?;
+        let noise = self
+            .network
+            .forward(self.to_tensor(x_t)?, &vec![t; x_t.dim().0])
+            .map_err(backend)?;
         Ok(to_array(&noise, self.noise_to_score(t)))
     }
 
@@ -157,15 +172,24 @@ impl ScoreModel for Prior {
         let x = self.to_tensor(x_t)?;
         let x_ghost = x.ghost();
         let tape = OwnedTape::<f32, Cpu>::default();
-        let noise = self.network.forward(x.put_tape(tape), &vec![t; x_t.dim().0]).map_err(backend)?;
+        let noise = self
+            .network
+            .forward(x.put_tape(tape), &vec![t; x_t.dim().0])
+            .map_err(backend)?;
         let score = to_array(&noise, factor);
         let shape = score.dim();
         let pullback = move |v: &Array4<f32>| {
             if v.dim() != shape {
-                return Err(ScoreError::Mismatch { what: "the cotangent", expected: dims(shape), got: dims(v.dim()) });
+                return Err(ScoreError::Mismatch {
+                    what: "the cotangent",
+                    expected: dims(shape),
+                    got: dims(v.dim()),
+                });
             }
             let v = self.to_tensor(v)?;
-            let gradients = Cpu::inner_product(noise, &v).and_then(|y| y.try_backward()).map_err(backend)?;
+            let gradients = Cpu::inner_product(noise, &v)
+                .and_then(|y| y.try_backward())
+                .map_err(backend)?;
             Ok(to_array(&gradients.get(&x_ghost), factor))
         };
         Ok((score, Box::new(pullback)))

@@ -97,7 +97,12 @@ impl<D: Backend> UNet<D> {
         let levels = config.channel_multipliers.len();
         let pixel_channels = config.image_channels * config.patch * config.patch;
         let time_features = 4 * base;
-        let mut b = Builder { device, time_features, groups: config.norm_groups, draw: &mut draw };
+        let mut b = Builder {
+            device,
+            time_features,
+            groups: config.norm_groups,
+            draw: &mut draw,
+        };
 
         let time_in = Linear::new(device, base, time_features, b.draw);
         let time_out = Linear::new(device, time_features, time_features, b.draw);
@@ -170,11 +175,7 @@ impl<D: Backend> UNet<D> {
     ///
     /// # Errors
     /// What the device reports, such as lack of memory.
-    pub fn forward_training(
-        &self,
-        x: Tensor4<D>,
-        t: &[usize],
-    ) -> Result<Tensor4<D, OwnedTape<f32, D>>, D::Err> {
+    pub fn forward_training(&self, x: Tensor4<D>, t: &[usize]) -> Result<Tensor4<D, OwnedTape<f32, D>>, D::Err> {
         self.run::<OwnedTape<f32, D>, OwnedTape<f32, D>>(x.put_tape(OwnedTape::default()), t)
     }
 
@@ -184,7 +185,12 @@ impl<D: Backend> UNet<D> {
         T: Tape<f32, D> + Merge<U>,
         U: Tape<f32, D>,
     {
-        assert_eq!(x.shape().0, t.len(), "a batch of {} images needs as many times", x.shape().0);
+        assert_eq!(
+            x.shape().0,
+            t.len(),
+            "a batch of {} images needs as many times",
+            x.shape().0
+        );
         let (time, time_tape) = self.embed_time::<U>(t)?.split_tape();
         let (x, tape) = x.split_tape();
         let x = x.put_tape(tape.merge(time_tape));

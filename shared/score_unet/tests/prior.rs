@@ -61,7 +61,10 @@ fn the_pullback_is_the_transposed_jacobian() {
         let moved = |s: f32| prior.score(&(&x + &(&direction * s)), t).unwrap();
         let by_differences = dot(&v, &(moved(h) - moved(-h))) / f64::from(2.0 * h);
         let error = (by_pullback - by_differences).abs() / by_differences.abs().max(1.0);
-        assert!(error < 2e-2, "t = {t}: pullback {by_pullback}, differences {by_differences}");
+        assert!(
+            error < 2e-2,
+            "t = {t}: pullback {by_pullback}, differences {by_differences}"
+        );
     }
 }
 
@@ -84,11 +87,16 @@ fn images_of_a_batch_do_not_see_each_other() {
     let x = noise(3, 1);
     let together = prior.score(&x, 200).unwrap();
     for (i, alone) in x.outer_iter().enumerate() {
-        let alone = prior.score(&alone.to_owned().insert_axis(ndarray::Axis(0)), 200).unwrap();
+        let alone = prior
+            .score(&alone.to_owned().insert_axis(ndarray::Axis(0)), 200)
+            .unwrap();
         let difference = (&together.index_axis(ndarray::Axis(0), i) - &alone.index_axis(ndarray::Axis(0), 0))
             .iter()
             .fold(0f32, |m, d| m.max(d.abs()));
-        assert!(difference < 1e-4, "image {i} changes by {difference} when it is alone in its batch");
+        assert!(
+            difference < 1e-4,
+            "image {i} changes by {difference} when it is alone in its batch"
+        );
     }
 }
 
@@ -124,7 +132,10 @@ fn wrong_shapes_and_times_are_errors() {
     let small = Array4::zeros((1, 3, 8, 8));
     assert!(matches!(prior.score(&small, 5), Err(ScoreError::Shape { .. })));
     let gray = Array4::zeros((1, 1, 16, 16));
-    assert!(matches!(prior.score_with_pullback(&gray, 5).map(drop), Err(ScoreError::Shape { .. })));
+    assert!(matches!(
+        prior.score_with_pullback(&gray, 5).map(drop),
+        Err(ScoreError::Shape { .. })
+    ));
     for t in [0, 1001] {
         assert!(matches!(prior.score(&noise(1, 1), t), Err(ScoreError::Timestep { .. })));
     }
@@ -152,7 +163,11 @@ fn memory_stays_flat_over_a_thousand_steps() {
     (1..=1000).for_each(&mut step);
     if let (Some(before), Some(after)) = (before, resident()) {
         // One step of this network leaves about 0.5 MB of intermediate results: a leak would show as hundreds of MB.
-        assert!(after - before < 30e6, "memory grew by {:.1} MB in a thousand steps", (after - before) / 1e6);
+        assert!(
+            after - before < 30e6,
+            "memory grew by {:.1} MB in a thousand steps",
+            (after - before) / 1e6
+        );
     }
 }
 
@@ -170,7 +185,10 @@ fn a_folder_is_read_in_both_number_types() {
         write_prior(folder.path(), float_type);
         let score = Prior::load(folder.path()).unwrap().score(&x, 50).unwrap();
         let error = (&score - &expected).iter().fold(0f32, |m, d| m.max(d.abs()));
-        assert!(error <= tolerance * expected.iter().fold(0f32, |m, s| m.max(s.abs())), "{float_type:?}: {error}");
+        assert!(
+            error <= tolerance * expected.iter().fold(0f32, |m, s| m.max(s.abs())),
+            "{float_type:?}: {error}"
+        );
     }
 }
 
@@ -185,24 +203,56 @@ fn a_folder_that_is_no_prior_says_what_is_missing() {
     assert!(text(folder.path()).contains("weights.safetensors"));
 
     write_prior(folder.path(), FloatType::F32);
-    let wider = UNetConfig { base_channels: 16, ..config() };
-    std::fs::write(folder.path().join("config.json"), serde_json::to_string(&wider).unwrap()).unwrap();
+    let wider = UNetConfig {
+        base_channels: 16,
+        ..config()
+    };
+    std::fs::write(
+        folder.path().join("config.json"),
+        serde_json::to_string(&wider).unwrap(),
+    )
+    .unwrap();
     assert!(text(folder.path()).contains("asks for"), "{}", text(folder.path()));
     std::fs::write(folder.path().join("config.json"), "{\"image_channels\": 3}").unwrap();
-    assert!(text(folder.path()).contains("not a network configuration"), "{}", text(folder.path()));
+    assert!(
+        text(folder.path()).contains("not a network configuration"),
+        "{}",
+        text(folder.path())
+    );
 }
 
 #[test]
 fn impossible_configurations_are_refused() {
     let invalid = [
-        UNetConfig { channel_multipliers: vec![], ..config() },
-        UNetConfig { image_size: 18, ..config() },
-        UNetConfig { base_channels: 9, ..config() },
-        UNetConfig { norm_groups: 0, ..config() },
-        UNetConfig { norm_groups: 3, ..config() },
-        UNetConfig { attention_heads: 5, ..config() },
+        UNetConfig {
+            channel_multipliers: vec![],
+            ..config()
+        },
+        UNetConfig {
+            image_size: 18,
+            ..config()
+        },
+        UNetConfig {
+            base_channels: 9,
+            ..config()
+        },
+        UNetConfig {
+            norm_groups: 0,
+            ..config()
+        },
+        UNetConfig {
+            norm_groups: 3,
+            ..config()
+        },
+        UNetConfig {
+            attention_heads: 5,
+            ..config()
+        },
         UNetConfig { patch: 0, ..config() },
-        UNetConfig { base_channels: usize::MAX, ..config() },
+        UNetConfig {
+            base_channels: usize::MAX,
+            ..config()
+        },
     ];
     for config in invalid {
         assert!(config.validate().is_err(), "{config:?} was accepted");

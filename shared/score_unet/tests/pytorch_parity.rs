@@ -22,14 +22,21 @@ impl Fixture {
         let mut network = UNet::new(&config, &Cpu::default(), &mut StdRng::seed_from_u64(0)).expect("a valid network");
         let fixture = |tensors: &[NamedTensor]| -> Vec<NamedTensor> {
             let strip = |t: &NamedTensor| Some((t.name.strip_prefix("network.")?.to_string(), t.clone()));
-            tensors.iter().filter_map(strip).map(|(name, t)| NamedTensor { name, ..t }).collect()
+            tensors
+                .iter()
+                .filter_map(strip)
+                .map(|(name, t)| NamedTensor { name, ..t })
+                .collect()
         };
         nn::load_weights(&mut network, &fixture(&tensors)).expect("the twin has the same parameters");
         Self { tensors, network }
     }
 
     fn get(&self, name: &str) -> &NamedTensor {
-        self.tensors.iter().find(|t| t.name == name).unwrap_or_else(|| panic!("the fixture lacks {name}"))
+        self.tensors
+            .iter()
+            .find(|t| t.name == name)
+            .unwrap_or_else(|| panic!("the fixture lacks {name}"))
     }
 
     fn images(&self, name: &str) -> Tensor4<Cpu> {
@@ -55,7 +62,10 @@ const TOLERANCE: f32 = 1e-4;
 #[test]
 fn the_output_is_pytorchs() {
     let fixture = Fixture::load();
-    let output = fixture.network.forward(fixture.images("x"), &fixture.times()).expect("forward");
+    let output = fixture
+        .network
+        .forward(fixture.images("x"), &fixture.times())
+        .expect("forward");
     let error = fixture.relative_error("output", &output.as_vec());
     assert!(error < TOLERANCE, "the output is off by {error:e} of its largest value");
 }
@@ -64,7 +74,10 @@ fn the_output_is_pytorchs() {
 fn every_gradient_is_pytorchs() {
     let fixture = Fixture::load();
     let x = fixture.images("x");
-    let output = fixture.network.forward_training(x.clone(), &fixture.times()).expect("forward");
+    let output = fixture
+        .network
+        .forward_training(x.clone(), &fixture.times())
+        .expect("forward");
     let loss = Cpu::inner_product(output, &fixture.images("cotangent")).expect("inner product");
     let mut gradients = loss.try_backward().expect("backward");
     let error = fixture.relative_error("gradient_x", &gradients.get(&x).as_vec());
@@ -76,7 +89,14 @@ fn every_gradient_is_pytorchs() {
         assert!(error < TOLERANCE, "the gradient of {name} is off by {error:e}");
         checked += 1;
     });
-    assert_eq!(checked, fixture.tensors.iter().filter(|t| t.name.starts_with("gradient.")).count());
+    assert_eq!(
+        checked,
+        fixture
+            .tensors
+            .iter()
+            .filter(|t| t.name.starts_with("gradient."))
+            .count()
+    );
 }
 
 #[test]
@@ -93,6 +113,9 @@ fn a_frozen_network_gives_the_same_input_gradient_and_no_parameter_gradient() {
     // A gradient that was never written is allocated here and is all zero.
     fixture.network.visit("", &mut |name, parameter| {
         let gradient = gradients.get_or_alloc_mut(parameter.value()).expect("a gradient");
-        assert!(gradient.iter().all(|g| *g == 0.0), "{name} got a gradient although it is frozen");
+        assert!(
+            gradient.iter().all(|g| *g == 0.0),
+            "{name} got a gradient although it is frozen"
+        );
     });
 }

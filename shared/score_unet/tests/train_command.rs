@@ -15,7 +15,9 @@ struct Place {
 impl Place {
     /// A data set of six training and three test images, and the configuration of a tiny network.
     fn new() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         for (split, count) in [("train", 6), ("test", 3)] {
             for i in 0..count {
                 let image = Array3::from_shape_fn((3, 16, 16), |(c, y, x)| ((c + y * i + x) % 5) as f32 / 2.5 - 1.0);
@@ -40,7 +42,13 @@ impl Place {
 
     fn command(&self, data: &Path, options: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
-        command.arg("--data").arg(data).arg("--out").arg(self.out()).arg("--config").arg(self.config());
+        command
+            .arg("--data")
+            .arg(data)
+            .arg("--out")
+            .arg(self.out())
+            .arg("--config")
+            .arg(self.config());
         command.args(["--batch", "4", "--threads", "1"]).args(options);
         command
     }
@@ -68,7 +76,14 @@ fn a_whole_run_leaves_a_prior_and_a_report() {
     let place = Place::new();
     let output = place.run(&["--steps", "6", "--validate-every", "3", "--samples-every", "5"]);
     assert!(output.status.success(), "{}", text(&output));
-    for file in ["weights.safetensors", "config.json", "training.json", "checkpoint.ckpt", "log.csv", "samples_000005.png"] {
+    for file in [
+        "weights.safetensors",
+        "config.json",
+        "training.json",
+        "checkpoint.ckpt",
+        "log.csv",
+        "samples_000005.png",
+    ] {
         assert!(place.out().join(file).is_file(), "{file} is missing: {}", text(&output));
     }
     score_unet::Prior::load(&place.out()).unwrap();
@@ -76,7 +91,11 @@ fn a_whole_run_leaves_a_prior_and_a_report() {
     // The folder is taken now: a second training must not overwrite it by mistake, but may go on.
     assert_fails(&place.run(&["--steps", "6"]), &["already holds a training", "--resume"]);
     let output = place.run(&["--steps", "8", "--resume"]);
-    assert!(output.status.success() && text(&output).contains("step 8:"), "{}", text(&output));
+    assert!(
+        output.status.success() && text(&output).contains("step 8:"),
+        "{}",
+        text(&output)
+    );
 }
 
 #[cfg(unix)]
@@ -84,7 +103,12 @@ fn a_whole_run_leaves_a_prior_and_a_report() {
 fn ctrl_c_writes_a_checkpoint_that_resumes() {
     let place = Place::new();
     let log = std::fs::File::create(place.folder.path().join("log.txt")).unwrap();
-    let mut child = place.command(&place.data(), &["--minutes", "5"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    let mut child = place
+        .command(&place.data(), &["--minutes", "5"])
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1500));
     let pid = child.id().to_string();
     Command::new("kill").args(["-INT", &pid]).status().unwrap();
@@ -93,11 +117,26 @@ fn ctrl_c_writes_a_checkpoint_that_resumes() {
     assert!(status.success(), "{log}");
     assert!(log.contains("stopped at step") && log.contains("--resume"), "{log}");
     let output = place.run(&["--resume", "--steps", "1000000", "--minutes", "1"]);
-    assert!(!output.status.success(), "--steps and --minutes together must be refused");
-    let step: u64 = log.split("stopped at step ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+    assert!(
+        !output.status.success(),
+        "--steps and --minutes together must be refused"
+    );
+    let step: u64 = log
+        .split("stopped at step ")
+        .nth(1)
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     let output = place.run(&["--resume", "--steps", &(step + 2).to_string()]);
     assert!(output.status.success(), "{}", text(&output));
-    assert!(text(&output).contains(&format!("step {}:", step + 2)), "{}", text(&output));
+    assert!(
+        text(&output).contains(&format!("step {}:", step + 2)),
+        "{}",
+        text(&output)
+    );
 }
 
 #[test]
@@ -115,7 +154,10 @@ fn an_empty_or_missing_data_set_is_named() {
     std::fs::create_dir_all(empty.join("train")).unwrap();
     assert_fails(&place.command(&empty, &["--steps", "1"]).output().unwrap(), &["empty"]);
     let missing = place.folder.path().join("nowhere");
-    assert_fails(&place.command(&missing, &["--steps", "1"]).output().unwrap(), &["nowhere"]);
+    assert_fails(
+        &place.command(&missing, &["--steps", "1"]).output().unwrap(),
+        &["nowhere"],
+    );
 }
 
 #[test]
@@ -123,6 +165,12 @@ fn impossible_options_are_refused() {
     let place = Place::new();
     assert_fails(&place.run(&["--steps", "0"]), &["--steps"]);
     assert_fails(&place.run(&["--minutes=-1"]), &["minutes"]);
-    assert_fails(&place.run(&["--steps", "1", "--learning-rate", "7"]), &["--learning-rate"]);
-    assert_fails(&place.run(&["--resume", "--steps", "1"]), &["cannot resume", "checkpoint.ckpt"]);
+    assert_fails(
+        &place.run(&["--steps", "1", "--learning-rate", "7"]),
+        &["--learning-rate"],
+    );
+    assert_fails(
+        &place.run(&["--resume", "--steps", "1"]),
+        &["cannot resume", "checkpoint.ckpt"],
+    );
 }

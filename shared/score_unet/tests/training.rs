@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use imaging::PixelSet;
-use nn::{Parameters, Cpu};
+use nn::{Cpu, Parameters};
 use score_unet::training::{CHECKPOINT_FILE, Trainer, TrainerConfig, validation_loss};
 use score_unet::{UNet, UNetConfig};
 
@@ -21,14 +21,27 @@ fn network() -> UNetConfig {
 }
 
 fn settings() -> TrainerConfig {
-    TrainerConfig { batch: 8, warmup_steps: 10, learning_rate: 4e-3, ..TrainerConfig::default() }
+    TrainerConfig {
+        batch: 8,
+        warmup_steps: 10,
+        learning_rate: 4e-3,
+        ..TrainerConfig::default()
+    }
 }
 
 /// Images of one flat colour each.
 fn flat_colours(count: usize) -> PixelSet {
-    let pixels = (0..count).flat_map(|i| (0..3 * 64).map(move |p| if p / 64 == i % 3 { 230 } else { 40 })).collect();
+    let pixels = (0..count)
+        .flat_map(|i| (0..3 * 64).map(move |p| if p / 64 == i % 3 { 230 } else { 40 }))
+        .collect();
     let names = (0..count).map(|i| format!("{i}.png")).collect();
-    PixelSet { names, pixels, count, size: 8, adapted: 0 }
+    PixelSet {
+        names,
+        pixels,
+        count,
+        size: 8,
+        adapted: 0,
+    }
 }
 
 fn values(network: &UNet<Cpu>) -> Vec<f32> {
@@ -51,7 +64,10 @@ fn it_learns_to_tell_noise_from_flat_colours() {
     train(&mut trainer, &images, 400);
     let after = validation_loss(trainer.average(), &images).unwrap();
     // A fresh network predicts zero, whose loss is the variance of the noise, 1.
-    assert!((before - 1.0).abs() < 0.1, "a fresh network should predict no noise: its loss is {before}");
+    assert!(
+        (before - 1.0).abs() < 0.1,
+        "a fresh network should predict no noise: its loss is {before}"
+    );
     assert!(after < 0.5, "400 steps brought the loss only from {before} to {after}");
 }
 
@@ -68,7 +84,11 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
     let mut second = Trainer::resume(folder.path(), settings()).unwrap();
     train(&mut second, &images, 3);
 
-    assert_eq!(values(whole.average()), values(second.average()), "the resumed training went another way");
+    assert_eq!(
+        values(whole.average()),
+        values(second.average()),
+        "the resumed training went another way"
+    );
     assert_eq!(whole.counters().step, second.counters().step);
     assert_eq!(whole.counters().images_seen, second.counters().images_seen);
 }
@@ -90,10 +110,16 @@ fn weights_are_written_only_when_they_are_better() {
     let folder = tempfile::tempdir().unwrap();
     let images = flat_colours(12);
     let mut trainer = Trainer::new(&network(), settings(), 1).unwrap();
-    assert!(trainer.validate(&images, folder.path()).unwrap().1, "the first validation is the best so far");
+    assert!(
+        trainer.validate(&images, folder.path()).unwrap().1,
+        "the first validation is the best so far"
+    );
     let path = folder.path().join("weights.safetensors");
     let first = std::fs::read(&path).unwrap();
-    assert!(!trainer.validate(&images, folder.path()).unwrap().1, "the same network again is not better");
+    assert!(
+        !trainer.validate(&images, folder.path()).unwrap().1,
+        "the same network again is not better"
+    );
     assert_eq!(first, std::fs::read(&path).unwrap());
     train(&mut trainer, &images, 60);
     assert!(trainer.validate(&images, folder.path()).unwrap().1);

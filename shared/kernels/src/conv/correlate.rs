@@ -11,7 +11,7 @@
 //! arithmetic and not memory sets the pace.
 
 use super::pack::BLOCK;
-use crate::simd::{MAX_LANES, Simd, SimdPath, TILE_VECTORS, dispatch};
+use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
 use rayon::prelude::*;
 
 /// What an output starts from.
@@ -53,20 +53,12 @@ impl Inputs<'_> {
 }
 
 /// Computes all outputs, one slice of pixels each in `rows`, in parallel over the blocks.
-pub(super) fn correlate(
-    path: SimdPath,
-    inputs: &Inputs,
-    weights: &[f32],
-    start: Start,
-    rows: &mut [&mut [f32]],
-) {
+pub(super) fn correlate(path: SimdPath, inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]]) {
     let len = inputs.weight_block();
-    rows.par_chunks_mut(BLOCK)
-        .enumerate()
-        .for_each(|(block, rows)| {
-            let start = start.part(block * BLOCK, rows.len());
-            correlate_block(path, inputs, &weights[block * len..][..len], start, rows);
-        });
+    rows.par_chunks_mut(BLOCK).enumerate().for_each(|(block, rows)| {
+        let start = start.part(block * BLOCK, rows.len());
+        correlate_block(path, inputs, &weights[block * len..][..len], start, rows);
+    });
 }
 
 dispatch! {
@@ -77,13 +69,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn block<S: Simd>(
-    simd: S,
-    inputs: &Inputs,
-    weights: &[f32],
-    start: Start,
-    rows: &mut [&mut [f32]],
-) {
+fn block<S: Simd>(simd: S, inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]]) {
     assert!(
         weights.len() == inputs.weight_block(),
         "a block of weights has another size"
@@ -114,15 +100,11 @@ fn tiles<S: Simd, const C: usize>(
         let vectors = (inputs.pixels - pixel).div_ceil(S::LANES);
         // Of four vectors, two tiles of 2 keep the arithmetic units busier than one of 3 and one of
         // 1.
-        let width = if vectors == 4 {
-            2
-        } else {
-            vectors.min(TILE_VECTORS)
-        };
+        let width = if vectors == 4 { 2 } else { vectors.min(S::PIXEL_VECTORS) };
         match width {
             1 => tile::<S, C, 1>(simd, inputs, weights, lane, start, pixel, rows),
             2 => tile::<S, C, 2>(simd, inputs, weights, lane, start, pixel, rows),
-            _ => tile::<S, C, TILE_VECTORS>(simd, inputs, weights, lane, start, pixel, rows),
+            _ => tile::<S, C, 3>(simd, inputs, weights, lane, start, pixel, rows),
         }
         pixel += width * S::LANES;
     }

@@ -65,12 +65,7 @@ impl Layout {
     /// Adds a copy and returns its start.
     fn add_plane(&mut self, row: isize, col: isize, rows: usize) -> usize {
         let start = self.channel_len;
-        self.planes.push(Plane {
-            row,
-            col,
-            rows,
-            start,
-        });
+        self.planes.push(Plane { row, col, rows, start });
         self.channel_len = (start + rows * self.columns).next_multiple_of(MAX_LANES);
         start
     }
@@ -107,12 +102,7 @@ impl Layout {
         let (rows, columns) = (shape.out_height(), shape.out_width());
         let mut layout = Self::new(rows, columns, 1, columns);
         let starts = [0, 1].map(|col| layout.add_plane(0, col, rows + 1));
-        layout.taps = vec![
-            starts[0],
-            starts[1],
-            starts[0] + columns,
-            starts[1] + columns,
-        ];
+        layout.taps = vec![starts[0], starts[1], starts[0] + columns, starts[1] + columns];
         layout
     }
 
@@ -137,10 +127,7 @@ impl Layout {
     /// As [`Layout::offsets`], for one of the four classes of pixels of
     /// [`Layout::strided_input_grad`].
     pub(super) fn phase_offsets(&self, channels: usize, phase: usize) -> Vec<usize> {
-        let taps: Vec<usize> = grad_phase(phase)
-            .iter()
-            .map(|&(_, tap)| self.taps[tap])
-            .collect();
+        let taps: Vec<usize> = grad_phase(phase).iter().map(|&(_, tap)| self.taps[tap]).collect();
         self.offsets_of(channels, &taps)
     }
 
@@ -170,20 +157,14 @@ impl Layout {
         let pixels = self.height * self.width;
         let (body, slack) = copies.split_at_mut(image.len() / pixels * self.channel_len);
         slack.fill(0.0);
-        for (copies, channel) in body
-            .chunks_exact_mut(self.channel_len)
-            .zip(image.chunks_exact(pixels))
-        {
+        for (copies, channel) in body.chunks_exact_mut(self.channel_len).zip(image.chunks_exact(pixels)) {
             self.expand_channel(channel, copies);
         }
     }
 
     fn expand_channel(&self, channel: &[f32], copies: &mut [f32]) {
         for (index, plane) in self.planes.iter().enumerate() {
-            let end = self
-                .planes
-                .get(index + 1)
-                .map_or(self.channel_len, |next| next.start);
+            let end = self.planes.get(index + 1).map_or(self.channel_len, |next| next.start);
             let copy = &mut copies[plane.start..end];
             if self.step == 1 && self.columns == self.width {
                 self.shift_plane(plane, channel, copy);

@@ -89,10 +89,7 @@ impl ConvShape {
     fn check(&self) {
         check_kind(self.kernel, self.stride);
         let sizes = [self.c_in, self.c_out, self.height, self.width];
-        assert!(
-            !sizes.contains(&0),
-            "convolution: a size is zero in {self:?}"
-        );
+        assert!(!sizes.contains(&0), "convolution: a size is zero in {self:?}");
     }
 }
 
@@ -110,24 +107,11 @@ fn check_kind(kernel: usize, stride: usize) {
 ///
 /// `x` is `[batch][c_in][height][width]`, `bias` `[c_out]`, `out`
 /// `[batch][c_out][out_height][out_width]`.
-pub fn conv_forward(
-    shape: &ConvShape,
-    x: &[f32],
-    weight: &PackedWeights,
-    bias: &[f32],
-    out: &mut [f32],
-) {
+pub fn conv_forward(shape: &ConvShape, x: &[f32], weight: &PackedWeights, bias: &[f32], out: &mut [f32]) {
     forward(simd_path(), shape, x, weight, bias, out);
 }
 
-fn forward(
-    path: SimdPath,
-    shape: &ConvShape,
-    x: &[f32],
-    weight: &PackedWeights,
-    bias: &[f32],
-    out: &mut [f32],
-) {
+fn forward(path: SimdPath, shape: &ConvShape, x: &[f32], weight: &PackedWeights, bias: &[f32], out: &mut [f32]) {
     shape.check();
     weight.check(Pass::Forward, shape);
     check_len("conv_forward: x", shape.input_len(), x.len());
@@ -150,34 +134,29 @@ fn band_rows(shape: &ConvShape) -> usize {
 }
 
 /// A correlation of a whole batch, in parallel over images, bands of rows and blocks of channels.
-fn correlate_batch(
-    path: SimdPath,
-    shape: &ConvShape,
-    x: &[f32],
-    weights: &[f32],
-    start: Start,
-    out: &mut [f32],
-) {
+fn correlate_batch(path: SimdPath, shape: &ConvShape, x: &[f32], weights: &[f32], start: Start, out: &mut [f32]) {
     let (rows, columns) = (shape.out_height(), shape.out_width());
     let band = band_rows(shape);
-    let layouts: Vec<Layout> = (0..rows)
+    let layouts: Vec<(Layout, Vec<usize>)> = (0..rows)
         .step_by(band)
         .map(|first| Layout::forward(shape, first..rows.min(first + band)))
+        .map(|layout| {
+            let offsets = layout.offsets(shape.c_in);
+            (layout, offsets)
+        })
         .collect();
     let images = out
         .par_chunks_mut(shape.c_out * rows * columns)
         .zip(x.par_chunks(shape.c_in * shape.in_pixels()));
     images.for_each(|(out, x)| {
-        let bands = layouts
-            .par_iter()
-            .zip(split_bands(out, rows * columns, band * columns));
-        bands.for_each(|(layout, mut out)| {
+        let bands = layouts.par_iter().zip(split_bands(out, rows * columns, band * columns));
+        bands.for_each(|((layout, offsets), mut out)| {
             let copies = layout.expand(x);
-            let offsets = layout.offsets(shape.c_in);
+            let pixels = out[0].len();
             let inputs = Inputs {
                 copies: &copies,
-                offsets: &offsets,
-                pixels: out[0].len(),
+                offsets,
+                pixels,
             };
             correlate(path, &inputs, weights, start, &mut out);
         });
@@ -200,13 +179,7 @@ pub fn conv_input_grad(shape: &ConvShape, dy: &[f32], weight: &PackedWeights, dx
     input_grad(simd_path(), shape, dy, weight, dx);
 }
 
-fn input_grad(
-    path: SimdPath,
-    shape: &ConvShape,
-    dy: &[f32],
-    weight: &PackedWeights,
-    dx: &mut [f32],
-) {
+fn input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeights, dx: &mut [f32]) {
     shape.check();
     weight.check(Pass::InputGrad, shape);
     check_len("conv_input_grad: dy", shape.output_len(), dy.len());
@@ -230,50 +203,38 @@ fn input_grad(
 /// The input gradient of one image with stride 2. Input pixels fall into four classes by the
 /// parities of row and column; each class is a small correlation of dy with the kernel positions
 /// that reach it, computed into scratch and then spread over `dx`.
-fn strided_input_grad(
-    path: SimdPath,
-    shape: &ConvShape,
-    dy: &[f32],
-    weight: &PackedWeights,
-    dx: &mut [f32],
-) {
+fn strided_input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeights, dx: &mut [f32]) {
     let layout = Layout::strided_input_grad(shape);
     let copies = layout.expand(dy);
+    let offsets = [0, 1, 2, 3].map(|phase| layout.phase_offsets(shape.c_out, phase));
     let pixels = shape.out_pixels();
-    dx.par_chunks_mut(BLOCK * shape.in_pixels())
-        .enumerate()
-        .for_each(|(block, dx)| {
-            let outputs = dx.len() / shape.in_pixels();
-            let mut scratch = Scratch::take(outputs * pixels);
-            for (phase, weights) in weight.parts.iter().enumerate() {
-                let offsets = layout.phase_offsets(shape.c_out, phase);
-                let inputs = Inputs {
-                    copies: &copies,
-                    offsets: &offsets,
-                    pixels,
-                };
-                let weights = &weights[block * inputs.weight_block()..][..inputs.weight_block()];
-                let mut rows: Vec<&mut [f32]> = scratch.chunks_exact_mut(pixels).collect();
-                correlate_block(
-                    path,
-                    &inputs,
-                    weights,
-                    Start::Bias(&[0.0; BLOCK][..outputs]),
-                    &mut rows,
-                );
-                for (dx, class) in dx.chunks_exact_mut(shape.in_pixels()).zip(&rows) {
-                    add_phase(shape, phase, class, dx);
-                }
+    let blocks = dx.par_chunks_mut(BLOCK * shape.in_pixels()).enumerate();
+    blocks.for_each(|(block, dx)| {
+        let outputs = dx.len() / shape.in_pixels();
+        let mut scratch = Scratch::take(outputs * pixels);
+        for (phase, (weights, offsets)) in weight.parts.iter().zip(&offsets).enumerate() {
+            let inputs = Inputs {
+                copies: &copies,
+                offsets,
+                pixels,
+            };
+            let weights = &weights[block * inputs.weight_block()..][..inputs.weight_block()];
+            let zeros = Start::Bias(&[0.0; BLOCK][..outputs]);
+            let mut rows: Vec<&mut [f32]> = scratch.chunks_exact_mut(pixels).collect();
+            correlate_block(path, &inputs, weights, zeros, &mut rows);
+            for (dx, class) in dx.chunks_exact_mut(shape.in_pixels()).zip(&rows) {
+                add_phase(shape, phase, class, dx);
             }
-        });
+        }
+    });
 }
 
 /// Adds one parity class of pixels to a channel of `dx`.
 fn add_phase(shape: &ConvShape, phase: usize, class: &[f32], dx: &mut [f32]) {
     let rows = dx.chunks_exact_mut(shape.width).skip(phase / 2).step_by(2);
     for (dx, class) in rows.zip(class.chunks_exact(shape.out_width())) {
-        for (dx, value) in dx.iter_mut().skip(phase % 2).step_by(2).zip(class) {
-            *dx += value;
+        for (pair, value) in dx[phase % 2..].chunks_mut(2).zip(class) {
+            pair[0] += value;
         }
     }
 }

@@ -69,19 +69,11 @@ pub(super) fn grad_phase(phase: usize) -> Vec<(usize, usize)> {
 }
 
 /// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`].
-pub fn pack_forward(
-    c_in: usize,
-    c_out: usize,
-    kernel: usize,
-    stride: usize,
-    weight: &[f32],
-) -> PackedWeights {
+pub fn pack_forward(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
     check_kind(kernel, stride);
     let taps = kernel * kernel;
     check_len("pack_forward: weight", c_out * c_in * taps, weight.len());
-    let part = pack(c_out, c_in, taps, |o, i, tap| {
-        weight[(o * c_in + i) * taps + tap]
-    });
+    let part = pack(c_out, c_in, taps, |o, i, tap| weight[(o * c_in + i) * taps + tap]);
     PackedWeights {
         pass: Pass::Forward,
         c_in,
@@ -94,13 +86,7 @@ pub fn pack_forward(
 
 /// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`]: inputs and outputs
 /// change roles.
-pub fn pack_input_grad(
-    c_in: usize,
-    c_out: usize,
-    kernel: usize,
-    stride: usize,
-    weight: &[f32],
-) -> PackedWeights {
+pub fn pack_input_grad(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
     check_kind(kernel, stride);
     let taps = kernel * kernel;
     check_len("pack_input_grad: weight", c_out * c_in * taps, weight.len());
@@ -130,12 +116,7 @@ pub fn pack_input_grad(
 }
 
 /// Packs `weight(output, input, tap)`; outputs that fill up the last block get zeros.
-fn pack(
-    outputs: usize,
-    inputs: usize,
-    taps: usize,
-    weight: impl Fn(usize, usize, usize) -> f32 + Sync,
-) -> Vec<f32> {
+fn pack(outputs: usize, inputs: usize, taps: usize, weight: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<f32> {
     let mut packed = vec![0.0; outputs.div_ceil(BLOCK) * inputs * taps * BLOCK];
     packed
         .par_chunks_mut(inputs * taps * BLOCK)

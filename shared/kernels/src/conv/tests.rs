@@ -156,9 +156,7 @@ fn weight_and_bias_grad_match_reference_and_accumulate() {
     for case in Case::cases() {
         let s = &case.shape;
         let mut expected = to_f64(&case.weight);
-        each_product(s, |i, w, o| {
-            expected[w] += f64::from(case.dy[o]) * f64::from(case.x[i])
-        });
+        each_product(s, |i, w, o| expected[w] += f64::from(case.dy[o]) * f64::from(case.x[i]));
         for path in paths() {
             let mut dw = case.weight.clone();
             weight_grad_on(path, s, &case.x, &case.dy, &mut dw);
@@ -231,13 +229,7 @@ fn an_empty_batch_is_nothing_to_do() {
 #[should_panic(expected = "conv_forward: out: expected 80 values, got 79")]
 fn wrong_length_is_named() {
     let case = Case::new(shape(1, 3, 5, 4, 4, 3, 1), 0);
-    conv_forward(
-        &case.shape,
-        &case.x,
-        &case.pack_forward(),
-        &case.bias,
-        &mut [0.0; 79],
-    );
+    conv_forward(&case.shape, &case.x, &case.pack_forward(), &case.bias, &mut [0.0; 79]);
 }
 
 #[test]

@@ -12,24 +12,20 @@
 use super::ConvShape;
 use super::layout::Layout;
 use crate::scratch::Scratch;
-use crate::simd::{MAX_LANES, Simd, SimdPath, TILE_VECTORS, dispatch};
+use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows (input channel, tap) in a register tile. A path with fewer registers takes half.
 const ROWS: usize = 8;
+/// Vectors of outputs in a register tile.
+const TILE_VECTORS: usize = 3;
 /// Pixels in a chunk: its part of dy (128 pixels x 48 outputs, 24 KiB) stays in the first-level
 /// cache while a task's rows pass over it.
 const CHUNK: usize = 128;
 
 /// Adds the gradient of the weights to `dw`.
-pub(super) fn weight_grad(
-    path: SimdPath,
-    shape: &ConvShape,
-    x: &[f32],
-    dy: &[f32],
-    dw: &mut [f32],
-) {
+pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let turned = TurnedGrad::new(shape, dy);
     let layout = Layout::forward(shape, 0..shape.out_height());
     let taps = shape.kernel * shape.kernel;
@@ -38,25 +34,18 @@ pub(super) fn weight_grad(
     let channels = channels_per_task(shape.c_in);
     let sums_len = (channels * taps).next_multiple_of(ROWS) * turned.outputs;
     let mut sums = Scratch::zeros(shape.c_in.div_ceil(channels) * sums_len);
-    sums.par_chunks_mut(sums_len)
-        .enumerate()
-        .for_each(|(task, sums)| {
-            let channels = task * channels..shape.c_in.min((task + 1) * channels);
-            add_channels(path, shape, &layout, channels, x, &turned, sums);
-        });
+    sums.par_chunks_mut(sums_len).enumerate().for_each(|(task, sums)| {
+        let channels = task * channels..shape.c_in.min((task + 1) * channels);
+        add_channels(path, shape, &layout, channels, x, &turned, sums);
+    });
 
-    dw.par_chunks_mut(shape.c_in * taps)
-        .enumerate()
-        .for_each(|(o, dw)| {
-            for (dw, sums) in dw
-                .chunks_mut(channels * taps)
-                .zip(sums.chunks_exact(sums_len))
-            {
-                for (dw, sums) in dw.iter_mut().zip(sums.chunks_exact(turned.outputs)) {
-                    *dw += sums[o];
-                }
+    dw.par_chunks_mut(shape.c_in * taps).enumerate().for_each(|(o, dw)| {
+        for (dw, sums) in dw.chunks_mut(channels * taps).zip(sums.chunks_exact(sums_len)) {
+            for (dw, sums) in dw.iter_mut().zip(sums.chunks_exact(turned.outputs)) {
+                *dw += sums[o];
             }
-        });
+        }
+    });
 }
 
 /// Enough tasks for the threads, but whole tiles of rows where there are enough channels.
@@ -121,11 +110,7 @@ fn transpose(dy: &[f32], pixels: usize, first: usize, padded: usize, turned: &mu
         } else {
             for (p, pixel) in pixels_out.enumerate() {
                 for i in o..o + GROUP {
-                    pixel[i] = if i < outputs {
-                        dy[i * pixels + first + p]
-                    } else {
-                        0.0
-                    };
+                    pixel[i] = if i < outputs { dy[i * pixels + first + p] } else { 0.0 };
                 }
             }
         }
@@ -160,14 +145,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn add_chunks<S: Simd>(
-    simd: S,
-    copies: &[f32],
-    offsets: &[usize],
-    dy: &[f32],
-    outputs: usize,
-    sums: &mut [f32],
-) {
+fn add_chunks<S: Simd>(simd: S, copies: &[f32], offsets: &[usize], dy: &[f32], outputs: usize, sums: &mut [f32]) {
     let pixels = dy.len() / outputs;
     for first in (0..pixels).step_by(CHUNK) {
         let chunk = Chunk {
@@ -200,13 +178,7 @@ struct Chunk<'a> {
 impl Chunk<'_> {
     /// All rows, for `V` vectors of outputs from `output` on.
     #[inline(always)]
-    fn add_rows<S: Simd, const V: usize>(
-        &self,
-        simd: S,
-        offsets: &[usize],
-        output: usize,
-        sums: &mut [f32],
-    ) {
+    fn add_rows<S: Simd, const V: usize>(&self, simd: S, offsets: &[usize], output: usize, sums: &mut [f32]) {
         let offsets = offsets.chunks_exact(S::TILE_CHANNELS);
         let sums = sums.chunks_exact_mut(S::TILE_CHANNELS * self.outputs);
         for (offsets, sums) in offsets.zip(sums) {
@@ -235,12 +207,7 @@ impl Chunk<'_> {
                 acc[r][v] = simd.load(&sums[r * self.outputs + output + v * S::LANES..]);
             }
         }
-        for (p, dy) in self
-            .dy
-            .chunks_exact(self.outputs)
-            .take(self.pixels)
-            .enumerate()
-        {
+        for (p, dy) in self.dy.chunks_exact(self.outputs).take(self.pixels).enumerate() {
             let dy = &dy[output..output + V * S::LANES];
             let mut d = [simd.splat(0.0); V];
             for v in 0..V {
@@ -255,10 +222,7 @@ impl Chunk<'_> {
         }
         for r in 0..R {
             for v in 0..V {
-                simd.store(
-                    acc[r][v],
-                    &mut sums[r * self.outputs + output + v * S::LANES..],
-                );
+                simd.store(acc[r][v], &mut sums[r * self.outputs + output + v * S::LANES..]);
             }
         }
     }

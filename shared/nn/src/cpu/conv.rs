@@ -20,28 +20,61 @@ pub struct ConvCache {
 impl Conv2d<Cpu> {
     fn packed_forward(&self) -> Arc<PackedWeights> {
         self.cache.forward.get(self.weight.version(), || {
-            kernels::conv::pack_forward(self.c_in, self.c_out, self.kernel, self.stride, &read(self.weight.value()))
+            kernels::conv::pack_forward(
+                self.c_in,
+                self.c_out,
+                self.kernel,
+                self.stride,
+                &read(self.weight.value()),
+            )
         })
     }
 
     fn packed_input_gradient(&self) -> Arc<PackedWeights> {
         self.cache.input_gradient.get(self.weight.version(), || {
-            kernels::conv::pack_input_grad(self.c_in, self.c_out, self.kernel, self.stride, &read(self.weight.value()))
+            kernels::conv::pack_input_grad(
+                self.c_in,
+                self.c_out,
+                self.kernel,
+                self.stride,
+                &read(self.weight.value()),
+            )
         })
     }
 
     /// The sizes of this convolution on an input of shape `[B, C, H, W]`.
     pub(super) fn shape(&self, (batch, channels, height, width): (usize, usize, usize, usize)) -> ConvShape {
-        assert_eq!(channels, self.c_in, "a convolution of {} channels got an input of {channels}", self.c_in);
+        assert_eq!(
+            channels, self.c_in,
+            "a convolution of {} channels got an input of {channels}",
+            self.c_in
+        );
         let (c_in, c_out, kernel, stride) = (self.c_in, self.c_out, self.kernel, self.stride);
-        ConvShape { batch, c_in, c_out, height, width, kernel, stride }
+        ConvShape {
+            batch,
+            c_in,
+            c_out,
+            height,
+            width,
+            kernel,
+            stride,
+        }
     }
 
     /// The forward pass on plain values.
     pub(super) fn apply(&self, shape: &ConvShape, input: &[f32], device: &Cpu) -> Result<Tensor4<Cpu>, CpuError> {
         let mut output = vec![0.0; shape.output_len()];
-        kernels::conv::conv_forward(shape, input, &self.packed_forward(), &read(self.bias.value()), &mut output);
-        device.try_tensor_from_vec(output, (shape.batch, shape.c_out, shape.out_height(), shape.out_width()))
+        kernels::conv::conv_forward(
+            shape,
+            input,
+            &self.packed_forward(),
+            &read(self.bias.value()),
+            &mut output,
+        );
+        device.try_tensor_from_vec(
+            output,
+            (shape.batch, shape.c_out, shape.out_height(), shape.out_width()),
+        )
     }
 
     /// What the backward pass of this layer needs, to be moved into its closure.

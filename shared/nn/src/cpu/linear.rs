@@ -19,11 +19,22 @@ pub fn linear<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>, layer: &Linear<Cpu>) -> Res
     let weight = layer.cache.0.get(layer.weight.version(), || layer.weight.to_vec());
     let input = read(&x);
     let mut output = vec![0.0; batch * f_out];
-    kernels::linear::linear(batch, f_in, f_out, &input, &weight, &read(layer.bias.value()), &mut output);
+    kernels::linear::linear(
+        batch,
+        f_in,
+        f_out,
+        &input,
+        &weight,
+        &read(layer.bias.value()),
+        &mut output,
+    );
     let y = x.device().try_tensor_from_vec(output, (batch, f_out))?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
-        let trained = layer.weight.is_trainable().then(|| (layer.weight.value().ghost(), layer.bias.value().ghost()));
+        let trained = layer
+            .weight
+            .is_trainable()
+            .then(|| (layer.weight.value().ghost(), layer.bias.value().ghost()));
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
             kernels::linear::linear_input_grad(batch, f_in, f_out, &weight, &dy, gradients.get_or_alloc_mut(&x_ghost)?);

@@ -28,9 +28,17 @@ pub fn inner_product<T: Tape<f32, Cpu>>(
     x: Tensor4<Cpu, T>,
     cotangent: &Tensor4<Cpu>,
 ) -> Result<Scalar<Cpu, T>, CpuError> {
-    assert_eq!(x.shape(), cotangent.shape(), "an inner product needs two arrays of one shape");
+    assert_eq!(
+        x.shape(),
+        cotangent.shape(),
+        "an inner product needs two arrays of one shape"
+    );
     let (values, slope) = (read(&x), read(cotangent));
-    let product = values.iter().zip(slope.iter()).map(|(x, v)| f64::from(*x) * f64::from(*v)).sum();
+    let product = values
+        .iter()
+        .zip(slope.iter())
+        .map(|(x, v)| f64::from(*x) * f64::from(*v))
+        .sum();
     scalar(x, product, slope)
 }
 
@@ -38,9 +46,16 @@ pub fn mean_squared_error<T: Tape<f32, Cpu>>(
     x: Tensor4<Cpu, T>,
     target: &Tensor4<Cpu>,
 ) -> Result<Scalar<Cpu, T>, CpuError> {
-    assert_eq!(x.shape(), target.shape(), "a mean squared error needs two arrays of one shape");
+    assert_eq!(
+        x.shape(),
+        target.shape(),
+        "a mean squared error needs two arrays of one shape"
+    );
     let mut difference = read(&x);
-    difference.iter_mut().zip(read(target).iter()).for_each(|(x, target)| *x -= target);
+    difference
+        .iter_mut()
+        .zip(read(target).iter())
+        .for_each(|(x, target)| *x -= target);
     let mean = difference.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>() / difference.len() as f64;
     let factor = 2.0 / difference.len() as f32;
     difference.iter_mut().for_each(|d| *d *= factor);

@@ -58,10 +58,7 @@ impl Backend for Cpu {
         resample::add(x, y)
     }
 
-    fn concat_channels<T: Tape<f32, Cpu>>(
-        x: Tensor4<Cpu, T>,
-        y: Tensor4<Cpu, T>,
-    ) -> Result<Tensor4<Cpu, T>, CpuError> {
+    fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
         resample::concat_channels(x, y)
     }
 
@@ -105,7 +102,10 @@ impl Backend for Cpu {
 
     fn squared_norm(gradient: &Gradient<Cpu>) -> Result<f64, CpuError> {
         // Chunks in f32 vectorise; their sums in f64 keep the precision.
-        Ok(gradient.chunks(256).map(|chunk| f64::from(chunk.iter().map(|g| g * g).sum::<f32>())).sum())
+        Ok(gradient
+            .chunks(256)
+            .map(|chunk| f64::from(chunk.iter().map(|g| g * g).sum::<f32>()))
+            .sum())
     }
 
     fn scale_gradient(gradient: &mut Gradient<Cpu>, factor: f32) -> Result<(), CpuError> {

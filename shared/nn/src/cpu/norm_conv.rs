@@ -2,8 +2,8 @@
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape};
-use kernels::scratch::Scratch;
 use kernels::norm::{self, NormShape, NormStats};
+use kernels::scratch::Scratch;
 
 use super::tape::{read, take_gradient};
 use crate::{Conv2d, GroupNorm, Tensor2, Tensor4};
@@ -18,7 +18,10 @@ struct Affine {
 impl Affine {
     fn new(batch: usize, weight: &[f32], bias: &[f32], modulation: Option<&[f32]>) -> Self {
         let channels = weight.len();
-        let (mut scale, mut shift) = (Vec::with_capacity(batch * channels), Vec::with_capacity(batch * channels));
+        let (mut scale, mut shift) = (
+            Vec::with_capacity(batch * channels),
+            Vec::with_capacity(batch * channels),
+        );
         for n in 0..batch {
             for c in 0..channels {
                 let (a, b) = modulation.map_or((0.0, 0.0), |m| at(m, n, c, channels));
@@ -61,8 +64,17 @@ where
     U: Tape<f32, Cpu>,
 {
     let &(batch, channels, height, width) = x.shape();
-    assert_eq!(channels, norm.channels, "a norm over {} channels got an input of {channels}", norm.channels);
-    let norm_shape = NormShape { batch, channels, pixels: height * width, groups: norm.groups };
+    assert_eq!(
+        channels, norm.channels,
+        "a norm over {} channels got an input of {channels}",
+        norm.channels
+    );
+    let norm_shape = NormShape {
+        batch,
+        channels,
+        pixels: height * width,
+        groups: norm.groups,
+    };
     let (x, mut tape) = x.split_tape();
     let (modulation, modulation_tape) = modulation.map(|m| m.split_tape()).unzip();
     let (weight, bias) = (norm.weight.to_vec(), norm.bias.to_vec());
@@ -89,8 +101,15 @@ where
             bias,
         };
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
-        let modulation_ghost = if U::OWNS_TAPE { modulation.map(|m| m.ghost()) } else { None };
-        let norm_ghosts = norm.weight.is_trainable().then(|| (norm.weight.value().ghost(), norm.bias.value().ghost()));
+        let modulation_ghost = if U::OWNS_TAPE {
+            modulation.map(|m| m.ghost())
+        } else {
+            None
+        };
+        let norm_ghosts = norm
+            .weight
+            .is_trainable()
+            .then(|| (norm.weight.value().ghost(), norm.bias.value().ghost()));
         let conv_gradient = conv.gradient(conv_shape);
         let activation = conv_gradient.needs_input().then_some(activation);
         tape.add_backward_op(move |gradients| {
@@ -138,8 +157,10 @@ impl Saved {
 /// Chain rule through [`Affine`]: `da = w dscale + c dshift` and `db = dshift`.
 fn add_modulation_gradient(dm: &mut [f32], weight: &[f32], bias: &[f32], dscale: &[f32], dshift: &[f32]) {
     let channels = weight.len();
-    for ((dm, dscale), dshift) in
-        dm.chunks_mut(2 * channels).zip(dscale.chunks(channels)).zip(dshift.chunks(channels))
+    for ((dm, dscale), dshift) in dm
+        .chunks_mut(2 * channels)
+        .zip(dscale.chunks(channels))
+        .zip(dshift.chunks(channels))
     {
         for c in 0..channels {
             dm[c] += weight[c] * dscale[c] + bias[c] * dshift[c];

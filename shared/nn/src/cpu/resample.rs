@@ -63,7 +63,11 @@ pub fn pixel_unshuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> 
 pub fn pixel_shuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
     let &(b, channels, h, w) = x.shape();
     let c = channels / (factor * factor);
-    assert_eq!(c * factor * factor, channels, "{channels} channels do not fill blocks of {factor}x{factor} pixels");
+    assert_eq!(
+        c * factor * factor,
+        channels,
+        "{channels} channels do not fill blocks of {factor}x{factor} pixels"
+    );
     let (out_h, out_w) = (h * factor, w * factor);
     linear_map(
         x,
@@ -98,10 +102,7 @@ pub fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<
     Ok(sum.put_tape(tape))
 }
 
-pub fn concat_channels<T: Tape<f32, Cpu>>(
-    x: Tensor4<Cpu, T>,
-    y: Tensor4<Cpu, T>,
-) -> Result<Tensor4<Cpu, T>, CpuError> {
+pub fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
     let (&(b, c_x, h, w), &(b_y, c_y, h_y, w_y)) = (x.shape(), y.shape());
     assert_eq!((b, h, w), (b_y, h_y, w_y), "feature maps of two sizes cannot be joined");
     let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
@@ -123,9 +124,13 @@ pub fn concat_channels<T: Tape<f32, Cpu>>(
             let d = take_gradient!(gradients, joined_ghost);
             let images = || d.par_chunks_exact(len_x + len_y);
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
-            dx.par_chunks_exact_mut(len_x).zip(images()).for_each(|(dx, d)| add_assign(dx, &d[..len_x]));
+            dx.par_chunks_exact_mut(len_x)
+                .zip(images())
+                .for_each(|(dx, d)| add_assign(dx, &d[..len_x]));
             let dy = gradients.get_or_alloc_mut(&y_ghost)?;
-            dy.par_chunks_exact_mut(len_y).zip(images()).for_each(|(dy, d)| add_assign(dy, &d[len_x..]));
+            dy.par_chunks_exact_mut(len_y)
+                .zip(images())
+                .for_each(|(dy, d)| add_assign(dy, &d[len_x..]));
             Ok(())
         });
     }

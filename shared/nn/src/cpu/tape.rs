@@ -7,7 +7,10 @@ use kernels::scratch::Scratch;
 /// The values of `x`, row-major. One copy: dfdx does not lend its storage, and a slice made from the address of the
 /// first element would be unsound.
 pub fn read<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> Scratch {
-    assert!(is_contiguous(x), "expected a tensor stored row-major, got strides of a permuted or broadcast one");
+    assert!(
+        is_contiguous(x),
+        "expected a tensor stored row-major, got strides of a permuted or broadcast one"
+    );
     let mut values = Scratch::take(x.shape().num_elements());
     x.copy_into(&mut values);
     values
@@ -47,4 +50,3 @@ macro_rules! take_gradient {
     };
 }
 pub(crate) use take_gradient;
-

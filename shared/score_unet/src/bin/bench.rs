@@ -46,7 +46,9 @@ enum Work {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    // Inside the pool: a parallel loop started from outside would cost two thread switches each time.
+    match start_threads(&options).and_then(|()| rayon::scope(|_| run(&options))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -55,12 +57,18 @@ fn main() -> ExitCode {
     }
 }
 
+fn start_threads(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(options.threads != Some(0), "--threads must be at least 1");
+    Ok(rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.unwrap_or(0))
+        .build_global()?)
+}
+
 fn run(options: &Options) -> anyhow::Result<()> {
-    anyhow::ensure!(options.batch > 0 && options.repeats > 0, "--batch and --repeats must be at least 1");
-    if let Some(threads) = options.threads {
-        anyhow::ensure!(threads > 0, "--threads must be at least 1");
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    }
+    anyhow::ensure!(
+        options.batch > 0 && options.repeats > 0,
+        "--batch and --repeats must be at least 1"
+    );
     let prior = Prior::load(&options.prior)?;
     let [c, h, w] = prior.image_shape();
     let shape = (options.batch, c, h, w);

@@ -12,8 +12,8 @@ use imaging::PixelSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use nn::Parameters;
 use score_unet::training::{
-    Card, Checkpoint, DENOISING_TIMES, Progress, Trainer, TrainerConfig, denoising_psnr, preview_samples, validation_loss,
-    write_card,
+    Card, Checkpoint, DENOISING_TIMES, Progress, Trainer, TrainerConfig, denoising_psnr, preview_samples,
+    validation_loss, write_card,
 };
 use score_unet::{Prior, UNetConfig};
 
@@ -71,13 +71,21 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match run(&options) {
+    // Inside the pool: a parallel loop started from outside would cost two thread switches each time.
+    match start_threads(&options).and_then(|()| rayon::scope(|_| run(&options))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+fn start_threads(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(options.threads != Some(0), "--threads must be at least 1");
+    Ok(rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.unwrap_or(0))
+        .build_global()?)
 }
 
 /// How long to train, earlier runs counted in, so that a resumed training follows the same learning-rate curve.
@@ -112,9 +120,6 @@ impl Budget {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     check(options)?;
-    if let Some(threads) = options.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    }
     std::fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot make the folder {}", options.out.display()))?;
     let network = match &options.config {
@@ -155,11 +160,21 @@ fn run(options: &Options) -> anyhow::Result<()> {
 
 fn check(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(options.threads != Some(0), "--threads must be at least 1");
-    anyhow::ensure!((1..=4096).contains(&options.batch), "--batch must be from 1 to 4096, is {}", options.batch);
+    anyhow::ensure!(
+        (1..=4096).contains(&options.batch),
+        "--batch must be from 1 to 4096, is {}",
+        options.batch
+    );
     let rate = options.learning_rate;
-    anyhow::ensure!(rate > 0.0 && rate < 1.0, "--learning-rate must be above 0 and below 1, is {rate}");
+    anyhow::ensure!(
+        rate > 0.0 && rate < 1.0,
+        "--learning-rate must be above 0 and below 1, is {rate}"
+    );
     let jitter = options.colour_jitter;
-    anyhow::ensure!((0.0..1.0).contains(&jitter), "--colour-jitter must be from 0 to below 1, is {jitter}");
+    anyhow::ensure!(
+        (0.0..1.0).contains(&jitter),
+        "--colour-jitter must be from 0 to below 1, is {jitter}"
+    );
     anyhow::ensure!(options.validate_every > 0, "--validate-every must be at least 1");
     anyhow::ensure!(options.samples_every > 0, "--samples-every must be at least 1");
     Ok(())
@@ -188,14 +203,19 @@ fn make_trainer(options: &Options, network: &UNetConfig) -> anyhow::Result<Train
 }
 
 fn load(data: &Path, split: &str, size: usize) -> anyhow::Result<PixelSet> {
-    let bar = ProgressBar::new(0).with_style(style("{msg} {wide_bar} {pos}/{len}")).with_message(format!("reading {split}"));
+    let bar = ProgressBar::new(0)
+        .with_style(style("{msg} {wide_bar} {pos}/{len}"))
+        .with_message(format!("reading {split}"));
     let set = imaging::load_split(data, split, size, |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
     if set.adapted > 0 {
-        println!("{} of the {} {split} images were cropped or resized to {size}x{size}", set.adapted, set.count);
+        println!(
+            "{} of the {} {split} images were cropped or resized to {size}x{size}",
+            set.adapted, set.count
+        );
     }
     Ok(set)
 }
@@ -219,7 +239,12 @@ fn train_loop(
     while budget.fraction(trainer.counters()) < 1.0 && !stop.load(Ordering::SeqCst) {
         let progress = trainer.step(train, budget.fraction(trainer.counters()))?;
         let counters = trainer.counters();
-        report.step(&progress, options.batch, budget.minutes_left(counters), budget.fraction(counters));
+        report.step(
+            &progress,
+            options.batch,
+            budget.minutes_left(counters),
+            budget.fraction(counters),
+        );
         if progress.step.is_multiple_of(options.validate_every) {
             let loss = validate(trainer, test, &options.out, &report)?;
             log.write(trainer, report.loss, loss)?;
@@ -245,7 +270,11 @@ fn train_loop(
 fn validate(trainer: &mut Trainer, test: &PixelSet, out: &Path, report: &Report) -> anyhow::Result<f64> {
     let (loss, improved) = trainer.validate(test, out)?;
     let counters = trainer.counters();
-    let verdict = if improved { "best so far, weights written" } else { "not better" };
+    let verdict = if improved {
+        "best so far, weights written"
+    } else {
+        "not better"
+    };
     report.say(&format!(
         "step {}: {} images seen, {:.1} min, training loss {:.5}, validation loss {loss:.5} ({verdict})",
         counters.step,
@@ -270,7 +299,10 @@ fn finish(options: &Options, trainer: &Trainer, train: &PixelSet, test: &PixelSe
     let mut psnr = [0.0; 3];
     for (psnr, t) in psnr.iter_mut().zip(DENOISING_TIMES) {
         *psnr = denoising_psnr(&prior, test, t)?;
-        println!("one-step denoising at t = {t}: {psnr:.2} dB, mean over {} images", test.count);
+        println!(
+            "one-step denoising at t = {t}: {psnr:.2} dB, mean over {} images",
+            test.count
+        );
     }
     let card = Card {
         name: prior.name().to_string(),
@@ -281,7 +313,11 @@ fn finish(options: &Options, trainer: &Trainer, train: &PixelSet, test: &PixelSe
         denoising_psnr: psnr,
     };
     write_card(&options.out, &card, trainer.counters())?;
-    println!("validation loss of the written weights: {:.5}; all files are in {}", card.validation_loss, options.out.display());
+    println!(
+        "validation loss of the written weights: {:.5}; all files are in {}",
+        card.validation_loss,
+        options.out.display()
+    );
     Ok(())
 }
 
@@ -296,7 +332,12 @@ struct Report {
 impl Report {
     fn new() -> Self {
         let bar = ProgressBar::new(1000).with_style(style("{wide_bar} {percent}% {msg}"));
-        Self { bar, start: Instant::now(), steps: 0, loss: 0.0 }
+        Self {
+            bar,
+            start: Instant::now(),
+            steps: 0,
+            loss: 0.0,
+        }
     }
 
     fn step(&mut self, progress: &Progress, batch: usize, minutes_left: f64, fraction: f64) {
@@ -304,8 +345,10 @@ impl Report {
         let weight = (1.0 / self.steps as f64).max(0.02);
         self.loss += weight * (progress.loss - self.loss);
         let speed = (self.steps * batch as u64) as f64 / self.start.elapsed().as_secs_f64();
-        let line =
-            format!("step {} loss {:.4} {speed:.1} images/s, {minutes_left:.1} min left", progress.step, self.loss);
+        let line = format!(
+            "step {} loss {:.4} {speed:.1} images/s, {minutes_left:.1} min left",
+            progress.step, self.loss
+        );
         if self.bar.is_hidden() && self.steps.is_multiple_of(100) {
             println!("{line}");
         }
@@ -341,7 +384,11 @@ impl Log {
         use std::io::Write;
         let c = trainer.counters();
         let minutes = c.seconds / 60.0;
-        writeln!(self.0, "{},{},{minutes:.2},{training_loss:.5},{validation_loss:.5}", c.step, c.images_seen)?;
+        writeln!(
+            self.0,
+            "{},{},{minutes:.2},{training_loss:.5},{validation_loss:.5}",
+            c.step, c.images_seen
+        )?;
         Ok(())
     }
 }

@@ -88,10 +88,15 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(2);
         let mut counts = [0; 11];
         for _ in 0..2000 {
-            stratified_times(7, 10, &mut rng).into_iter().for_each(|t| counts[t] += 1);
+            stratified_times(7, 10, &mut rng)
+                .into_iter()
+                .for_each(|t| counts[t] += 1);
         }
         assert_eq!(counts[0], 0, "t = 0 has no noise to predict");
         // 14,000 draws, 1400 expected for each, standard deviation below 36.
-        assert!(counts[1..].iter().all(|n| (1200..1600).contains(n)), "times are not uniform: {counts:?}");
+        assert!(
+            counts[1..].iter().all(|n| (1200..1600).contains(n)),
+            "times are not uniform: {counts:?}"
+        );
     }
 }

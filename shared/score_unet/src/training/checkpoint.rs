@@ -47,7 +47,15 @@ const HEADER: &str = "training";
 impl Checkpoint {
     /// The counters at the start.
     pub fn start(config: &UNetConfig, seed: u64) -> Self {
-        Self { config: config.clone(), step: 0, images_seen: 0, seconds: 0.0, seed, best: None, adam_step: 0 }
+        Self {
+            config: config.clone(),
+            step: 0,
+            images_seen: 0,
+            seconds: 0.0,
+            seed,
+            best: None,
+            adam_step: 0,
+        }
     }
 
     /// Writes all of it, whole or not at all.
@@ -61,18 +69,34 @@ impl Checkpoint {
         average: &UNet<Cpu>,
         adam: &mut Adam<Cpu>,
     ) -> Result<(), WeightsError> {
-        let state = adam.state(network).map_err(|error| WeightsError::Device(error.to_string()))?;
+        let state = adam
+            .state(network)
+            .map_err(|error| WeightsError::Device(error.to_string()))?;
         let mut tensors = state.moments;
         for (kind, unet) in [("network", network), ("average", average)] {
             unet.visit("", &mut |name, parameter| {
                 let (shape, values) = (parameter.shape().to_vec(), parameter.to_vec());
-                tensors.push(NamedTensor { name: format!("{kind}.{name}"), shape, values });
+                tensors.push(NamedTensor {
+                    name: format!("{kind}.{name}"),
+                    shape,
+                    values,
+                });
             });
         }
-        let counters = Self { adam_step: state.step, ..self.clone() };
-        let header = serde_json::to_string(&counters)
-            .map_err(|error| WeightsError::Write { path: path.into(), reason: error.to_string() })?;
-        nn::save_tensors(path, &tensors, FloatType::F32, &BTreeMap::from([(HEADER.into(), header)]))
+        let counters = Self {
+            adam_step: state.step,
+            ..self.clone()
+        };
+        let header = serde_json::to_string(&counters).map_err(|error| WeightsError::Write {
+            path: path.into(),
+            reason: error.to_string(),
+        })?;
+        nn::save_tensors(
+            path,
+            &tensors,
+            FloatType::F32,
+            &BTreeMap::from([(HEADER.into(), header)]),
+        )
     }
 
     /// Reads the counters, and the tensors into the network, its average and the optimiser that `build` makes for the
@@ -105,7 +129,13 @@ impl Checkpoint {
         nn::load_weights(&mut average, &part("average"))?;
         let is_moment = |tensor: &&NamedTensor| tensor.name.contains("_moment.");
         let moments = tensors.iter().filter(is_moment).cloned().collect();
-        adam.restore(&network, &AdamState { step: counters.adam_step, moments })?;
+        adam.restore(
+            &network,
+            &AdamState {
+                step: counters.adam_step,
+                moments,
+            },
+        )?;
         Ok((counters, network, average))
     }
 }

@@ -80,7 +80,12 @@ pub(super) fn device_error(error: <Cpu as dfdx::tensor::HasErr>::Err) -> anyhow:
 
 /// Adam with betas 0.9 and 0.99: a second moment that forgets faster suits short trainings.
 fn adam() -> Adam<Cpu> {
-    Adam::new(AdamConfig { lr: 0.0, betas: [0.9, 0.99], eps: 1e-8, weight_decay: None })
+    Adam::new(AdamConfig {
+        lr: 0.0,
+        betas: [0.9, 0.99],
+        eps: 1e-8,
+        weight_decay: None,
+    })
 }
 
 impl Trainer {
@@ -94,7 +99,14 @@ impl Trainer {
         let average = unet.duplicate()?;
         let counters = Checkpoint::start(network, seed);
         let schedule = network.schedule()?;
-        Ok(Self { config, schedule, counters, network: unet, average, adam: adam() })
+        Ok(Self {
+            config,
+            schedule,
+            counters,
+            network: unet,
+            average,
+            adam: adam(),
+        })
     }
 
     /// A training that goes on from the checkpoint in `folder`.
@@ -107,14 +119,26 @@ impl Trainer {
         let build = |config: &UNetConfig| UNet::new(config, &Cpu::default(), &mut crate::unet::ZeroRng);
         let (counters, network, average) = Checkpoint::load(&folder.join(CHECKPOINT_FILE), build, &mut adam)?;
         let schedule = counters.config.schedule()?;
-        Ok(Self { config, schedule, counters, network, average, adam })
+        Ok(Self {
+            config,
+            schedule,
+            counters,
+            network,
+            average,
+            adam,
+        })
     }
 
     /// A training that starts from weights alone, without optimiser state.
     ///
     /// # Errors
     /// If the weights do not fit the configuration.
-    pub fn from_weights(network: &UNetConfig, weights: &Path, config: TrainerConfig, seed: u64) -> anyhow::Result<Self> {
+    pub fn from_weights(
+        network: &UNetConfig,
+        weights: &Path,
+        config: TrainerConfig,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
         let mut trainer = Self::new(network, config, seed)?;
         nn::load_weights(&mut trainer.network, &nn::read_weights(weights)?)?;
         trainer.average = trainer.network.duplicate()?;
@@ -139,8 +163,14 @@ impl Trainer {
         let start = Instant::now();
         let counters = &self.counters;
         let jitter = self.config.colour_jitter;
-        let batch =
-            draw_batch(images, &self.schedule, self.config.batch, jitter, counters.seed, counters.step)?;
+        let batch = draw_batch(
+            images,
+            &self.schedule,
+            self.config.batch,
+            jitter,
+            counters.seed,
+            counters.step,
+        )?;
         let progress = self.update(batch, fraction)?;
         self.counters.seconds += start.elapsed().as_secs_f64();
         Ok(progress)
@@ -164,12 +194,19 @@ impl Trainer {
 
         self.adam.config.lr = self.learning_rate(fraction);
         let max_norm = self.config.max_gradient_norm;
-        let gradient_norm = self.adam.update(&mut self.network, &mut gradients, max_norm).map_err(device_error)?;
+        let gradient_norm = self
+            .adam
+            .update(&mut self.network, &mut gradients, max_norm)
+            .map_err(device_error)?;
         self.counters.step += 1;
         self.counters.images_seen += images;
         let decay = self.average_decay();
         update_average(&mut self.average, &self.network, decay).map_err(device_error)?;
-        Ok(Progress { step: self.counters.step, loss: loss_value, gradient_norm })
+        Ok(Progress {
+            step: self.counters.step,
+            loss: loss_value,
+            gradient_norm,
+        })
     }
 
     fn learning_rate(&self, fraction: f64) -> f64 {
@@ -190,7 +227,9 @@ impl Trainer {
     /// If it cannot be written.
     pub fn save(&mut self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join(CHECKPOINT_FILE);
-        Ok(self.counters.save(&path, &self.network, &self.average, &mut self.adam)?)
+        Ok(self
+            .counters
+            .save(&path, &self.network, &self.average, &mut self.adam)?)
     }
 
     /// Measures the averaged network on `images`; where that is the best so far, writes it into `folder` as
@@ -228,7 +267,10 @@ impl TrainingStepBench {
         let mut trainer = Trainer::new(prior.network().config(), TrainerConfig::default(), 0)?;
         trainer.network = prior.network().duplicate()?;
         let t = vec![500; x_t.dim().0];
-        Ok(Self { trainer, batch: TrainingBatch { x_t, t, eps } })
+        Ok(Self {
+            trainer,
+            batch: TrainingBatch { x_t, t, eps },
+        })
     }
 
     /// Runs the step once more.

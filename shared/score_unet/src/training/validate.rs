@@ -28,7 +28,9 @@ fn images(set: &PixelSet, range: std::ops::Range<usize>) -> Array4<f32> {
 }
 
 fn batches(count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    (0..count).step_by(BATCH).map(move |start| start..(start + BATCH).min(count))
+    (0..count)
+        .step_by(BATCH)
+        .map(move |start| start..(start + BATCH).min(count))
 }
 
 /// The mean squared error of the predicted noise over all images of `set`, each at one time; the times are spread
@@ -51,7 +53,11 @@ pub fn validation_loss(network: &UNet<Cpu>, set: &PixelSet) -> anyhow::Result<f6
         let predicted = network.forward(x_t, &t).map_err(super::trainer::device_error)?;
         let mut values = vec![0.0; eps.len()];
         predicted.copy_into(&mut values);
-        sum += values.iter().zip(&eps).map(|(p, e)| f64::from(p - e).powi(2)).sum::<f64>();
+        sum += values
+            .iter()
+            .zip(&eps)
+            .map(|(p, e)| f64::from(p - e).powi(2))
+            .sum::<f64>();
     }
     Ok(sum / (set.count * 3 * set.size * set.size) as f64)
 }
@@ -69,7 +75,11 @@ pub fn denoising_psnr(prior: &Prior, set: &PixelSet, t: usize) -> anyhow::Result
         let eps = Array4::random_using(x0.dim(), StandardNormal, &mut rng);
         let x_t = noise_batch(prior.schedule(), &x0, &times, &eps)?;
         let x0_hat = tweedie_batch(prior.schedule(), &x_t, &times, &prior.score(&x_t, t)?)?;
-        sum += x0_hat.outer_iter().zip(x0.outer_iter()).map(|(a, b)| psnr(a, b)).sum::<f64>();
+        sum += x0_hat
+            .outer_iter()
+            .zip(x0.outer_iter())
+            .map(|(a, b)| psnr(a, b))
+            .sum::<f64>();
     }
     Ok(sum / set.count as f64)
 }
