@@ -62,6 +62,14 @@ pub trait Backend: Device<f32> {
     /// Elementwise sum of two feature maps of one shape.
     fn add<T: Tape<f32, Self>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
+    /// `a_i x_i + b_i y_i` for each image `i` of two batches of one shape.
+    fn blend<T: Tape<f32, Self>>(
+        x: Tensor4<Self, T>,
+        a: &[f32],
+        y: Tensor4<Self, T>,
+        b: &[f32],
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
+
     /// `[B, C1, H, W]` and `[B, C2, H, W]` to `[B, C1 + C2, H, W]`.
     fn concat_channels<T: Tape<f32, Self>>(
         x: Tensor4<Self, T>,
@@ -83,10 +91,11 @@ pub trait Backend: Device<f32> {
         cotangent: &Tensor4<Self>,
     ) -> Result<Scalar<Self, T>, Self::Err>;
 
-    /// `mean((x - target)^2)` over all elements.
+    /// `mean(w_i (x_i - target_i)^2)` over all elements, image `i` having the weight `w_i`.
     fn mean_squared_error<T: Tape<f32, Self>>(
         x: Tensor4<Self, T>,
         target: &Tensor4<Self>,
+        weights: &[f32],
     ) -> Result<Scalar<Self, T>, Self::Err>;
 
     /// The values of a gradient buffer, copied to the host.

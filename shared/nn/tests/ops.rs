@@ -332,16 +332,38 @@ fn an_input_that_is_used_twice_gets_both_gradients() {
 }
 
 #[test]
+fn blending() {
+    let shape = (2, 2, 3, 3);
+    let (a, b) = ([0.5, -2.0], [3.0, 0.25]);
+    let other = images(&random(len(shape), 4), shape);
+    let what = "blend, first input";
+    check_input(
+        what,
+        shape,
+        |x| Cpu::blend(x, &a, other.clone(), &b).unwrap(),
+        |x| Cpu::blend(x, &a, other.clone().put_tape(OwnedTape::default()), &b).unwrap(),
+    );
+    let what = "blend, second input";
+    check_input(
+        what,
+        shape,
+        |y| Cpu::blend(other.clone(), &a, y, &b).unwrap(),
+        |y| Cpu::blend(other.clone().put_tape(OwnedTape::default()), &a, y, &b).unwrap(),
+    );
+}
+
+#[test]
 fn mean_squared_error() {
     let shape = (2, 1, 2, 3);
-    let (values, target) = (random(12, 1), images(&random(12, 2), shape));
+    let (values, target, weights) = (random(12, 1), images(&random(12, 2), shape), [3.0, 0.5]);
     let x = images(&values, shape);
-    let loss = Cpu::mean_squared_error(x.leaky_trace(), &target).unwrap();
+    let loss = Cpu::mean_squared_error(x.leaky_trace(), &target, &weights).unwrap();
     let gradients = loss.try_backward().unwrap();
     let expected = |x: &[f32]| {
-        x.iter()
-            .zip(target.as_vec())
-            .map(|(x, t)| f64::from(x - t).powi(2))
+        let squares = x.iter().zip(target.as_vec()).map(|(x, t)| f64::from(x - t).powi(2));
+        squares
+            .enumerate()
+            .map(|(i, s)| f64::from(weights[i / 6]) * s)
             .sum::<f64>()
             / x.len() as f64
     };

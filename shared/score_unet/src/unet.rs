@@ -3,9 +3,15 @@
 //! A 2x2 block of pixels becomes channels first, so that the finest level runs at half the resolution. Each level has
 //! one residual block on the way down and two on the way up, which also see what the way down produced; the coarsest
 //! level has self-attention. Every residual block is told the time t by a scale and a shift of its second norm.
+//!
+//! What comes out at the end is not the noise itself. At large t nearly all of `x_t` is noise, and a network that had to
+//! hand it through would get its mean wrong by a per cent, which `x0_hat` magnifies a hundredfold: the samples turn black or
+//! white. So the layers compute `v`, and the noise is `sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v` (Salimans and Ho
+//! 2022, "Progressive distillation", section 4 and appendix D): where little of the image is left, the noise is `x_t`.
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, WithEmptyTape};
+use diffusion::Schedule;
 use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Tensor2, Tensor4, parameters};
 use rand::Rng;
 
@@ -15,6 +21,7 @@ use crate::UNetConfig;
 #[derive(Debug)]
 pub struct UNet<D: Backend> {
     config: UNetConfig,
+    schedule: Schedule,
     device: D,
     time_in: Linear<D>,
     time_out: Linear<D>,
@@ -86,7 +93,7 @@ impl<D: Backend> ResidualBlock<D> {
 }
 
 impl<D: Backend> UNet<D> {
-    /// A fresh network with weights drawn from `rng`; it starts by predicting zero noise.
+    /// A fresh network with weights drawn from `rng`; it starts with `v = 0`.
     ///
     /// # Errors
     /// If the configuration is invalid.
@@ -136,6 +143,7 @@ impl<D: Backend> UNet<D> {
         }
         Ok(Self {
             config: config.clone(),
+            schedule: config.schedule()?,
             device: device.clone(),
             time_in,
             time_out,
@@ -195,7 +203,9 @@ impl<D: Backend> UNet<D> {
         let (x, tape) = x.split_tape();
         let x = x.put_tape(tape.merge(time_tape));
 
-        let mut h = self.conv_in.forward(D::pixel_unshuffle(x, self.config.patch)?)?;
+        let mut h = self
+            .conv_in
+            .forward(D::pixel_unshuffle(x.with_empty_tape(), self.config.patch)?)?;
         let mut skips = vec![h.with_empty_tape()];
         for (level, block) in self.down.iter().enumerate() {
             h = block.forward::<T, U>(h, &time)?;
@@ -220,7 +230,13 @@ impl<D: Backend> UNet<D> {
             }
         }
         let h = self.norm_out.silu_conv(h, &self.conv_out)?;
-        D::pixel_shuffle(h, self.config.patch)
+        let v = D::pixel_shuffle(h, self.config.patch)?;
+        let of_x: Vec<f32> = t
+            .iter()
+            .map(|&t| (1.0 - self.schedule.alpha_bar(t)).sqrt() as f32)
+            .collect();
+        let of_v: Vec<f32> = t.iter().map(|&t| self.schedule.alpha_bar(t).sqrt() as f32).collect();
+        D::blend(x, &of_x, v, &of_v)
     }
 
     /// The time as a vector that the blocks can read: sines and cosines of many frequencies (Vaswani et al. 2017,

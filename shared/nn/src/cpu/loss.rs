@@ -45,19 +45,30 @@ pub fn inner_product<T: Tape<f32, Cpu>>(
 pub fn mean_squared_error<T: Tape<f32, Cpu>>(
     x: Tensor4<Cpu, T>,
     target: &Tensor4<Cpu>,
+    weights: &[f32],
 ) -> Result<Scalar<Cpu, T>, CpuError> {
     assert_eq!(
         x.shape(),
         target.shape(),
         "a mean squared error needs two arrays of one shape"
     );
-    let mut difference = read(&x);
-    difference
-        .iter_mut()
-        .zip(read(target).iter())
-        .for_each(|(x, target)| *x -= target);
-    let mean = difference.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>() / difference.len() as f64;
-    let factor = 2.0 / difference.len() as f32;
-    difference.iter_mut().for_each(|d| *d *= factor);
-    scalar(x, mean, difference)
+    assert_eq!(
+        x.shape().0,
+        weights.len(),
+        "a batch of {} images needs as many weights",
+        x.shape().0
+    );
+    let (mut slope, target) = (read(&x), read(target));
+    let count = slope.len();
+    let image_len = count / weights.len();
+    let mut sum = 0.0;
+    let images = slope.chunks_exact_mut(image_len).zip(target.chunks_exact(image_len));
+    for ((x, target), weight) in images.zip(weights) {
+        for (x, target) in x.iter_mut().zip(target) {
+            let difference = *x - target;
+            sum += f64::from(weight * difference * difference);
+            *x = 2.0 * weight * difference / count as f32;
+        }
+    }
+    scalar(x, sum / count as f64, slope)
 }

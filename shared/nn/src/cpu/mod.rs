@@ -58,6 +58,15 @@ impl Backend for Cpu {
         resample::add(x, y)
     }
 
+    fn blend<T: Tape<f32, Cpu>>(
+        x: Tensor4<Cpu, T>,
+        a: &[f32],
+        y: Tensor4<Cpu, T>,
+        b: &[f32],
+    ) -> Result<Tensor4<Cpu, T>, CpuError> {
+        resample::blend(x, a, y, b)
+    }
+
     fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
         resample::concat_channels(x, y)
     }
@@ -84,8 +93,9 @@ impl Backend for Cpu {
     fn mean_squared_error<T: Tape<f32, Cpu>>(
         x: Tensor4<Cpu, T>,
         target: &Tensor4<Cpu>,
+        weights: &[f32],
     ) -> Result<Scalar<Cpu, T>, CpuError> {
-        loss::mean_squared_error(x, target)
+        loss::mean_squared_error(x, target, weights)
     }
 
     fn gradient_to_vec(gradient: &Gradient<Cpu>) -> Result<Vec<f32>, CpuError> {

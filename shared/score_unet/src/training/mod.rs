@@ -1,7 +1,7 @@
 //! Training a score network: data, loss, optimiser, validation, checkpoints.
 //!
 //! The loss is that of DDPM (Ho et al. 2020, algorithm 1 and equation 14): the mean squared error between the noise that
-//! was added and the noise that the network predicts, at a random time.
+//! was added and the noise that the network predicts, at a random time, weighted by `1 / sqrt(alpha_bar_t)`.
 
 mod batch;
 mod card;

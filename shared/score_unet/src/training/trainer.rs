@@ -78,6 +78,13 @@ pub(super) fn device_error(error: <Cpu as dfdx::tensor::HasErr>::Err) -> anyhow:
     anyhow::anyhow!("the device failed: {error}")
 }
 
+/// The weight of an image at time `t` in the loss: `1 / sqrt(alpha_bar_t)`, half way (geometrically) between that of DDPM,
+/// 1, which hardly counts the times at which shape and colour are decided, and that of `v`, `1 / alpha_bar_t`, which
+/// hardly counts the times at which details are.
+fn loss_weight(schedule: &Schedule, t: usize) -> f32 {
+    (1.0 / schedule.alpha_bar(t).sqrt()) as f32
+}
+
 /// Adam with betas 0.9 and 0.99: a second moment that forgets faster suits short trainings.
 fn adam() -> Adam<Cpu> {
     Adam::new(AdamConfig {
@@ -182,7 +189,8 @@ impl Trainer {
         let images = batch.t.len() as u64;
         let (x_t, eps) = (to_tensor(&device, batch.x_t)?, to_tensor(&device, batch.eps)?);
         let predicted = self.network.forward_training(x_t, &batch.t).map_err(device_error)?;
-        let loss = Cpu::mean_squared_error(predicted, &eps).map_err(device_error)?;
+        let weights: Vec<f32> = batch.t.iter().map(|&t| loss_weight(&self.schedule, t)).collect();
+        let loss = Cpu::mean_squared_error(predicted, &eps, &weights).map_err(device_error)?;
         let loss_value = f64::from(loss.array());
         anyhow::ensure!(
             loss_value.is_finite(),
