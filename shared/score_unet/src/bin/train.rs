@@ -71,21 +71,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // Inside the pool: a parallel loop started from outside would cost two thread switches each time.
-    match start_threads(&options).and_then(|()| rayon::scope(|_| run(&options))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn start_threads(options: &Options) -> anyhow::Result<()> {
-    anyhow::ensure!(options.threads != Some(0), "--threads must be at least 1");
-    Ok(rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads.unwrap_or(0))
-        .build_global()?)
+    score_unet::run_command(options.threads, || run(&options))
 }
 
 /// How long to train, earlier runs counted in, so that a resumed training follows the same learning-rate curve.

@@ -75,21 +75,9 @@ pub fn denoising_psnr(prior: &Prior, set: &PixelSet, t: usize) -> anyhow::Result
         let eps = Array4::random_using(x0.dim(), StandardNormal, &mut rng);
         let x_t = noise_batch(prior.schedule(), &x0, &times, &eps)?;
         let x0_hat = tweedie_batch(prior.schedule(), &x_t, &times, &prior.score(&x_t, t)?)?;
-        sum += x0_hat
-            .outer_iter()
-            .zip(x0.outer_iter())
-            .map(|(a, b)| psnr(a, b))
-            .sum::<f64>();
+        for (estimate, truth) in x0_hat.outer_iter().zip(x0.outer_iter()) {
+            sum += metrics::psnr(&estimate, &truth)?;
+        }
     }
     Ok(sum / set.count as f64)
-}
-
-/// PSNR on [0, 1] of an estimate, clamped to [-1, 1], against an image in [-1, 1].
-fn psnr(estimate: ndarray::ArrayView3<f32>, truth: ndarray::ArrayView3<f32>) -> f64 {
-    let error: f64 = estimate
-        .iter()
-        .zip(truth)
-        .map(|(e, x)| (f64::from(e.clamp(-1.0, 1.0) - x) / 2.0).powi(2))
-        .sum();
-    -10.0 * (error / truth.len() as f64).log10()
 }
