@@ -63,12 +63,10 @@ fn it_learns_to_tell_noise_from_flat_colours() {
     let before = validation_loss(trainer.average(), &images).unwrap();
     train(&mut trainer, &images, 400);
     let after = validation_loss(trainer.average(), &images).unwrap();
-    // A fresh network predicts zero, whose loss is the variance of the noise, 1.
     assert!(
-        (before - 1.0).abs() < 0.1,
-        "a fresh network should predict no noise: its loss is {before}"
+        after < before / 3.0,
+        "400 steps brought the loss only from {before} to {after}"
     );
-    assert!(after < 0.5, "400 steps brought the loss only from {before} to {after}");
 }
 
 #[test]
