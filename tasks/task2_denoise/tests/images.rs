@@ -30,21 +30,21 @@ struct Expected {
 const EXPECTED: [Expected; 3] = [
     Expected {
         t: 30,
-        threshold: 0.0,
-        reference: 0.0,
-        deviation: 0.0,
+        threshold: 37.1,
+        reference: 37.24,
+        deviation: 0.021,
     },
     Expected {
         t: 100,
-        threshold: 0.0,
-        reference: 0.0,
-        deviation: 0.0,
+        threshold: 32.0,
+        reference: 32.20,
+        deviation: 0.028,
     },
     Expected {
         t: 300,
-        threshold: 0.0,
-        reference: 0.0,
-        deviation: 0.0,
+        threshold: 26.2,
+        reference: 26.55,
+        deviation: 0.056,
     },
 ];
 

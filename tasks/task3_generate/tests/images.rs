@@ -23,12 +23,12 @@ use task3_generate::{StepForm, sample};
 const IMAGES: usize = 8;
 const STEPS: usize = 60;
 
-/// Mean of the corners; 1 is white.
-const CORNERS: RangeInclusive<f64> = -9.0..=9.0;
-/// Mean difference of neighbouring pixels.
-const ROUGHNESS: RangeInclusive<f64> = 0.0..=9.0;
-/// Standard deviation between samples.
-const VARIETY: RangeInclusive<f64> = 0.0..=9.0;
+/// Mean of the corners; 1 is white. Measured: 0.9976, standard deviation 0.0025.
+const CORNERS: RangeInclusive<f64> = 0.985..=1.010;
+/// Mean difference of neighbouring pixels. Measured: 0.0755, standard deviation 0.0020.
+const ROUGHNESS: RangeInclusive<f64> = 0.065..=0.086;
+/// Standard deviation between samples. Measured: 0.3540, standard deviation 0.0335.
+const VARIETY: RangeInclusive<f64> = 0.186..=0.522;
 
 fn prior() -> &'static Prior {
     static PRIOR: OnceLock<Prior> = OnceLock::new();
