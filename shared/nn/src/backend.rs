@@ -37,7 +37,7 @@ pub trait Backend: Device<f32> {
 
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
     /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and SiLU or nothing for `act`. The feature map between the two
-    /// never becomes a tensor, which saves a third of the memory traffic of the network.
+    /// never becomes a tensor: that is about a third of all feature maps.
     fn norm_conv<T, U>(
         x: Tensor4<Self, T>,
         norm: &GroupNorm<Self>,

@@ -161,6 +161,17 @@ fn an_empty_or_missing_data_set_is_named() {
 }
 
 #[test]
+fn a_network_for_other_images_than_rgb_is_refused() {
+    let place = Place::new();
+    std::fs::write(
+        place.config(),
+        TINY.replace("\"image_channels\": 3", "\"image_channels\": 1"),
+    )
+    .unwrap();
+    assert_fails(&place.run(&["--steps", "1"]), &["1 channels", "image_channels"]);
+}
+
+#[test]
 fn impossible_options_are_refused() {
     let place = Place::new();
     assert_fails(&place.run(&["--steps", "0"]), &["--steps"]);

@@ -113,6 +113,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
         None => UNetConfig::fruits64(),
     };
     let mut trainer = make_trainer(options, &network)?;
+    let channels = trainer.counters().config.image_channels;
+    anyhow::ensure!(
+        channels == 3,
+        "the network is for images of {channels} channels, expected 3: images are read as RGB; set image_channels to 3"
+    );
     let size = trainer.counters().config.image_size;
     let train = load(&options.data, "train", size)?;
     let test = load(&options.data, "test", size)?;
