@@ -1,11 +1,14 @@
 //! From a file's bytes to RGB pixels of the wanted size.
 
 use std::io::Cursor;
+use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use ndarray::Array2;
 
 use crate::ImageError;
+use crate::source::Source;
 
 const MAX_SIDE: u32 = 30_000;
 const MAX_PIXEL_BYTES: u64 = 1 << 30;
@@ -13,6 +16,44 @@ const MAX_PIXEL_BYTES: u64 = 1 << 30;
 /// Reads one image of any size, grey, with alpha or of 16 bits, as `size` x `size` RGB bytes. The text says what was
 /// done to make it fit; `None` when it fitted as it was.
 pub(crate) fn decode(bytes: &[u8], size: usize, label: &str) -> Result<(RgbImage, Option<String>), ImageError> {
+    let image = open(bytes, label)?;
+    let image = if image.color().has_alpha() {
+        on_white(&image)
+    } else {
+        image.into_rgb8()
+    };
+    Ok(fit(image, size))
+}
+
+/// Reads the one image at `path` as brightness in [0, 1], `[rows, columns]`, with all of 16 bits; resized to `size`, rows
+/// and columns, without cropping. What is transparent lies on white.
+pub(crate) fn read_grey(path: &Path, size: Option<[usize; 2]>) -> Result<Array2<f32>, ImageError> {
+    let mut source = Source::open(path)?;
+    if source.len() != 1 {
+        return Err(ImageError::NoImages {
+            path: path.to_owned(),
+            found: format!("{} images where one is wanted", source.len()),
+        });
+    }
+    let image = open(&source.read(0)?, &source.label(0))?;
+    let mut grey = if image.color().has_alpha() {
+        DynamicImage::from(on_white(&image)).into_luma16()
+    } else {
+        image.into_luma16()
+    };
+    if let Some([height, width]) = size
+        && grey.dimensions() != (width as u32, height as u32)
+    {
+        grey = imageops::resize(&grey, width as u32, height as u32, FilterType::Triangle);
+    }
+    let (width, height) = grey.dimensions();
+    Ok(Array2::from_shape_fn((height as usize, width as usize), |(y, x)| {
+        f32::from(grey.get_pixel(x as u32, y as u32)[0]) / f32::from(u16::MAX)
+    }))
+}
+
+/// Decodes a file of any size and kind, the right way up.
+fn open(bytes: &[u8], label: &str) -> Result<DynamicImage, ImageError> {
     let broken = |reason: String| ImageError::Broken {
         file: label.to_owned(),
         reason,
@@ -50,12 +91,7 @@ pub(crate) fn decode(bytes: &[u8], size: usize, label: &str) -> Result<(RgbImage
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);
     }
-    let image = if image.color().has_alpha() {
-        on_white(&image)
-    } else {
-        image.into_rgb8()
-    };
-    Ok(fit(image, size))
+    Ok(image)
 }
 
 fn on_white(image: &DynamicImage) -> RgbImage {

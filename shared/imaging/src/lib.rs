@@ -7,20 +7,37 @@
 //! - [`load_images`]: a user's own images, each with a name and a note on how it was made to fit;
 //! - [`load_split`]: the `train` or `test` part of a data set, as bytes in one block;
 //! - [`save_png`], [`grid`]: writing one image, and putting several side by side;
-//! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with.
+//! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with;
+//! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
+//!   [`Noise`];
+//! - [`tikhonov`], [`total_variation`]: reconstruction without a learned prior.
 //!
 //! This crate knows neither networks nor files of weights.
 
 mod blur;
+mod classical;
 mod decode;
 mod error;
+mod fft;
 mod load;
+mod noise;
+mod operator;
+mod operator_spec;
+mod operators;
 mod range;
 mod save;
 mod source;
 
 pub use blur::{best_gaussian_blur, gaussian_blur, gaussian_blur_batch};
+pub use classical::{Lambdas, Reconstruction, tikhonov, total_variation};
 pub use error::ImageError;
 pub use load::{NamedImage, PixelSet, load_images, load_split};
+pub use noise::Noise;
+pub use operator::{ForwardOperator, OperatorError};
+pub use operator_spec::{OperatorSpec, operator_list, parse_operator};
+pub use operators::{
+    Colourisation, CompressedSensing, Convolution, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution,
+    camera_shake_kernel, gaussian_kernel,
+};
 pub use range::{from_byte, std_from_unit, std_to_unit, to_byte};
 pub use save::{grid, save_png, stack};

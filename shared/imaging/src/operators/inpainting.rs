@@ -1,0 +1,199 @@
+//! Inpainting: some pixels are missing, in all channels alike.
+
+use std::path::Path;
+
+use ndarray::{Array2, Array4, ArrayRef2, ArrayRef4};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
+use crate::decode::read_grey;
+use crate::operator::{ForwardOperator, OperatorError};
+
+/// The pixels that a mask leaves, `A x = (x_i for i in observed)`, the same ones in each channel.
+///
+/// A measurement holds the `M` observed pixels only, as `[C, 1, M]` in reading order, so that noise and residual exist
+/// where something was measured and nowhere else. `A` is a selection of rows of the identity: `A A^T = I`, and `A^+ = A^T`
+/// puts the observed pixels in their places and 0, mid-grey, into the missing ones. `M = 0` is allowed.
+#[derive(Clone, Debug)]
+pub struct Inpainting {
+    name: &'static str,
+    parameters: String,
+    image_shape: [usize; 3],
+    /// The places of the observed pixels in a plane, in reading order.
+    observed: Vec<usize>,
+}
+
+impl Inpainting {
+    /// Removes a fraction of all pixels, to the nearest whole number of them, at random places.
+    ///
+    /// - `image_shape`: `[C, H, W]`
+    /// - `removed`: 0 to 1; the pinned setting is 0.7
+    ///
+    /// # Errors
+    /// A fraction that is none, or an image without pixels.
+    pub fn random(image_shape: [usize; 3], removed: f64, seed: u64) -> Result<Self, OperatorError> {
+        let name = "inpainting";
+        check_image_shape(name, image_shape)?;
+        if !(0.0..=1.0).contains(&removed) {
+            return Err(refuse(name, "the fraction of removed pixels", "0 to 1", removed));
+        }
+        let pixels = image_shape[1] * image_shape[2];
+        let kept = pixels - (removed * pixels as f64).round() as usize;
+        let mut observed = rand::seq::index::sample(&mut StdRng::seed_from_u64(seed), pixels, kept).into_vec();
+        observed.sort_unstable();
+        let percent = 100.0 * (pixels - kept) as f64 / pixels as f64;
+        Ok(Self {
+            name,
+            parameters: format!("{percent:.1} % of the pixels removed at random, mask seed {seed}"),
+            image_shape,
+            observed,
+        })
+    }
+
+    /// Removes a square of `side` x `side` pixels in the centre; where it cannot be exactly there, half a pixel further up or
+    /// left.
+    ///
+    /// # Errors
+    /// A box that is larger than the image.
+    pub fn centred_box(image_shape: [usize; 3], side: usize) -> Result<Self, OperatorError> {
+        let name = "box-inpainting";
+        check_image_shape(name, image_shape)?;
+        let [_, height, width] = image_shape;
+        if side > height.min(width) {
+            return Err(refuse(
+                name,
+                "the side of the box",
+                format!("at most {} pixels in an image of {height}x{width}", height.min(width)),
+                side,
+            ));
+        }
+        let (top, left) = ((height - side) / 2, (width - side) / 2);
+        let inside = |y: usize, x: usize| (top..top + side).contains(&y) && (left..left + side).contains(&x);
+        let mask = Array2::from_shape_fn((height, width), |(y, x)| !inside(y, x));
+        Self::named(
+            name,
+            format!("{side}x{side} pixels in the centre removed"),
+            image_shape,
+            &mask,
+        )
+    }
+
+    /// Keeps the pixels where `observed`, `[H, W]`, is true.
+    ///
+    /// # Errors
+    /// A mask of another height and width than the image.
+    pub fn from_mask(image_shape: [usize; 3], observed: &ArrayRef2<bool>) -> Result<Self, OperatorError> {
+        let removed = observed.iter().filter(|&&kept| !kept).count();
+        let parameters = format!("a mask that removes {removed} of {} pixels", observed.len());
+        Self::named("mask", parameters, image_shape, observed)
+    }
+
+    /// Reads a mask from an image file: dark (below half) is missing, bright is observed.
+    ///
+    /// An image of another size is resized to `H` x `W` (averaging, without cropping) before the threshold. Colours count by
+    /// their brightness, and what is transparent lies on white.
+    ///
+    /// # Errors
+    /// A file that is not there or is no image.
+    pub fn from_mask_file(image_shape: [usize; 3], path: &Path) -> Result<Self, OperatorError> {
+        let name = "mask";
+        check_image_shape(name, image_shape)?;
+        let [_, height, width] = image_shape;
+        let grey = read_grey(path, Some([height, width])).map_err(|error| OperatorError::File {
+            operator: name,
+            message: error.to_string(),
+        })?;
+        let mask = grey.mapv(|brightness| brightness >= 0.5);
+        let mut operator = Self::from_mask(image_shape, &mask)?;
+        operator.parameters.push_str(&format!(", from `{}`", path.display()));
+        Ok(operator)
+    }
+
+    fn named(
+        name: &'static str,
+        parameters: String,
+        image_shape: [usize; 3],
+        mask: &ArrayRef2<bool>,
+    ) -> Result<Self, OperatorError> {
+        check_image_shape(name, image_shape)?;
+        if mask.shape() != &image_shape[1..] {
+            return Err(refuse(
+                name,
+                "the mask's shape [H, W]",
+                format!("{:?}", &image_shape[1..]),
+                format!("{:?}", mask.shape()),
+            ));
+        }
+        let places = mask.iter().enumerate();
+        Ok(Self {
+            name,
+            parameters,
+            image_shape,
+            observed: places.filter_map(|(place, &kept)| kept.then_some(place)).collect(),
+        })
+    }
+
+    /// The mask, `[H, W]`: true where a pixel is observed.
+    #[must_use]
+    pub fn mask(&self) -> Array2<bool> {
+        let width = self.image_shape[2];
+        let mut mask = Array2::from_elem((self.image_shape[1], width), false);
+        for &place in &self.observed {
+            mask[[place / width, place % width]] = true;
+        }
+        mask
+    }
+
+    /// `A^T b`: the observed pixels in their places, 0 elsewhere.
+    fn put_back(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        let [channels, height, width] = self.image_shape;
+        let mut images = Array4::zeros((b.shape()[0], channels, height, width));
+        for (mut plane, values) in images.outer_iter_mut().zip(b.outer_iter()) {
+            for (mut plane, values) in plane.outer_iter_mut().zip(values.outer_iter()) {
+                for (&place, &value) in self.observed.iter().zip(values) {
+                    plane[[place / width, place % width]] = value;
+                }
+            }
+        }
+        images
+    }
+}
+
+impl ForwardOperator for Inpainting {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn parameters(&self) -> String {
+        self.parameters.clone()
+    }
+
+    fn image_shape(&self) -> [usize; 3] {
+        self.image_shape
+    }
+
+    fn measurement_shape(&self) -> [usize; 3] {
+        [self.image_shape[0], 1, self.observed.len()]
+    }
+
+    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
+        check_images(self, x)?;
+        let width = self.image_shape[2];
+        let shape = (x.shape()[0], x.shape()[1], 1, self.observed.len());
+        Ok(Array4::from_shape_fn(shape, |(image, channel, _, m)| {
+            let place = self.observed[m];
+            x[[image, channel, place / width, place % width]]
+        }))
+    }
+
+    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
+        check_pullback(self, x, v)?;
+        Ok(self.put_back(v))
+    }
+
+    fn pseudo_inverse(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
+        check_measurement(self, b)?;
+        Ok(self.put_back(b))
+    }
+}
