@@ -10,13 +10,24 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, Once, PoisonError};
 
 use serde::Deserialize;
 
-/// What a task's `src/lib.rs` and formula tests may depend on; the copy is built without the rest.
-const DEPENDENCIES: [&str; 5] = ["diffusion", "ndarray", "ndarray-rand", "rand", "checks"];
-/// Files that need the rest.
-const LEFT_OUT: [&str; 2] = ["src/main.rs", "tests/images.rs"];
+/// The crates that a task's `src/lib.rs` and its formula tests stand on.
+const SHARED: [&str; 3] = ["diffusion", "imaging", "checks"];
+/// What they may depend on; the copy is built without the rest.
+const DEPENDENCIES: [&str; 7] = [
+    "diffusion",
+    "imaging",
+    "checks",
+    "anyhow",
+    "ndarray",
+    "ndarray-rand",
+    "rand",
+];
+/// Parts of a task that need the rest.
+const LEFT_OUT: [&str; 4] = ["src/main.rs", "src/edit.rs", "tests/images.rs", "examples"];
 
 #[derive(Deserialize)]
 struct Mistakes {
@@ -41,61 +52,35 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// A workspace of one task and the two crates that its solution and its tests stand on.
+/// A small workspace, under `target/`: the crates that the tasks stand on, and one task at a time.
 struct Copy {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     task: String,
     solution: String,
 }
 
 impl Copy {
     fn new(task: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for part in ["shared/diffusion", "shared/checks", &format!("tasks/{task}")] {
-            copy_folder(&root().join(part), &folder.path().join(part));
+        static SHARED_CRATES: Once = Once::new();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mistakes");
+        SHARED_CRATES.call_once(|| copy_shared(&folder));
+        let task_folder = folder.join("tasks").join(task);
+        let _ = fs::remove_dir_all(folder.join("tasks"));
+        copy_folder(&root().join("tasks").join(task), &task_folder);
+        for part in LEFT_OUT.map(|part| task_folder.join(part)) {
+            let _ = fs::remove_file(&part).or_else(|_| fs::remove_dir_all(&part));
         }
-        for name in LEFT_OUT {
-            fs::remove_file(folder.path().join("tasks").join(task).join(name)).expect("the task has this file");
-        }
-        let manifest = read(&root().join("Cargo.toml"));
-        // The profiles of crates that the copy lacks come last.
-        let manifest = manifest
-            .split("[profile.dev.package.kernels]")
-            .next()
-            .unwrap_or_default();
-        fs::write(folder.path().join("Cargo.toml"), manifest).expect("a writable folder");
-        fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock")).expect("the workspace has a lock file");
-        let solution = read(&root().join("tasks").join(task).join("src/lib.rs"));
-        let copy = Self {
+        drop_dependencies(&task_folder.join("Cargo.toml"));
+        Self {
+            solution: read(&task_folder.join("src/lib.rs")),
             folder,
             task: task.into(),
-            solution,
-        };
-        copy.drop_dependencies();
-        copy
-    }
-
-    fn task_folder(&self) -> PathBuf {
-        self.folder.path().join("tasks").join(&self.task)
-    }
-
-    fn drop_dependencies(&self) {
-        let path = self.task_folder().join("Cargo.toml");
-        let manifest = read(&path);
-        let (package, dependencies) = manifest
-            .split_once("[dependencies]")
-            .expect("the task has dependencies");
-        let is_kept = |line: &&str| match line.split_once(".workspace = true") {
-            Some((name, _)) => DEPENDENCIES.contains(&name),
-            None => true,
-        };
-        let kept: Vec<&str> = dependencies.lines().filter(is_kept).collect();
-        fs::write(path, format!("{package}[dependencies]{}\n", kept.join("\n"))).expect("a writable folder");
+        }
     }
 
     /// Runs the task's tests on `source`; whether they passed, and what they said, on one line.
     fn test(&self, source: &str) -> (bool, String) {
-        fs::write(self.task_folder().join("src/lib.rs"), source).expect("a writable folder");
+        fs::write(self.folder.join("tasks").join(&self.task).join("src/lib.rs"), source).expect("a writable folder");
         let output = Command::new(env!("CARGO"))
             .args([
                 "test",
@@ -106,8 +91,8 @@ impl Copy {
                 &self.task,
                 "--tests",
             ])
-            .current_dir(self.folder.path())
-            .env("CARGO_TARGET_DIR", self.folder.path().join("target"))
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", self.folder.join("target"))
             .env("RUST_BACKTRACE", "0")
             .output()
             .expect("cargo runs");
@@ -118,6 +103,34 @@ impl Copy {
             text.split_whitespace().collect::<Vec<_>>().join(" "),
         )
     }
+}
+
+/// The shared crates, the manifest without what the copy lacks, and the lock file.
+fn copy_shared(folder: &Path) {
+    for name in SHARED {
+        copy_folder(&root().join("shared").join(name), &folder.join("shared").join(name));
+        // Its own tests are not run here, and would be copied into themselves.
+        let _ = fs::remove_dir_all(folder.join("shared").join(name).join("tests"));
+    }
+    let manifest = read(&root().join("Cargo.toml")).replace(", \"results\"", "");
+    // The profiles of crates that the copy lacks come last.
+    let manifest = manifest
+        .split("[profile.dev.package.kernels]")
+        .next()
+        .unwrap_or_default();
+    fs::write(folder.join("Cargo.toml"), manifest).expect("a writable folder");
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("the workspace has a lock file");
+}
+
+fn drop_dependencies(manifest: &Path) {
+    let text = read(manifest);
+    let (package, dependencies) = text.split_once("[dependencies]").expect("the task has dependencies");
+    let is_kept = |line: &&str| match line.split_once(".workspace = true") {
+        Some((name, _)) => DEPENDENCIES.contains(&name),
+        None => true,
+    };
+    let kept: Vec<&str> = dependencies.lines().filter(is_kept).collect();
+    fs::write(manifest, format!("{package}[dependencies]{}\n", kept.join("\n"))).expect("a writable folder");
 }
 
 fn read(path: &Path) -> String {
@@ -137,6 +150,9 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 fn check_task(task: &str) {
+    // One at a time: they share a folder. After a failure the others still run.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let copy = Copy::new(task);
     let list = read(&root().join("tasks").join(task).join("tests/mistakes.toml"));
     let list: Mistakes = toml::from_str(&list).unwrap_or_else(|error| panic!("{task}/tests/mistakes.toml: {error}"));
@@ -174,4 +190,22 @@ fn the_tests_of_task_2_name_every_mistake() {
 #[ignore = "builds the task once for each mistake: minutes"]
 fn the_tests_of_task_3_name_every_mistake() {
     check_task("task3_generate");
+}
+
+#[test]
+#[ignore = "builds the task once for each mistake: minutes"]
+fn the_tests_of_task_4_name_every_mistake() {
+    check_task("task4_sdedit");
+}
+
+#[test]
+#[ignore = "builds the task once for each mistake: minutes"]
+fn the_tests_of_task_5_name_every_mistake() {
+    check_task("task5_score_ald");
+}
+
+#[test]
+#[ignore = "builds the task once for each mistake: minutes"]
+fn the_tests_of_task_6_name_every_mistake() {
+    check_task("task6_dps");
 }

@@ -26,12 +26,16 @@
 //! - [`CommonOptions`]: the flags that all tasks have;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
+//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
 
 mod data;
+mod inverse;
+mod inverse_figures;
+mod judge;
 mod options;
 mod progress;
 mod report;
@@ -39,6 +43,8 @@ mod run;
 mod session;
 
 pub use data::{data_folder, find_prior};
+pub use inverse::{Method, Problem, ProblemOptions, Solve, measure, solve_problems};
+pub use judge::{Judge, Judged, Scores};
 pub use options::CommonOptions;
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};

@@ -1,10 +1,13 @@
 //! The results of a run: a table for the screen, and a JSON file with every figure in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::Judge;
 
 /// One image, treated with one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,12 +31,12 @@ pub struct ReportRow {
 }
 
 impl ReportRow {
-    /// What stands under the image in a figure: `31.2 dB / 0.93`, PSNR and SSIM.
+    /// What stands under the image in a figure: `31.2 dB / 0.093`, PSNR and LPIPS.
     #[must_use]
     pub fn caption(&self) -> String {
         let parts = [
             self.psnr.map(|psnr| format!("{psnr:.1} dB")),
-            self.ssim.map(|ssim| format!("{ssim:.3}")),
+            self.lpips.map(|lpips| format!("{lpips:.3}")),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" / ")
     }
@@ -59,18 +62,34 @@ pub struct MeanRow {
 /// All results of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// What the run was set to: names and values, in words.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     /// One for each image and method.
     pub rows: Vec<ReportRow>,
 }
 
+/// The setting that names the network of LPIPS: distances of different networks cannot be compared.
+const LPIPS: &str = "LPIPS";
+
 /// What the JSON file holds.
 #[derive(Serialize)]
 struct Content<'a> {
+    settings: &'a BTreeMap<String, String>,
     rows: &'a [ReportRow],
     means: Vec<MeanRow>,
 }
 
 impl Report {
+    /// An empty report whose metrics will come from `judge`.
+    #[must_use]
+    pub fn judged_by(judge: &Judge) -> Self {
+        Self {
+            settings: BTreeMap::from([(LPIPS.to_owned(), judge.backbone().to_owned())]),
+            rows: Vec::new(),
+        }
+    }
+
     /// The means over images and seeds, in the order in which case and method first appear.
     #[must_use]
     pub fn means(&self) -> Vec<MeanRow> {
@@ -104,6 +123,10 @@ impl Report {
     pub fn table(&self) -> String {
         let means = self.means();
         let number = |value: Option<f64>, decimals: usize| value.map_or("-".into(), |v| format!("{v:.decimals$}"));
+        let lpips = match self.settings.get(LPIPS) {
+            Some(backbone) => format!("LPIPS ({backbone})"),
+            None => "LPIPS".into(),
+        };
         let mut columns: Vec<(&str, Vec<String>)> = vec![
             ("case", means.iter().map(|row| row.case.clone()).collect()),
             ("method", means.iter().map(|row| row.method.clone()).collect()),
@@ -115,7 +138,7 @@ impl Report {
             columns.push(("SSIM", means.iter().map(|row| number(row.ssim, 4)).collect()));
         }
         if means.iter().any(|row| row.lpips.is_some()) {
-            columns.push(("LPIPS", means.iter().map(|row| number(row.lpips, 4)).collect()));
+            columns.push((&lpips, means.iter().map(|row| number(row.lpips, 4)).collect()));
         }
         columns.push((
             "s/image",
@@ -156,6 +179,7 @@ impl Report {
     pub fn write_json(&self, path: &Path) -> Result<()> {
         let cannot = || format!("cannot write the report `{}`", path.display());
         let content = Content {
+            settings: &self.settings,
             rows: &self.rows,
             means: self.means(),
         };
@@ -200,6 +224,7 @@ mod tests {
 
     fn report() -> Report {
         Report {
+            settings: BTreeMap::new(),
             rows: vec![
                 row("t=30", "noisy", "a.png", Some(24.0), 0.0),
                 row("t=30", "denoised", "a.png", Some(36.0), 0.5),

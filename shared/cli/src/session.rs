@@ -115,6 +115,25 @@ impl Session {
         Ok(())
     }
 
+    /// The folder of `--out`.
+    #[must_use]
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// Writes text into the folder of `--out`, in place of what the file of that name held.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save_text(&mut self, text: &str, name: &str) -> Result<()> {
+        let path = self.out.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        if !self.written.contains(&path) {
+            self.written.push(path);
+        }
+        Ok(())
+    }
+
     /// Prints the report's table on standard output, and writes the report to the file of `--json`.
     ///
     /// # Errors

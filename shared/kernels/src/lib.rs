@@ -8,6 +8,7 @@
 //! * [`conv`]: 3x3 (stride 1 and 2) and 1x1 convolution, where nearly all the time goes.
 //! * [`norm`]: group normalisation with scale and shift per image, fused with SiLU.
 //! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
+//! * [`window`]: convolution of any kernel size, stride and padding, and max-pooling.
 //! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
 //! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator.
 //!
@@ -31,6 +32,7 @@ pub mod norm;
 pub mod resample;
 pub mod scratch;
 pub mod simd;
+pub mod window;
 
 #[cfg(test)]
 mod testing;

@@ -98,6 +98,17 @@ pub trait Backend: Device<f32> {
         weights: &[f32],
     ) -> Result<Scalar<Self, T>, Self::Err>;
 
+    /// The mean cross-entropy of image classification. `scores` are `[B, K, H, W]`, one score for each of `K` classes at
+    /// every pixel; they are averaged over the pixels first (a linear layer after global average pooling is a 1x1
+    /// convolution before it). Image `i` is of class `labels[i]`; that class is asked for with probability
+    /// `1 - smoothing`, and all `K` together, it among them, share the rest (label smoothing, Szegedy et al. 2016,
+    /// section 7).
+    fn cross_entropy<T: Tape<f32, Self>>(
+        scores: Tensor4<Self, T>,
+        labels: &[usize],
+        smoothing: f32,
+    ) -> Result<Scalar<Self, T>, Self::Err>;
+
     /// The values of a gradient buffer, copied to the host.
     fn gradient_to_vec(gradient: &Gradient<Self>) -> Result<Vec<f32>, Self::Err>;
 

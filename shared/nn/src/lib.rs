@@ -27,5 +27,6 @@ pub use layers::{Attention, Conv2d, GroupNorm, Linear};
 pub use parameter::join;
 pub use parameter::{Parameter, Parameters};
 pub use weights::{
-    FloatType, NamedTensor, WeightsError, load_weights, read_metadata, read_weights, save_tensors, save_weights,
+    FloatType, NamedTensor, WeightsError, load_weights, parse_weights, read_metadata, read_weights, save_tensors,
+    save_weights,
 };

@@ -109,7 +109,16 @@ pub fn read_weights(path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
         path: path.into(),
         source,
     })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| WeightsError::Format {
+    parse_weights(&bytes, path)
+}
+
+/// The same for a file whose bytes are in memory already, such as one that is part of the program; `path` is its name
+/// in messages.
+///
+/// # Errors
+/// As [`read_weights`].
+pub fn parse_weights(bytes: &[u8], path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| WeightsError::Format {
         path: path.into(),
         reason: error.to_string(),
     })?;

@@ -4,7 +4,7 @@
 //! PyTorch; this suite holds what lies between: that each op puts the right gradient on the tape, for its inputs and its
 //! parameters, also where an input is used twice.
 
-use dfdx::tensor::{OwnedTape, PutTape, SplitTape, TensorFromVec, Trace, WithEmptyTape};
+use dfdx::tensor::{AsArray, OwnedTape, PutTape, SplitTape, TensorFromVec, Trace, WithEmptyTape};
 use dfdx::tensor_ops::Backward;
 use nn::{Attention, Backend, Conv2d, Cpu, GroupNorm, Linear, Parameter, Parameters, Tensor2, Tensor4};
 use rand::rngs::StdRng;
@@ -368,6 +368,32 @@ fn mean_squared_error() {
             / x.len() as f64
     };
     assert_gradient("mean squared error", &values, &gradients.get(&x).as_vec(), expected);
+}
+
+/// Against the definition, written down without the log-sum-exp trick, in f64.
+#[test]
+fn cross_entropy_of_pooled_scores() {
+    let (shape, labels, smoothing) = ((2, 3, 2, 2), [2, 0], 0.1);
+    let expected = |scores: &[f32]| {
+        let image = |n: usize, label: usize| {
+            let pooled = |k: usize| scores[12 * n + 4 * k..][..4].iter().map(|s| f64::from(*s)).sum::<f64>() / 4.0;
+            let total: f64 = (0..3).map(|k| pooled(k).exp()).sum();
+            let wanted = |k: usize| 0.1 / 3.0 + if k == label { 0.9 } else { 0.0 };
+            -(0..3).map(|k| wanted(k) * (pooled(k).exp() / total).ln()).sum::<f64>()
+        };
+        (image(0, labels[0]) + image(1, labels[1])) / 2.0
+    };
+    let values = random(24, 1);
+    let x = images(&values, shape);
+    let loss = Cpu::cross_entropy(x.leaky_trace(), &labels, smoothing).unwrap();
+    let value = f64::from(loss.array());
+    assert!(
+        (value - expected(&values)).abs() < 1e-6,
+        "{value} instead of {}",
+        expected(&values)
+    );
+    let gradients = loss.try_backward().unwrap();
+    assert_gradient("cross-entropy", &values, &gradients.get(&x).as_vec(), expected);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Progress, Report, ReportRow, Session};
+use cli::{CommonOptions, Judge, Judged, Progress, Report, ReportRow, Session};
 use diffusion::ScoreModel;
 use imaging::{NamedImage, best_gaussian_blur, stack};
 use ndarray::{Array3, ArrayRef3, Axis};
@@ -18,7 +18,7 @@ use task2_denoise::{denoise, forward_diffusion};
 
 /// Task 2, single-step denoising: noises images and denoises them with the prior in one step.
 ///
-/// Each image is noised to each of the times --t; the report holds PSNR and SSIM of the noisy image, of the best Gaussian
+/// Each image is noised to each of the times --t; the report holds PSNR, SSIM and LPIPS of the noisy image, of the best Gaussian
 /// blur of it (its sigma is chosen for each image by looking at the ground truth) and of the denoised one. Image number i,
 /// counted from 0, gets its noise from the seed --seed + i, so --batch changes the result by no more than rounding.
 /// --steps means nothing here: it is always one.
@@ -67,13 +67,14 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         images.len()
     );
 
+    let judge = Judge::new()?;
     let mut progress = Progress::new("denoising", options.t.len() * images.len());
-    let (mut report, mut figure) = (Report::default(), Vec::new());
+    let (mut report, mut figure) = (Report::judged_by(&judge), Vec::new());
     for &t in &options.t {
         let mut first = 0;
         for batch in images.chunks(options.batch.into()) {
             cli::check_interrupted()?;
-            for (index, outcome) in (first..).zip(treat(&prior, batch, t, options.common.seed, first)?) {
+            for (index, outcome) in (first..).zip(treat(&prior, &judge, batch, t, options.common.seed, first)?) {
                 report.rows.extend(outcome.rows.iter().cloned());
                 if index + 1 == shown {
                     figure.push((t, outcome));
@@ -93,7 +94,14 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
 }
 
 /// Noises, blurs and denoises a batch; `first` is the place of its first image among all.
-fn treat(prior: &dyn ScoreModel, images: &[NamedImage], t: usize, seed: u64, first: usize) -> Result<Vec<Outcome>> {
+fn treat(
+    prior: &dyn ScoreModel,
+    judge: &Judge,
+    images: &[NamedImage],
+    t: usize,
+    seed: u64,
+    first: usize,
+) -> Result<Vec<Outcome>> {
     let alpha_bar = prior.schedule().alpha_bar(t);
     let x0 = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let seed_of = |index: usize| seed.wrapping_add((first + index) as u64);
@@ -111,19 +119,15 @@ fn treat(prior: &dyn ScoreModel, images: &[NamedImage], t: usize, seed: u64, fir
     let mut outcomes = Vec::new();
     for (index, image) in images.iter().enumerate() {
         let row = |method: &str, prediction: &ArrayRef3<f32>, seconds| -> Result<ReportRow> {
-            let name = || format!("{method} image of `{}` at t = {t}", image.name);
-            let psnr = metrics::psnr(prediction, &image.pixels).with_context(name)?;
-            let ssim = metrics::ssim(prediction, &image.pixels).with_context(name)?;
-            Ok(ReportRow {
-                case: format!("t={t}"),
-                method: method.into(),
-                image: image.name.clone(),
+            let case = format!("t={t}");
+            let what = Judged {
+                case: &case,
+                method,
+                image: &image.name,
                 seed: seed_of(index),
-                psnr: psnr.is_finite().then_some(psnr),
-                ssim: Some(ssim),
-                lpips: None,
                 seconds,
-            })
+            };
+            judge.row(&what, prediction, &image.pixels)
         };
         // At the scale of the clean image: only noise is left to remove.
         let noisy = x_t.index_axis(Axis(0), index).mapv(|x| x / alpha_bar.sqrt() as f32);
@@ -149,7 +153,7 @@ fn treat(prior: &dyn ScoreModel, images: &[NamedImage], t: usize, seed: u64, fir
 fn row<'a>(t: usize, truth: &'a Array3<f32>, outcome: &'a Outcome) -> Row<'a> {
     let mut cells = vec![Cell {
         image: truth.view(),
-        caption: "PSNR / SSIM".into(),
+        caption: "PSNR / LPIPS".into(),
     }];
     let images = [&outcome.noisy, &outcome.blurred, &outcome.denoised];
     cells.extend(images.into_iter().zip(&outcome.rows).map(|(image, row)| Cell {

@@ -98,6 +98,14 @@ impl Backend for Cpu {
         loss::mean_squared_error(x, target, weights)
     }
 
+    fn cross_entropy<T: Tape<f32, Cpu>>(
+        scores: Tensor4<Cpu, T>,
+        labels: &[usize],
+        smoothing: f32,
+    ) -> Result<Scalar<Cpu, T>, CpuError> {
+        loss::cross_entropy(scores, labels, smoothing)
+    }
+
     fn gradient_to_vec(gradient: &Gradient<Cpu>) -> Result<Vec<f32>, CpuError> {
         Ok(gradient.to_vec())
     }

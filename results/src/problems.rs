@@ -1,0 +1,102 @@
+//! What is measured: sets of images, and cases such as `t=30` or `inpainting`.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use cli::Session;
+use diffusion::ScoreModel;
+use imaging::{NamedImage, OperatorSpec, load_split, stack};
+use ndarray::Array4;
+use score_unet::Prior;
+
+/// Images that a table is made over.
+pub struct ImageSet {
+    /// For files: `photographs`.
+    pub name: &'static str,
+    /// For people.
+    pub title: String,
+    pub images: Vec<NamedImage>,
+    /// The same as a batch.
+    pub batch: Array4<f32>,
+}
+
+impl ImageSet {
+    /// `count` images of the `test` part of a data set, evenly spread over its images in the order of their names.
+    pub fn photographs(data: &Path, count: usize, prior: &Prior) -> Result<Self> {
+        let [_, size, _] = prior.image_shape();
+        let split = load_split(data, "test", size, |_, _| {})?;
+        ensure!(
+            split.count >= count,
+            "`{}` holds {} images under `test/`: ask for at most as many with --photographs",
+            data.display(),
+            split.count
+        );
+        let images: Vec<NamedImage> = (0..count)
+            .map(|k| k * (split.count / count))
+            .map(|index| NamedImage {
+                name: split.names[index].clone(),
+                pixels: split.array(index),
+                adapted: None,
+            })
+            .collect();
+        let title = format!("{count} photographs of the test split");
+        Self::new("photographs", title, images)
+    }
+
+    /// The images that the repository ships.
+    pub fn shipped(session: &Session, prior: &Prior) -> Result<Self> {
+        let images = session.images(prior)?;
+        let title = format!("The {} shipped images, drawn from the prior itself", images.len());
+        Self::new("shipped", title, images)
+    }
+
+    fn new(name: &'static str, title: String, images: Vec<NamedImage>) -> Result<Self> {
+        let batch = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
+        Ok(Self {
+            name,
+            title,
+            images,
+            batch,
+        })
+    }
+}
+
+/// One row of problems of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Case {
+    /// Noise of time `t` is to be removed in one step.
+    Denoising { t: usize },
+    /// A measurement is to be inverted.
+    Inverse { name: &'static str, operator: OperatorSpec },
+}
+
+impl Case {
+    /// The lecture's cases, in its order, with the course's pinned settings.
+    pub fn all() -> Vec<Self> {
+        let inpainting = OperatorSpec::Inpainting { removed: 0.7 };
+        let deconvolution = OperatorSpec::Deconvolution { size: 13, std: 1.5 };
+        vec![
+            Self::Denoising { t: 30 },
+            Self::Denoising { t: 100 },
+            Self::Denoising { t: 300 },
+            Self::Inverse {
+                name: "inpainting",
+                operator: inpainting,
+            },
+            Self::Inverse {
+                name: "deconvolution",
+                operator: deconvolution,
+            },
+        ]
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denoising { t } => write!(formatter, "t={t}"),
+            Self::Inverse { name, .. } => formatter.write_str(name),
+        }
+    }
+}

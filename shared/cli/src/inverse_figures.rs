@@ -1,0 +1,143 @@
+//! The figures of an inverse problem: the lecture's result slide, the sampler's path, and the residual along it.
+
+use anyhow::Result;
+use diffusion::TrajectoryFrame;
+use imaging::{NamedImage, OperatorSpec};
+use ndarray::{Array3, Axis};
+use plots::{Cell, Frame, Row, Series, curves, image_rows, strip};
+
+use crate::Session;
+
+/// How many moments of the path are shown.
+const MOMENTS: usize = 9;
+/// The standard deviation over samples that is shown as white, on the scale of [-1, 1].
+const WHITE_STD: f32 = 0.25;
+
+/// The reconstructions of one image.
+pub(crate) struct Outcome<'a> {
+    pub image: &'a NamedImage,
+    /// The measurement as a picture, of any size.
+    pub input: Array3<f32>,
+    pub input_caption: String,
+    /// At least one.
+    pub samples: Vec<Array3<f32>>,
+    /// Of the first sample.
+    pub caption: String,
+    pub mean_caption: String,
+}
+
+/// The result figure, one row for each operator: ground truth, input, the first reconstruction, and, where there are
+/// several, their mean and standard deviation.
+pub(crate) fn save_results(session: &mut Session, method: &str, shown: &[(&OperatorSpec, Outcome<'_>)]) -> Result<()> {
+    let pictures: Vec<[Array3<f32>; 3]> = shown
+        .iter()
+        .map(|(_, outcome)| {
+            let input = resize(&outcome.input, outcome.image.pixels.dim());
+            [input, mean(&outcome.samples), spread(&outcome.samples)]
+        })
+        .collect();
+    let rows: Vec<Row<'_>> = shown
+        .iter()
+        .zip(&pictures)
+        .map(|((spec, outcome), pictures)| result_row(spec, outcome, pictures))
+        .collect();
+    let titles = ["ground truth", "input", method, "mean of samples", "std of samples"];
+    let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    session.save_figure(&image_rows(&rows, &titles[..columns])?, "reconstructions.png")
+}
+
+fn result_row<'a>(spec: &OperatorSpec, outcome: &'a Outcome<'_>, [input, mean, std]: &'a [Array3<f32>; 3]) -> Row<'a> {
+    let cell = |image: &'a Array3<f32>, caption: &str| Cell {
+        image: image.view(),
+        caption: caption.to_owned(),
+    };
+    let mut cells = vec![
+        cell(&outcome.image.pixels, "PSNR / LPIPS"),
+        cell(input, &outcome.input_caption),
+        cell(&outcome.samples[0], &outcome.caption),
+    ];
+    if outcome.samples.len() > 1 {
+        cells.push(cell(mean, &outcome.mean_caption));
+        cells.push(cell(std, &format!("black 0, white {WHITE_STD}")));
+    }
+    Row {
+        label: spec.to_string(),
+        cells,
+    }
+}
+
+/// The path of a batch's first image, `x_t` above `x0_hat`, and its residual against `t`.
+pub(crate) fn save_path(session: &mut Session, spec: &OperatorSpec, path: &[TrajectoryFrame]) -> Result<()> {
+    let last = path.len().saturating_sub(1);
+    let moments = MOMENTS.min(path.len());
+    let frames: Vec<Frame<'_>> = (0..moments)
+        .map(|k| &path[k * last / (moments - 1).max(1)])
+        .map(|frame| Frame {
+            t: frame.step.t,
+            x_t: frame.x_t.index_axis(Axis(0), 0),
+            x0_hat: frame.x0_hat.index_axis(Axis(0), 0),
+        })
+        .collect();
+    if frames.is_empty() {
+        return Ok(());
+    }
+    session.save_figure(&strip(&frames)?, &format!("path-{}.png", spec.name()))?;
+
+    let residual = |frame: &TrajectoryFrame| Some((frame.step.t as f64, f64::from(*frame.residual.as_ref()?.first()?)));
+    let points: Vec<(f64, f64)> = path.iter().filter_map(residual).collect();
+    if points.is_empty() {
+        return Ok(());
+    }
+    let series = [Series {
+        label: "||b - A x0_hat||".into(),
+        points,
+    }];
+    let title = format!("{spec}: how well the expected image explains the measurement");
+    let figure = curves(
+        &title,
+        "time t (the sampler goes from right to left)",
+        "residual",
+        &series,
+    )?;
+    session.save_figure(&figure, &format!("residual-{}.png", spec.name()))
+}
+
+/// The mean of images of one shape; there is at least one.
+pub(crate) fn mean(samples: &[Array3<f32>]) -> Array3<f32> {
+    let mut sum = Array3::<f32>::zeros(samples[0].dim());
+    for sample in samples {
+        sum += sample;
+    }
+    sum / samples.len() as f32
+}
+
+/// The standard deviation of each pixel over the samples, in quadratic mean over the channels, as a grey picture.
+fn spread(samples: &[Array3<f32>]) -> Array3<f32> {
+    let mean = mean(samples);
+    let (channels, _, _) = mean.dim();
+    let degrees = (channels * (samples.len() - 1).max(1)) as f32;
+    let squares = |y: usize, x: usize| -> f32 {
+        let of_one = |sample: &Array3<f32>| -> f32 {
+            (0..channels)
+                .map(|c| (sample[[c, y, x]] - mean[[c, y, x]]).powi(2))
+                .sum()
+        };
+        samples.iter().map(of_one).sum()
+    };
+    Array3::from_shape_fn(mean.dim(), |(_, y, x)| {
+        let std = (squares(y, x) / degrees).sqrt();
+        (2.0 * std / WHITE_STD - 1.0).min(1.0)
+    })
+}
+
+/// A picture in the size of the images, each pixel from the nearest; a picture without pixels is mid-grey.
+fn resize(picture: &Array3<f32>, (channels, height, width): (usize, usize, usize)) -> Array3<f32> {
+    let (own_channels, own_height, own_width) = picture.dim();
+    if picture.is_empty() {
+        return Array3::zeros((channels, height, width));
+    }
+    Array3::from_shape_fn((channels, height, width), |(c, y, x)| {
+        let channel = if own_channels == channels { c } else { 0 };
+        picture[[channel, y * own_height / height, x * own_width / width]]
+    })
+}

@@ -1,0 +1,488 @@
+//! Convolution of any kernel size, stride and padding, and max-pooling: what published classification networks are made
+//! of, forward and the gradient of the input.
+//!
+//! [`crate::conv`] is faster, but knows only the kinds of convolution that a UNet needs. Here each image is unfolded, so
+//! that the values under the kernel become a column of a matrix (im2col), and a matrix product does the rest. Images
+//! run in parallel; each is unfolded a few rows at a time, so that memory stays small at any image size.
+
+use rayon::prelude::*;
+
+use crate::check_len;
+use crate::matmul::{Matrix, multiply};
+use crate::scratch::Scratch;
+
+/// The sizes of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowConv {
+    /// Images.
+    pub batch: usize,
+    /// Channels of the input.
+    pub c_in: usize,
+    /// Channels of the output.
+    pub c_out: usize,
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Rows and columns from one position of the kernel to the next.
+    pub stride: usize,
+    /// Rows and columns of zeros around the input.
+    pub padding: usize,
+}
+
+/// Floats in an unfolded band of rows: 1 MiB, which a core's cache holds.
+const BAND_LEN: usize = 256 * 1024;
+
+impl WindowConv {
+    /// Rows of the output.
+    pub fn out_height(&self) -> usize {
+        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Columns of the output.
+    pub fn out_width(&self) -> usize {
+        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    fn input_len(&self) -> usize {
+        self.c_in * self.height * self.width
+    }
+
+    fn output_len(&self) -> usize {
+        self.c_out * self.out_height() * self.out_width()
+    }
+
+    /// Values under the kernel at one position.
+    fn column_len(&self) -> usize {
+        self.c_in * self.kernel * self.kernel
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        let sizes = [self.c_in, self.c_out, self.height, self.width, self.kernel, self.stride];
+        assert!(!sizes.contains(&0), "convolution: a size is zero in {self:?}");
+        let fits = self.kernel <= self.height.min(self.width) + 2 * self.padding;
+        assert!(
+            fits,
+            "convolution: the kernel is larger than the padded image in {self:?}"
+        );
+    }
+
+    /// The output's rows, in bands.
+    fn bands(&self) -> impl Iterator<Item = Band> {
+        let rows = (BAND_LEN / (self.column_len() * self.out_width())).max(1);
+        let (height, width) = (self.out_height(), self.out_width());
+        (0..height).step_by(rows).map(move |first| Band {
+            first,
+            rows: rows.min(height - first),
+            width,
+        })
+    }
+
+    /// For row `row` of the unfolded matrix and row `y` of the output: the row of an input plane that is read there, and
+    /// which channel and column offset it belongs to; none where it lies in the padding.
+    fn source(&self, row: usize, y: usize) -> Option<(usize, usize)> {
+        let (channel, dy) = (row / self.kernel.pow(2), row / self.kernel % self.kernel);
+        let input_y = (y * self.stride + dy).checked_sub(self.padding)?;
+        (input_y < self.height).then(|| ((channel * self.height + input_y) * self.width, row % self.kernel))
+    }
+
+    /// The columns of the output at which kernel column `dx` lies inside the image, and the first of the image's columns
+    /// that is met there.
+    fn inside(&self, dx: usize) -> (std::ops::Range<usize>, usize) {
+        let first = self.padding.saturating_sub(dx).div_ceil(self.stride);
+        let end = (self.width + self.padding).saturating_sub(dx).div_ceil(self.stride);
+        let end = end.min(self.out_width()).max(first);
+        (first..end, (first * self.stride + dx).saturating_sub(self.padding))
+    }
+}
+
+/// Rows `first..first + rows` of an output of `width` columns.
+#[derive(Clone, Copy)]
+struct Band {
+    first: usize,
+    rows: usize,
+    width: usize,
+}
+
+impl Band {
+    fn pixels(&self) -> usize {
+        self.rows * self.width
+    }
+
+    /// Where the band lies in a channel plane.
+    fn range(&self) -> std::ops::Range<usize> {
+        self.first * self.width..(self.first + self.rows) * self.width
+    }
+}
+
+/// Writes the unfolded band: `columns[(c, dy, dx)][pixel]`.
+fn unfold(shape: &WindowConv, band: Band, x: &[f32], columns: &mut [f32]) {
+    columns.fill(0.0);
+    for (row, line) in columns.chunks_exact_mut(band.pixels()).enumerate() {
+        for (y, line) in line.chunks_exact_mut(band.width).enumerate() {
+            let Some((start, dx)) = shape.source(row, band.first + y) else {
+                continue;
+            };
+            let (inside, first) = shape.inside(dx);
+            let from = &x[start..start + shape.width];
+            for (value, from) in line[inside]
+                .iter_mut()
+                .zip(from[first.min(shape.width)..].iter().step_by(shape.stride))
+            {
+                *value = *from;
+            }
+        }
+    }
+}
+
+/// Adds an unfolded band back to the pixels that it was read from: the transpose of [`unfold`].
+fn fold(shape: &WindowConv, band: Band, columns: &[f32], dx_image: &mut [f32]) {
+    for (row, line) in columns.chunks_exact(band.pixels()).enumerate() {
+        for (y, line) in line.chunks_exact(band.width).enumerate() {
+            let Some((start, dx)) = shape.source(row, band.first + y) else {
+                continue;
+            };
+            let (inside, first) = shape.inside(dx);
+            let to = &mut dx_image[start..start + shape.width];
+            for (value, to) in line[inside]
+                .iter()
+                .zip(to[first.min(shape.width)..].iter_mut().step_by(shape.stride))
+            {
+                *to += value;
+            }
+        }
+    }
+}
+
+/// `out = bias + x * weight` (in the sense of neural networks, that is correlation); overwrites `out`.
+///
+/// `x` is `[batch][c_in][height][width]`, `weight` `[c_out][c_in][kernel][kernel]`, `bias` `[c_out]`, `out`
+/// `[batch][c_out][out_height][out_width]`.
+pub fn window_conv(shape: &WindowConv, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
+    shape.check();
+    check_len("window_conv: x", shape.batch * shape.input_len(), x.len());
+    check_len("window_conv: weight", shape.c_out * shape.column_len(), weight.len());
+    check_len("window_conv: bias", shape.c_out, bias.len());
+    check_len("window_conv: out", shape.batch * shape.output_len(), out.len());
+    let weight = Matrix::new(weight, shape.c_out, shape.column_len());
+    let images = x
+        .par_chunks(shape.input_len())
+        .zip(out.par_chunks_mut(shape.output_len()));
+    images.for_each(|(x, out)| {
+        for band in shape.bands() {
+            let mut columns = Scratch::take(shape.column_len() * band.pixels());
+            unfold(shape, band, x, &mut columns);
+            let mut product = Scratch::take(shape.c_out * band.pixels());
+            for (row, bias) in product.chunks_exact_mut(band.pixels()).zip(bias) {
+                row.fill(*bias);
+            }
+            multiply(
+                1.0,
+                weight,
+                Matrix::new(&columns, shape.column_len(), band.pixels()),
+                true,
+                &mut product,
+            );
+            let planes = out.chunks_exact_mut(shape.out_height() * shape.out_width());
+            for (plane, row) in planes.zip(product.chunks_exact(band.pixels())) {
+                plane[band.range()].copy_from_slice(row);
+            }
+        }
+    });
+}
+
+/// Adds to `dx` the gradient of the input, given the gradient `dy` of the output.
+pub fn window_conv_input_grad(shape: &WindowConv, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+    shape.check();
+    check_len("window_conv_input_grad: dy", shape.batch * shape.output_len(), dy.len());
+    check_len(
+        "window_conv_input_grad: weight",
+        shape.c_out * shape.column_len(),
+        weight.len(),
+    );
+    check_len("window_conv_input_grad: dx", shape.batch * shape.input_len(), dx.len());
+    let weight = Matrix::new(weight, shape.c_out, shape.column_len());
+    let images = dx
+        .par_chunks_mut(shape.input_len())
+        .zip(dy.par_chunks(shape.output_len()));
+    images.for_each(|(dx, dy)| {
+        for band in shape.bands() {
+            let mut slopes = Scratch::take(shape.c_out * band.pixels());
+            let planes = dy.chunks_exact(shape.out_height() * shape.out_width());
+            for (row, plane) in slopes.chunks_exact_mut(band.pixels()).zip(planes) {
+                row.copy_from_slice(&plane[band.range()]);
+            }
+            let mut columns = Scratch::take(shape.column_len() * band.pixels());
+            let slopes = Matrix::new(&slopes, shape.c_out, band.pixels());
+            multiply(1.0, weight.transposed(), slopes, false, &mut columns);
+            fold(shape, band, &columns, dx);
+        }
+    });
+}
+
+/// The sizes of a max-pooling without padding. With `ceil` a last window that begins inside the image counts even where
+/// it ends outside (PyTorch's `ceil_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool {
+    /// Channel planes: images times channels.
+    pub planes: usize,
+    /// Rows of a plane.
+    pub height: usize,
+    /// Columns of a plane.
+    pub width: usize,
+    /// Side of the window.
+    pub window: usize,
+    /// Rows and columns from one window to the next.
+    pub stride: usize,
+    /// Whether windows may end outside.
+    pub ceil: bool,
+}
+
+impl MaxPool {
+    fn positions(&self, size: usize) -> usize {
+        let steps = size - self.window;
+        let count = if self.ceil {
+            steps.div_ceil(self.stride)
+        } else {
+            steps / self.stride
+        } + 1;
+        // A window that would begin outside does not exist.
+        count.min(size.div_ceil(self.stride))
+    }
+
+    /// Rows of the output.
+    pub fn out_height(&self) -> usize {
+        self.positions(self.height)
+    }
+
+    /// Columns of the output.
+    pub fn out_width(&self) -> usize {
+        self.positions(self.width)
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        assert!(
+            self.window > 0 && self.stride > 0,
+            "max-pooling: a size is zero in {self:?}"
+        );
+        let fits = self.window <= self.height.min(self.width);
+        assert!(fits, "max-pooling: the window is larger than the image in {self:?}");
+    }
+
+    /// The index in a plane of the largest value of window `(y, x)`; the first of equal ones.
+    fn largest(&self, plane: &[f32], y: usize, x: usize) -> usize {
+        let mut best = y * self.stride * self.width + x * self.stride;
+        for row in y * self.stride..(y * self.stride + self.window).min(self.height) {
+            for column in x * self.stride..(x * self.stride + self.window).min(self.width) {
+                let index = row * self.width + column;
+                if plane[index] > plane[best] {
+                    best = index;
+                }
+            }
+        }
+        best
+    }
+}
+
+/// The largest value in each window; overwrites `out`. `x` is `[planes][height][width]`, `out`
+/// `[planes][out_height][out_width]`.
+pub fn max_pool(shape: &MaxPool, x: &[f32], out: &mut [f32]) {
+    shape.check();
+    let (height, width) = (shape.out_height(), shape.out_width());
+    check_len("max_pool: x", shape.planes * shape.height * shape.width, x.len());
+    check_len("max_pool: out", shape.planes * height * width, out.len());
+    let planes = x
+        .par_chunks(shape.height * shape.width)
+        .zip(out.par_chunks_mut(height * width));
+    planes.for_each(|(plane, out)| {
+        for (index, out) in out.iter_mut().enumerate() {
+            *out = plane[shape.largest(plane, index / width, index % width)];
+        }
+    });
+}
+
+/// Adds to `dx` the gradient of the input `x`, given the gradient `dy` of the output: it goes to the largest value of
+/// each window, the first of equal ones.
+pub fn max_pool_grad(shape: &MaxPool, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    shape.check();
+    let (height, width) = (shape.out_height(), shape.out_width());
+    check_len("max_pool_grad: x", shape.planes * shape.height * shape.width, x.len());
+    check_len("max_pool_grad: dy", shape.planes * height * width, dy.len());
+    check_len("max_pool_grad: dx", x.len(), dx.len());
+    let pixels = shape.height * shape.width;
+    let planes = x
+        .par_chunks(pixels)
+        .zip(dx.par_chunks_mut(pixels))
+        .zip(dy.par_chunks(height * width));
+    planes.for_each(|((plane, dx), dy)| {
+        for (index, dy) in dy.iter().enumerate() {
+            dx[shape.largest(plane, index / width, index % width)] += dy;
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, assert_same_on_any_threads, rng, to_f64, values};
+
+    /// Kernel, stride, padding, height, width: those of AlexNet, VGG16 and SqueezeNet, and odd ones.
+    const KINDS: [(usize, usize, usize, usize, usize); 9] = [
+        (11, 4, 2, 31, 35),
+        (5, 1, 2, 7, 6),
+        (3, 1, 1, 9, 8),
+        (3, 2, 0, 9, 12),
+        (1, 1, 0, 4, 5),
+        (2, 3, 1, 5, 7),
+        (5, 2, 4, 3, 2),
+        (3, 1, 1, 1, 1),
+        (4, 5, 0, 11, 4),
+    ];
+
+    fn shape((kernel, stride, padding, height, width): (usize, usize, usize, usize, usize)) -> WindowConv {
+        WindowConv {
+            batch: 2,
+            c_in: 3,
+            c_out: 4,
+            height,
+            width,
+            kernel,
+            stride,
+            padding,
+        }
+    }
+
+    /// Calls `visit(output, input, weight)` with the indices of every product of the convolution.
+    fn for_each_product(s: &WindowConv, mut visit: impl FnMut(usize, usize, usize)) {
+        let (rows, columns) = (s.out_height(), s.out_width());
+        for output in 0..s.batch * s.c_out * rows * columns {
+            let (n, o) = (output / (s.c_out * rows * columns), output / (rows * columns) % s.c_out);
+            let (y, x) = (output / columns % rows, output % columns);
+            for tap in 0..s.column_len() {
+                let (c, dy, dx) = (tap / s.kernel.pow(2), tap / s.kernel % s.kernel, tap % s.kernel);
+                let (iy, ix) = (y * s.stride + dy, x * s.stride + dx);
+                let inside = |i: usize, size: usize| (s.padding..size + s.padding).contains(&i);
+                if inside(iy, s.height) && inside(ix, s.width) {
+                    let input = ((n * s.c_in + c) * s.height + iy - s.padding) * s.width + ix - s.padding;
+                    visit(output, input, o * s.column_len() + tap);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn convolutions_of_any_kind_match_the_definition_and_its_transpose() {
+        for (seed, kind) in (0..).zip(KINDS) {
+            let (s, rng) = (shape(kind), &mut rng(seed));
+            let x = values(rng, s.batch * s.input_len());
+            let (weight, bias) = (values(rng, s.c_out * s.column_len()), values(rng, s.c_out));
+            let dy = values(rng, s.batch * s.output_len());
+            let plane = s.out_height() * s.out_width();
+            let mut expected: Vec<f64> = (0..dy.len()).map(|i| f64::from(bias[i / plane % s.c_out])).collect();
+            let mut expected_dx = to_f64(&x);
+            for_each_product(&s, |o, i, w| {
+                expected[o] += f64::from(x[i]) * f64::from(weight[w]);
+                expected_dx[i] += f64::from(dy[o]) * f64::from(weight[w]);
+            });
+            let mut out = vec![f32::NAN; dy.len()];
+            window_conv(&s, &x, &weight, &bias, &mut out);
+            assert_close(&format!("{kind:?}"), &out, &expected, 1e-5);
+            // The gradient is added to what is there.
+            let mut dx = x.clone();
+            window_conv_input_grad(&s, &dy, &weight, &mut dx);
+            assert_close(&format!("{kind:?}, dx"), &dx, &expected_dx, 1e-5);
+        }
+    }
+
+    /// So many channels that the image is unfolded in several bands.
+    #[test]
+    fn an_image_in_several_bands_gives_the_same_bits_on_any_threads() {
+        let s = WindowConv {
+            batch: 3,
+            c_in: 64,
+            c_out: 8,
+            height: 33,
+            width: 31,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
+        assert!(s.bands().count() > 1);
+        let rng = &mut rng(1);
+        let x = values(rng, s.batch * s.input_len());
+        let (weight, bias) = (values(rng, s.c_out * s.column_len()), values(rng, s.c_out));
+        let run = || {
+            let mut out = vec![f32::NAN; s.batch * s.output_len()];
+            window_conv(&s, &x, &weight, &bias, &mut out);
+            let mut dx = vec![0.0; x.len()];
+            window_conv_input_grad(&s, &out, &weight, &mut dx);
+            out.extend(dx);
+            out
+        };
+        assert_same_on_any_threads("convolution in bands", run);
+        let mut expected = vec![0.0; s.batch * s.output_len()];
+        for_each_product(&s, |o, i, w| expected[o] += f64::from(x[i]) * f64::from(weight[w]));
+        let plane = s.out_height() * s.out_width();
+        let shifted: Vec<f64> = expected
+            .iter()
+            .enumerate()
+            .map(|(i, e)| e + f64::from(bias[i / plane % s.c_out]))
+            .collect();
+        assert_close("convolution in bands", &run()[..shifted.len()], &shifted, 1e-4);
+    }
+
+    #[test]
+    fn pooling_takes_the_largest_value_and_hands_the_gradient_to_it() {
+        let pool = |height, width, window, stride, ceil| MaxPool {
+            planes: 1,
+            height,
+            width,
+            window,
+            stride,
+            ceil,
+        };
+        // A last window that ends outside counts with `ceil` only.
+        let x: Vec<f32> = [3.0, 1.0, 2.0, 9.0].repeat(4);
+        let (floor, ceil) = (pool(4, 4, 3, 2, false), pool(4, 4, 3, 2, true));
+        assert_eq!((floor.out_height(), ceil.out_height()), (1, 2));
+        let mut out = vec![f32::NAN; 4];
+        max_pool(&ceil, &x, &mut out);
+        assert_eq!(out, [3.0, 9.0, 3.0, 9.0]);
+        let mut dx = vec![1.0; 16];
+        max_pool_grad(&ceil, &x, &[10.0, 20.0, 30.0, 40.0], &mut dx);
+        let mut expected = vec![1.0; 16];
+        // Of equal values the first gets it: rows 0 and 2.
+        (expected[0], expected[3], expected[8], expected[11]) = (11.0, 21.0, 31.0, 41.0);
+        assert_eq!(dx, expected);
+        // No window begins outside, even where `ceil` would have one: size 5, window 1, stride 4 has pixels 0 and 4.
+        assert_eq!(pool(5, 6, 1, 4, true).out_width(), 2);
+        assert_eq!(
+            (
+                pool(13, 13, 3, 2, false).out_height(),
+                pool(31, 31, 3, 2, true).out_height()
+            ),
+            (6, 15)
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "window_conv: weight: expected 36 values, got 5")]
+    fn wrong_length_is_named() {
+        let s = WindowConv {
+            batch: 1,
+            c_in: 1,
+            ..shape(KINDS[2])
+        };
+        window_conv(
+            &s,
+            &vec![0.0; s.input_len()],
+            &[0.0; 5],
+            &[0.0; 4],
+            &mut vec![0.0; s.output_len()],
+        );
+    }
+}
