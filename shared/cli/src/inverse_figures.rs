@@ -92,7 +92,7 @@ pub(crate) fn save_path(session: &mut Session, spec: &OperatorSpec, path: &[Traj
         label: "||b - A x0_hat||".into(),
         points,
     }];
-    let title = format!("{spec}: how well the expected image explains the measurement");
+    let title = format!("{spec}: what is left unexplained of the measurement");
     let figure = curves(
         &title,
         "time t (the sampler goes from right to left)",

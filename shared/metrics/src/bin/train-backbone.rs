@@ -249,7 +249,9 @@ fn train_loop(
         "train_images": train.images.count,
         "test_images": test.images.count,
         "test_accuracy": accuracy,
-        "training": trainer.counters(),
+        "settings": trainer.counters().settings,
+        "steps": trainer.counters().step,
+        "minutes": trainer.counters().seconds / 60.0,
     });
     std::fs::write(out.join("training.json"), serde_json::to_string_pretty(&report)? + "\n")?;
     println!(
