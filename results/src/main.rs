@@ -25,7 +25,7 @@ use crate::store::Store;
 /// --images means nothing here: the images are --photographs of a data set's test split, evenly spread over it, and the
 /// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the
 /// sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a
-/// run which was stopped goes on where it was. With the default settings everything takes about an hour on two cores.
+/// run which was stopped goes on where it was.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -84,7 +84,7 @@ fn measure(
     let mut report = Report::judged_by(judge);
     let seeds = options.common.seed..options.common.seed + u64::from(options.seeds);
     for case in Case::all() {
-        for &method in options.methods.iter().filter(|method| method.applies_to(&case)) {
+        for &method in options.methods.iter().filter(|method| method.applies_to(&case, set)) {
             for seed in seeds.clone() {
                 let run = methods::Run {
                     prior,

@@ -38,10 +38,19 @@ pub enum Method {
     ScoreAld,
     /// Task 6.
     Dps,
+    /// The mean of several samples of task 6, with as many calls of the network as one.
+    DpsMean,
+    /// Task 6 with more steps.
+    DpsLong,
 }
 
+/// How many samples [`Method::DpsMean`] takes the mean of.
+const SAMPLES: usize = 4;
+/// How many times as many steps [`Method::DpsLong`] takes as the others.
+const LONGER: usize = 4;
+
 impl Method {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Noisy,
         Self::Blur,
         Self::Denoise,
@@ -51,6 +60,8 @@ impl Method {
         Self::Sdedit,
         Self::ScoreAld,
         Self::Dps,
+        Self::DpsMean,
+        Self::DpsLong,
     ];
 
     /// What the tables call it.
@@ -65,12 +76,16 @@ impl Method {
             Self::Sdedit => "task 4, SDEdit",
             Self::ScoreAld => "task 5, Score-ALD",
             Self::Dps => "task 6, DPS",
+            Self::DpsMean => "task 6, mean of 4 samples",
+            Self::DpsLong => "task 6, DPS, 4 x as many steps",
         }
     }
 
-    pub fn applies_to(self, case: &Case) -> bool {
+    /// Whether it belongs in the table of a set. What costs most is measured on the photographs only.
+    pub fn applies_to(self, case: &Case, set: &ImageSet) -> bool {
         let denoises = matches!(self, Self::Noisy | Self::Blur | Self::Denoise);
-        denoises == matches!(case, Case::Denoising { .. })
+        let costly = matches!(self, Self::DpsMean | Self::DpsLong);
+        denoises == matches!(case, Case::Denoising { .. }) && !(costly && set.name == ImageSet::SHIPPED)
     }
 }
 
@@ -110,6 +125,10 @@ impl Run<'_> {
             (Method::Dps, Case::Inverse { operator, .. }) => {
                 format!("{:?}", task6_dps::tuned(operator.name(), self.num_steps))
             }
+            (Method::DpsMean | Method::DpsLong, Case::Inverse { operator, .. }) => {
+                let (samples, steps) = self.samples_and_steps();
+                format!("{samples} of {steps} steps, {:?}", task6_dps::tuned(operator.name(), steps))
+            }
             _ => String::new(),
         };
         format!(
@@ -124,13 +143,32 @@ impl Run<'_> {
     /// How many observed steps [`Self::solve`] takes.
     pub fn evaluations(&self) -> Result<usize> {
         Ok(match (self.method, self.case) {
-            (Method::ScoreAld | Method::Dps, _) => self.num_steps,
+            (Method::ScoreAld, _) => self.num_steps,
+            (Method::Dps | Method::DpsMean | Method::DpsLong, _) => {
+                let (samples, steps) = self.samples_and_steps();
+                samples * steps
+            }
             (Method::Sdedit, Case::Inverse { operator, .. }) => {
                 let tuned = task4_sdedit::tuned(operator.name());
                 tuned.repeats * task4_sdedit::steps_from(self.schedule(), tuned.t0, self.num_steps)?.len()
             }
             _ => 0,
         })
+    }
+
+    /// The shape of the reconstructions of the measurements `b`.
+    fn batch_shape(&self, b: &Array4<f32>) -> [usize; 4] {
+        let [channels, height, width] = self.prior.image_shape();
+        [b.dim().0, channels, height, width]
+    }
+
+    /// How many samples of DPS are drawn, and the steps of each: several share the calls of the network that one has.
+    fn samples_and_steps(&self) -> (usize, usize) {
+        match self.method {
+            Method::DpsMean => (SAMPLES, (self.num_steps / SAMPLES).max(1)),
+            Method::DpsLong => (1, (LONGER * self.num_steps).min(self.schedule().num_steps())),
+            _ => (1, self.num_steps),
+        }
     }
 
     fn schedule(&self) -> &Schedule {
@@ -187,7 +225,7 @@ impl Run<'_> {
             Method::PseudoInverse => Ok(operator.pseudo_inverse(&b)?),
             Method::Tikhonov => Ok(tikhonov(operator, &b, lambdas.tikhonov)?.images),
             Method::TotalVariation => Ok(total_variation(operator, &b, lambdas.total_variation)?.images),
-            Method::Sdedit | Method::ScoreAld | Method::Dps => {
+            Method::Sdedit | Method::ScoreAld | Method::Dps | Method::DpsMean | Method::DpsLong => {
                 // In parts of 16: a larger batch is no faster for each image, and takes more memory.
                 let mut images = Array4::zeros(self.set.batch.dim());
                 for (mut images, b) in images
@@ -212,7 +250,6 @@ impl Run<'_> {
     ) -> Result<Array4<f32>> {
         let rng = &mut StdRng::seed_from_u64(self.seed);
         let observer = &mut (FiniteCheck, progress);
-        let steps = self.schedule().steps(self.num_steps)?;
         match self.method {
             Method::Sdedit => {
                 let tuned = task4_sdedit::tuned(spec.name());
@@ -220,11 +257,18 @@ impl Run<'_> {
                 task4_sdedit::restore(self.prior, operator, b, &steps, tuned.repeats, rng, observer)
             }
             Method::ScoreAld => {
+                let steps = self.schedule().steps(self.num_steps)?;
                 task5_score_ald::score_ald(self.prior, operator, b, self.guidance(), &steps, rng, observer)
             }
             _ => {
-                let step_size = task6_dps::StepSize::Normalised(task6_dps::tuned(spec.name(), self.num_steps));
-                task6_dps::dps(self.prior, operator, b, step_size, &steps, rng, observer)
+                let (samples, num_steps) = self.samples_and_steps();
+                let steps = self.schedule().steps(num_steps)?;
+                let step_size = task6_dps::StepSize::Normalised(task6_dps::tuned(spec.name(), num_steps));
+                let mut sum = Array4::zeros(self.batch_shape(b));
+                for _ in 0..samples {
+                    sum += &task6_dps::dps(self.prior, operator, b, step_size, &steps, rng, observer)?;
+                }
+                Ok(sum / samples as f32)
             }
         }
     }

@@ -22,6 +22,9 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
+    /// The name of [`Self::shipped`].
+    pub const SHIPPED: &'static str = "shipped";
+
     /// `count` images of the `test` part of a data set, evenly spread over its images in the order of their names.
     pub fn photographs(data: &Path, count: usize, prior: &Prior) -> Result<Self> {
         let [_, size, _] = prior.image_shape();
@@ -48,7 +51,7 @@ impl ImageSet {
     pub fn shipped(session: &Session, prior: &Prior) -> Result<Self> {
         let images = session.images(prior)?;
         let title = format!("The {} shipped images, drawn from the prior itself", images.len());
-        Self::new("shipped", title, images)
+        Self::new(Self::SHIPPED, title, images)
     }
 
     fn new(name: &'static str, title: String, images: Vec<NamedImage>) -> Result<Self> {

@@ -4,7 +4,7 @@ use dfdx::tensor::{Tape, WithEmptyTape};
 use nn::{Backend, Conv2d, GroupNorm, Tensor4, parameters};
 
 /// Channels of the five stages; each but the first and the last halves height and width.
-pub(crate) const STAGE_CHANNELS: [usize; 5] = [32, 48, 96, 192, 192];
+pub(crate) const STAGE_CHANNELS: [usize; 5] = [32, 64, 128, 192, 192];
 /// Whether a stage begins with a convolution of stride 2.
 const HALVES: [bool; 5] = [false, true, true, true, false];
 /// Images must be at least so large that the last stage has 2x2 pixels.
