@@ -1,0 +1,1 @@
+//! Runs one untrusted program without network, in one scratch folder, within limits.

@@ -1,0 +1,1 @@
+//! Cuts the students' tree, grades submissions in a sandbox, and reports.
