@@ -97,6 +97,8 @@ pub struct CheckReport {
     pub text: String,
     /// Results beside what they should look like.
     pub pictures: Vec<Picture>,
+    /// What was measured of images, by name.
+    pub figures: Vec<(String, f64)>,
     /// On the clock.
     pub seconds: f64,
 }
@@ -261,6 +263,7 @@ impl Grader {
             out_of,
             text: verdict.text,
             pictures: verdict.pictures,
+            figures: verdict.figures,
             seconds,
         }
     }

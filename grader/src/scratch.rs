@@ -26,3 +26,11 @@ pub fn make(parent: &Path, name: &str) -> Result<PathBuf> {
 pub fn make_executable(path: &Path) -> Result<()> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
+
+/// Lets everybody read a file.
+///
+/// # Errors
+/// If it is not there.
+pub fn make_public(path: &Path) -> Result<()> {
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o644))?)
+}

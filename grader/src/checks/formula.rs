@@ -26,7 +26,7 @@ pub fn judge(task: Task, formula: &str, asked: &[Message], answers: &[Message]) 
             None => format!("All {all} random inputs: right."),
             Some(first) => format!("Wrong on {wrong} of {all} random inputs. The first of them:\n{first}"),
         },
-        pictures: Vec::new(),
+        ..Verdict::default()
     })
 }
 

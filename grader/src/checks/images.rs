@@ -186,5 +186,6 @@ pub fn judge(
         share: cases.values().sum::<f64>() / cases.len().max(1) as f64,
         text: lines.join("\n"),
         pictures: measured.pictures,
+        figures: measured.figures,
     })
 }

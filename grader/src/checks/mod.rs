@@ -57,6 +57,8 @@ pub struct Verdict {
     pub text: String,
     /// Results beside what they should look like.
     pub pictures: Vec<Picture>,
+    /// What was measured of images, by name.
+    pub figures: Vec<(String, f64)>,
 }
 
 impl Verdict {
