@@ -153,8 +153,20 @@ fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Of this platform only: what others need is not there to be read.
 fn metadata(root: &Path) -> Result<Value> {
-    let text = output(cargo(root).args(["metadata", "--format-version=1", "--locked", "--offline"]))?;
+    let about = output(Command::new("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc does not name its platform")?;
+    let arguments = [
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--offline",
+        "--filter-platform",
+        host,
+    ];
+    let text = output(cargo(root).args(arguments))?;
     Ok(serde_json::from_str(&text)?)
 }
 

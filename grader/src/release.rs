@@ -137,7 +137,7 @@ fn manifest(text: &str) -> Result<String> {
 fn prune_lock_file(out: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--offline", "--format-version=1"])
+        .args(["update", "--offline", "--workspace", "--quiet"])
         .current_dir(out)
         .output()
         .context("cannot run cargo")?;
