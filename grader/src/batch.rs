@@ -68,10 +68,8 @@ pub fn grade_class(folder: &Path, out: &Path, jobs: usize, options: &GradeOption
                 .unwrap_or_else(|_| Err(anyhow::anyhow!("a thread of the grader panicked")))
         };
         // All are waited for, also after one has failed.
-        threads
-            .into_iter()
-            .map(join)
-            .fold(Ok(()), |all: Result<()>, one| all.and(one))
+        let outcomes: Vec<Result<()>> = threads.into_iter().map(join).collect();
+        outcomes.into_iter().collect::<Result<()>>()
     });
     bar.finish_and_clear();
     let mut summaries = done.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -72,6 +72,7 @@ fn mistakes_cost_points(task: Task) -> Result<()> {
     let list: Mistakes = toml::from_str(&fs::read_to_string(folder.join("tests/mistakes.toml"))?)?;
     let mut options = GradeOptions::new(&root());
     (options.tasks, options.images) = (vec![task], false);
+    sandbox::use_helper(env!("CARGO_BIN_EXE_grader").into(), vec!["sandbox-exec".into()]);
     let grader = Grader::new(options)?;
     let mut unpunished = Vec::new();
     for Mistake { correct, mistake } in &list.mistake {

@@ -15,6 +15,11 @@ const DEVIATIONS: f64 = 6.0;
 /// For comparisons to rounding, relative to the largest value.
 const TOLERANCE: f32 = 2e-3;
 
+/// From `x_t` and its step to the next images, without noise.
+pub type StepMean<'a> = dyn Fn(&Array4<f32>, &Step) -> Result<Array4<f32>> + 'a;
+/// From `x0_hat` to the residual norm of each image.
+pub type ResidualNorms<'a> = dyn Fn(&Array4<f32>) -> Result<Vec<f32>> + 'a;
+
 /// What a sampler should do.
 pub struct Expected<'a> {
     /// The model that was sampled from.
@@ -26,9 +31,9 @@ pub struct Expected<'a> {
     /// What a pass starts from: `alpha_bar` of the start, 0 for pure noise, and the first guide.
     pub start: (f64, &'a Array4<f32>),
     /// The next images without the step's noise.
-    pub mean: &'a dyn Fn(&Array4<f32>, &Step) -> Result<Array4<f32>>,
+    pub mean: &'a StepMean<'a>,
     /// The residual norms of `x0_hat`, where the sampler shows them.
-    pub residuals: Option<&'a dyn Fn(&Array4<f32>) -> Result<Vec<f32>>>,
+    pub residuals: Option<&'a ResidualNorms<'a>>,
     /// How many pullbacks a step takes.
     pub pullbacks: usize,
 }
