@@ -65,31 +65,63 @@ pub fn run_with(
     }
     let folder = tempfile::tempdir().map_err(SandboxError::io("making a temporary folder"))?;
     let (program, args) = (program.to_owned(), args.to_owned());
-    let plan = Plan { program, args, policy, layers, user, ..empty_plan(folder.path())? };
+    let plan = Plan {
+        program,
+        args,
+        policy,
+        layers,
+        user,
+        ..empty_plan(folder.path())?
+    };
     plan.write(folder.path()).map_err(SandboxError::Policy)?;
     let mut helper = start_helper(folder.path())?;
     let output = talk(&mut helper, stdin, &plan.policy.limits)?;
     let end = read_end(folder.path(), &output.stderr)?;
     let output_cut = output.stdout.cut || output.stderr.cut;
-    Ok(Finished { end, stdout: output.stdout.kept, stderr: output.stderr.kept, output_cut, wall: start.elapsed() })
+    Ok(Finished {
+        end,
+        stdout: output.stdout.kept,
+        stderr: output.stderr.kept,
+        output_cut,
+        wall: start.elapsed(),
+    })
 }
 
 /// The policy with real paths for what is inside the scratch folder, if it can be carried out.
 fn checked(program: &Path, policy: &Policy) -> Result<Policy, SandboxError> {
-    let paths = policy.readable.iter().chain(&policy.executable).chain([&policy.writable]);
+    let paths = policy
+        .readable
+        .iter()
+        .chain(&policy.executable)
+        .chain([&policy.writable]);
     if let Some(path) = paths.into_iter().find(|path| !path.is_absolute()) {
-        return Err(SandboxError::Policy(format!("the path {} of the policy must be absolute", path.display())));
+        return Err(SandboxError::Policy(format!(
+            "the path {} of the policy must be absolute",
+            path.display()
+        )));
     }
-    let writable = policy.writable.canonicalize().map_err(SandboxError::io("opening the scratch folder"))?;
+    let writable = policy
+        .writable
+        .canonicalize()
+        .map_err(SandboxError::io("opening the scratch folder"))?;
     if !writable.is_dir() {
-        return Err(SandboxError::Policy(format!("the scratch folder {} is not a folder", writable.display())));
+        return Err(SandboxError::Policy(format!(
+            "the scratch folder {} is not a folder",
+            writable.display()
+        )));
     }
     let allowed = |path: &Path| policy.executable.iter().any(|allowed| path.starts_with(allowed));
     if !allowed(program) && !program.canonicalize().is_ok_and(|real| allowed(&real)) {
-        let what = format!("{} is not below any of the executable paths of the policy", program.display());
+        let what = format!(
+            "{} is not below any of the executable paths of the policy",
+            program.display()
+        );
         return Err(SandboxError::Policy(what));
     }
-    Ok(Policy { writable, ..policy.clone() })
+    Ok(Policy {
+        writable,
+        ..policy.clone()
+    })
 }
 
 /// A user for one run. Each run takes the next of 477 numbers that no Linux distribution gives to anyone, so that two
@@ -109,7 +141,10 @@ fn give_to(folder: &Path, user: u32) -> Result<(), SandboxError> {
     let what = format!("giving {} to the sandbox's user", folder.display());
     for entry in WalkDir::new(folder).follow_links(false) {
         let entry = entry.map_err(std::io::Error::from).map_err(SandboxError::io(&what))?;
-        let metadata = entry.metadata().map_err(std::io::Error::from).map_err(SandboxError::io(&what))?;
+        let metadata = entry
+            .metadata()
+            .map_err(std::io::Error::from)
+            .map_err(SandboxError::io(&what))?;
         if metadata.is_dir() || metadata.nlink() == 1 {
             lchown(entry.path(), Some(user), Some(user)).map_err(SandboxError::io(&what))?;
         }
@@ -129,10 +164,31 @@ pub(crate) fn empty_plan(folder: &Path) -> Result<Plan, SandboxError> {
         output_bytes: 0,
         disk_bytes: 0,
     };
-    let policy = Policy { readable: vec![], executable: vec![], writable: folder.into(), limits, environment: vec![] };
-    let layers = Layers { namespaces: false, landlock: false, seccomp: false, other_user: false, limits: false };
+    let policy = Policy {
+        readable: vec![],
+        executable: vec![],
+        writable: folder.into(),
+        limits,
+        environment: vec![],
+    };
+    let layers = Layers {
+        namespaces: false,
+        landlock: false,
+        seccomp: false,
+        other_user: false,
+        limits: false,
+    };
     let caller = std::process::id().cast_signed();
-    Ok(Plan { task: Task::Run, program: PathBuf::new(), args: vec![], policy, layers, user: None, caller, root })
+    Ok(Plan {
+        task: Task::Run,
+        program: PathBuf::new(),
+        args: vec![],
+        policy,
+        layers,
+        user: None,
+        caller,
+        root,
+    })
 }
 
 static HELPER: OnceLock<(PathBuf, Vec<OsString>)> = OnceLock::new();
@@ -150,10 +206,17 @@ fn find_helper() -> Result<(PathBuf, Vec<OsString>), SandboxError> {
         return Ok(helper.clone());
     }
     let here = std::env::current_exe().map_err(SandboxError::io("finding the running program"))?;
-    let places = here.ancestors().skip(1).take(2).map(|folder| folder.join("sandbox-exec"));
+    let places = here
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("sandbox-exec"));
     let found = places.into_iter().find(|path| path.is_file());
     found.map(|path| (path, vec![])).ok_or_else(|| {
-        SandboxError::Helper(format!("there is no sandbox-exec beside {}; build it with `cargo build`", here.display()))
+        SandboxError::Helper(format!(
+            "there is no sandbox-exec beside {}; build it with `cargo build`",
+            here.display()
+        ))
     })
 }
 
@@ -162,8 +225,13 @@ pub(crate) fn start_helper(folder: &Path) -> Result<Child, SandboxError> {
     let (program, first_args) = find_helper()?;
     let mut command = Command::new(&program);
     command.args(first_args).arg(folder).env_clear().current_dir("/");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(|e| SandboxError::Helper(format!("{}: {e}", program.display())))
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+        .spawn()
+        .map_err(|e| SandboxError::Helper(format!("{}: {e}", program.display())))
 }
 
 /// What came through one pipe.
@@ -189,13 +257,21 @@ fn talk(helper: &mut Child, stdin: &[u8], limits: &Limits) -> Result<Output, San
         let stderr = scope.spawn(|| catch(err, limits.output_bytes));
         wait_for(helper, limits.wall)?;
         let lost = |_| SandboxError::Setup("the thread that reads the output died".into());
-        Ok(Output { stdout: stdout.join().map_err(lost)?, stderr: stderr.join().map_err(lost)? })
+        Ok(Output {
+            stdout: stdout.join().map_err(lost)?,
+            stderr: stderr.join().map_err(lost)?,
+        })
     })
 }
 
 /// Reads to the end, but keeps only the first `most` bytes.
 fn catch(pipe: Option<impl Read>, most: u64) -> Caught {
-    let Some(mut pipe) = pipe else { return Caught { kept: Vec::new(), cut: false } };
+    let Some(mut pipe) = pipe else {
+        return Caught {
+            kept: Vec::new(),
+            cut: false,
+        };
+    };
     let mut kept = Vec::new();
     // What was read before an error is worth keeping; after one there is nothing more to read.
     let _ = pipe.by_ref().take(most).read_to_end(&mut kept);
@@ -207,11 +283,17 @@ fn catch(pipe: Option<impl Read>, most: u64) -> Caught {
 fn wait_for(helper: &mut Child, wall: Duration) -> Result<(), SandboxError> {
     const GRACE: Duration = Duration::from_secs(30);
     let start = Instant::now();
-    while helper.try_wait().map_err(SandboxError::io("waiting for the helper"))?.is_none() {
+    while helper
+        .try_wait()
+        .map_err(SandboxError::io("waiting for the helper"))?
+        .is_none()
+    {
         if start.elapsed() > wall + GRACE {
             let _ = helper.kill();
             let _ = helper.wait();
-            return Err(SandboxError::Setup("the helper did not keep to the time limit and was killed".into()));
+            return Err(SandboxError::Setup(
+                "the helper did not keep to the time limit and was killed".into(),
+            ));
         }
         thread::sleep(Duration::from_millis(2));
     }
@@ -225,7 +307,9 @@ fn read_end(folder: &Path, stderr: &Caught) -> Result<End, SandboxError> {
         Some(Outcome::Failed(what)) => Err(SandboxError::Setup(what)),
         None => {
             let said = String::from_utf8_lossy(&stderr.kept).into_owned();
-            Err(SandboxError::Setup(format!("the helper ended without a report: {said}")))
+            Err(SandboxError::Setup(format!(
+                "the helper ended without a report: {said}"
+            )))
         }
     }
 }

@@ -15,5 +15,8 @@ pub fn run(
     _policy: &Policy,
     _isolation: Isolation,
 ) -> Result<Finished, SandboxError> {
-    Err(SandboxError::Unavailable(format!("it runs {}, and the sandbox needs Linux", std::env::consts::OS)))
+    Err(SandboxError::Unavailable(format!(
+        "it runs {}, and the sandbox needs Linux",
+        std::env::consts::OS
+    )))
 }

@@ -39,15 +39,29 @@ pub fn available() -> Result<&'static Availability, SandboxError> {
 
 fn ask_helper() -> Result<Availability, SandboxError> {
     let folder = tempfile::tempdir().map_err(SandboxError::io("making a temporary folder"))?;
-    let plan = Plan { task: Task::Probe, ..empty_plan(folder.path())? };
+    let plan = Plan {
+        task: Task::Probe,
+        ..empty_plan(folder.path())?
+    };
     plan.write(folder.path()).map_err(SandboxError::Setup)?;
-    let output = start_helper(folder.path())?.wait_with_output().map_err(SandboxError::io("waiting for the helper"))?;
+    let output = start_helper(folder.path())?
+        .wait_with_output()
+        .map_err(SandboxError::io("waiting for the helper"))?;
     let probe: Probe = Report::first(folder.path()).ok_or_else(|| {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         SandboxError::Setup(format!("the helper found out nothing: {said}"))
     })?;
-    let Probe { namespaces, landlock, seccomp } = probe;
-    Ok(Availability { namespaces, landlock, seccomp, other_user: nix::unistd::Uid::effective().is_root() })
+    let Probe {
+        namespaces,
+        landlock,
+        seccomp,
+    } = probe;
+    Ok(Availability {
+        namespaces,
+        landlock,
+        seccomp,
+        other_user: nix::unistd::Uid::effective().is_root(),
+    })
 }
 
 impl Availability {
@@ -76,7 +90,9 @@ impl Availability {
         let version = *self.landlock.as_ref().unwrap_or(&0);
         let separate = self.namespaces.is_ok() || self.other_user;
         if version < crate::helper::LANDLOCK_TRUNCATE && !separate {
-            missing.push("the user's own files could be cut short: Landlock's rules are too old (before Linux 6.2)".into());
+            missing.push(
+                "the user's own files could be cut short: Landlock's rules are too old (before Linux 6.2)".into(),
+            );
         }
         if version < crate::helper::LANDLOCK_SIGNALS && !separate {
             missing.push(
@@ -91,14 +107,26 @@ impl Availability {
 
 impl std::fmt::Display for Availability {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let or_why = |layer: &Result<(), String>| layer.as_ref().map_or_else(|why| format!("no ({why})"), |()| "yes".into());
-        writeln!(f, "namespaces (processes, network, files): {}", or_why(&self.namespaces))?;
+        let or_why = |layer: &Result<(), String>| {
+            layer
+                .as_ref()
+                .map_or_else(|why| format!("no ({why})"), |()| "yes".into())
+        };
+        writeln!(
+            f,
+            "namespaces (processes, network, files): {}",
+            or_why(&self.namespaces)
+        )?;
         match &self.landlock {
             Ok(version) => writeln!(f, "Landlock (files, signals): yes, version {version}")?,
             Err(why) => writeln!(f, "Landlock (files, signals): no ({why})")?,
         }
         writeln!(f, "seccomp (system calls): {}", or_why(&self.seccomp))?;
-        let user = if self.other_user { "yes" } else { "no (the caller is not root)" };
+        let user = if self.other_user {
+            "yes"
+        } else {
+            "no (the caller is not root)"
+        };
         write!(f, "a user of its own: {user}")
     }
 }

@@ -50,10 +50,17 @@ pub enum TakeError {
 /// See [`TakeError`].
 pub fn take_file(folder: &Path, name: &Path, most: u64) -> Result<Vec<u8>, TakeError> {
     let file = open_plain(folder, name)?;
-    let io = |source| TakeError::Io { path: name.into(), source };
+    let io = |source| TakeError::Io {
+        path: name.into(),
+        source,
+    };
     let bytes = file.metadata().map_err(io)?.len();
     if bytes > most {
-        return Err(TakeError::TooLarge { path: name.into(), bytes, most });
+        return Err(TakeError::TooLarge {
+            path: name.into(),
+            bytes,
+            most,
+        });
     }
     let mut content = Vec::new();
     file.take(most).read_to_end(&mut content).map_err(io)?;
@@ -62,7 +69,10 @@ pub fn take_file(folder: &Path, name: &Path, most: u64) -> Result<Vec<u8>, TakeE
 
 /// Opens the file without following any link and without leaving the folder, and makes sure that it is a plain one.
 fn open_plain(folder: &Path, name: &Path) -> Result<File, TakeError> {
-    let io = |source| TakeError::Io { path: name.into(), source };
+    let io = |source| TakeError::Io {
+        path: name.into(),
+        source,
+    };
     let folder = File::open(folder).map_err(io)?;
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
@@ -75,10 +85,16 @@ fn open_plain(folder: &Path, name: &Path) -> Result<File, TakeError> {
     })?;
     let status = fstat(&file).map_err(|errno| io(errno.into()))?;
     if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(TakeError::NotPlain(name.into(), "it is a folder, a pipe or a device".into()));
+        return Err(TakeError::NotPlain(
+            name.into(),
+            "it is a folder, a pipe or a device".into(),
+        ));
     }
     if status.st_nlink != 1 {
-        return Err(TakeError::NotPlain(name.into(), format!("it has {} names (hard links)", status.st_nlink)));
+        return Err(TakeError::NotPlain(
+            name.into(),
+            format!("it has {} names (hard links)", status.st_nlink),
+        ));
     }
     Ok(File::from(file))
 }

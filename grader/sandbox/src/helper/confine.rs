@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{Limits, Policy};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetError, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 use nix::{
     sys::{
@@ -54,14 +54,22 @@ fn shut_in(plan: &Plan) -> Result<(), String> {
     if let Some(rules) = rules {
         rules.restrict_self().map_err(|e| format!("Landlock: {e}"))?;
     }
-    if plan.layers.seccomp { system_calls::restrict() } else { Ok(()) }
+    if plan.layers.seccomp {
+        system_calls::restrict()
+    } else {
+        Ok(())
+    }
 }
 
 /// Starts the program in the place of this process. Returns only if that failed, with the reason.
 fn start(plan: &Plan) -> String {
     let scratch = &plan.policy.writable;
     let mut command = Command::new(&plan.program);
-    command.args(&plan.args).env_clear().env("HOME", scratch).env("TMPDIR", scratch);
+    command
+        .args(&plan.args)
+        .env_clear()
+        .env("HOME", scratch)
+        .env("TMPDIR", scratch);
     let error = command.envs(plan.policy.environment.iter().cloned()).exec();
     let hint = match plan.user {
         Some(user) if error.kind() == std::io::ErrorKind::PermissionDenied && !plan.layers.namespaces => {
@@ -78,7 +86,11 @@ fn start(plan: &Plan) -> String {
 /// The processes that count towards the limit but are not the program's: those of the caller, where both share a user.
 fn own_processes(plan: &Plan) -> u64 {
     let shared = plan.user.is_none() && !plan.layers.namespaces;
-    if shared { processes::of_user(Uid::current().as_raw()) } else { 0 }
+    if shared {
+        processes::of_user(Uid::current().as_raw())
+    } else {
+        0
+    }
 }
 
 /// Sets the limits that the kernel keeps for each process.
@@ -98,7 +110,11 @@ fn set_limits(limits: &Limits, own_processes: u64) -> Result<(), String> {
         (Resource::RLIMIT_STACK, STACK / 8, STACK),
         (Resource::RLIMIT_MEMLOCK, 0, 0),
         (Resource::RLIMIT_MSGQUEUE, 0, 0),
-        (Resource::RLIMIT_NPROC, limits.processes + own_processes, limits.processes + own_processes),
+        (
+            Resource::RLIMIT_NPROC,
+            limits.processes + own_processes,
+            limits.processes + own_processes,
+        ),
     ];
     for (resource, soft, hard) in all {
         // A limit that is lower already stays: only root may raise it, and nobody needs to.
@@ -124,9 +140,14 @@ fn file_rules(policy: &Policy) -> Result<RulesetCreated, String> {
         & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev);
     let mut rules = new_ruleset().map_err(|e| format!("Landlock: {e}"))?;
     let readable = policy.readable.iter().map(|path| (path.as_path(), read));
-    let executable = policy.executable.iter().map(|path| (path.as_path(), read | AccessFs::Execute));
+    let executable = policy
+        .executable
+        .iter()
+        .map(|path| (path.as_path(), read | AccessFs::Execute));
     let writable = std::iter::once((policy.writable.as_path(), write));
-    let devices = DEVICES.iter().map(|path| (Path::new(path), AccessFs::ReadFile | AccessFs::WriteFile));
+    let devices = DEVICES
+        .iter()
+        .map(|path| (Path::new(path), AccessFs::ReadFile | AccessFs::WriteFile));
     for (path, access) in readable.chain(executable).chain(writable).chain(devices) {
         rules = allow(rules, path, access).map_err(|e| format!("Landlock, {}: {e}", path.display()))?;
     }
@@ -144,12 +165,20 @@ fn new_ruleset() -> Result<RulesetCreated, RulesetError> {
 
 /// Allows `access` below a path, if it exists.
 fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
-    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
-    let access = if path.is_dir() { access } else { access & AccessFs::from_file(RULES) };
+    let Ok(opened) = PathFd::new(path) else {
+        return Ok(rules);
+    };
+    let access = if path.is_dir() {
+        access
+    } else {
+        access & AccessFs::from_file(RULES)
+    };
     rules.add_rule(PathBeneath::new(opened, access))
 }
 
 /// Puts the emptiest rules on this process: for finding out what the kernel enforces.
 pub(super) fn try_landlock() -> Result<RestrictionStatus, String> {
-    new_ruleset().and_then(RulesetCreated::restrict_self).map_err(|e| e.to_string())
+    new_ruleset()
+        .and_then(RulesetCreated::restrict_self)
+        .map_err(|e| e.to_string())
 }

@@ -28,7 +28,10 @@ pub(super) fn deleted(processes: &[Process]) -> u64 {
     let mut seen = HashSet::new();
     let mut total = 0;
     for process in processes {
-        let files = fs::read_dir(format!("/proc/{}/fd", process.number)).into_iter().flatten().flatten();
+        let files = fs::read_dir(format!("/proc/{}/fd", process.number))
+            .into_iter()
+            .flatten()
+            .flatten();
         for metadata in files.filter_map(|file| fs::metadata(file.path()).ok()) {
             if metadata.is_file() && metadata.nlink() == 0 && seen.insert((metadata.dev(), metadata.ino())) {
                 total += metadata.blocks() * 512;

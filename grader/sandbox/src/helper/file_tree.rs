@@ -3,6 +3,7 @@
 use crate::Policy;
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
     sys::statvfs::{FsFlags, statvfs},
     unistd::{chdir, pivot_root},
 };
@@ -23,6 +24,8 @@ pub(super) const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/
 ///
 /// In words, if a mount fails.
 pub(super) fn build(policy: &Policy, root: &Path) -> Result<(), String> {
+    // Here and not with the other namespaces: the supervisor must keep seeing the old tree, with the list of all processes.
+    unshare(CloneFlags::CLONE_NEWNS).map_err(failed("unshare (own mounts)"))?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(failed("making mounts private"))?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -52,8 +55,13 @@ fn wanted(policy: &Policy) -> Vec<(PathBuf, Access)> {
     let scratch = &policy.writable;
     let run = policy.executable.iter().any(|path| path.starts_with(scratch));
     let outside = |path: &&PathBuf| !path.starts_with(scratch);
-    let mut paths: Vec<(PathBuf, Access)> =
-        policy.readable.iter().chain(&policy.executable).filter(outside).map(|path| (path.clone(), Access::Read)).collect();
+    let mut paths: Vec<(PathBuf, Access)> = policy
+        .readable
+        .iter()
+        .chain(&policy.executable)
+        .filter(outside)
+        .map(|path| (path.clone(), Access::Read))
+        .collect();
     paths.push((scratch.clone(), Access::Write { run }));
     paths.extend(DEVICES.map(|path| (path.into(), Access::Device)));
     paths.sort_by_key(|(path, _)| path.components().count());
@@ -88,7 +96,9 @@ fn restrictions(access: Access) -> MsFlags {
 
 /// The restrictions that a mount already has: without root's rights they cannot be taken off, and must be named again.
 fn kept(at: &Path) -> MsFlags {
-    let Ok(status) = statvfs(at) else { return MsFlags::empty() };
+    let Ok(status) = statvfs(at) else {
+        return MsFlags::empty();
+    };
     let pairs = [
         (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
         (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
@@ -97,7 +107,10 @@ fn kept(at: &Path) -> MsFlags {
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
         (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ];
-    pairs.into_iter().filter(|(is, _)| status.flags().contains(*is)).fold(MsFlags::empty(), |all, (_, set)| all | set)
+    pairs
+        .into_iter()
+        .filter(|(is, _)| status.flags().contains(*is))
+        .fold(MsFlags::empty(), |all, (_, set)| all | set)
 }
 
 /// An empty folder or file to mount over, unless an outer mount has brought it along.

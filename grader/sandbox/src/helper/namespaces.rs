@@ -1,4 +1,4 @@
-//! Enters new namespaces: process numbers, mounts, network, messages and host name of one's own.
+//! Enters new namespaces: process numbers, network, messages and host name of one's own; `file_tree` adds the mounts.
 
 use nix::{
     sched::{CloneFlags, unshare},
@@ -13,11 +13,8 @@ use nix::{
 ///
 /// In words, if the system refuses, as most containers do.
 pub(super) fn enter() -> Result<(), String> {
-    let mut flags = CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWNET
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS;
+    let mut flags =
+        CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     let (user, group) = (Uid::effective(), Gid::effective());
     if !user.is_root() {
         flags |= CloneFlags::CLONE_NEWUSER;

@@ -56,7 +56,9 @@ fn attempt(what: impl FnOnce() -> Result<u32, String>) -> Result<u32, String> {
     // Only the child must hold this end, or reading would never end.
     drop(writer);
     let mut answer = Vec::new();
-    File::from(reader).read_to_end(&mut answer).map_err(|e| format!("reading the answer: {e}"))?;
+    File::from(reader)
+        .read_to_end(&mut answer)
+        .map_err(|e| format!("reading the answer: {e}"))?;
     waitpid(child, None).map_err(|errno| format!("waiting: {errno}"))?;
     serde_json::from_slice(&answer).map_err(|_| "the attempt ended without an answer".to_owned())?
 }

@@ -45,7 +45,11 @@ pub(super) fn descendants(of: i32) -> Vec<Process> {
 pub(super) fn of_user(user: u32) -> u64 {
     let threads = |number: i32| {
         let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
-        if field(&status, "Uid:") == u64::from(user) { field(&status, "Threads:") } else { 0 }
+        if field(&status, "Uid:") == u64::from(user) {
+            field(&status, "Threads:")
+        } else {
+            0
+        }
     };
     all_numbers().map(threads).sum()
 }
@@ -71,7 +75,10 @@ pub(super) fn kill_descendants(of: i32) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Err(format!("{} processes of the program could not be killed", descendants(of).len()))
+    Err(format!(
+        "{} processes of the program could not be killed",
+        descendants(of).len()
+    ))
 }
 
 /// How a child ended, if this is the news that it did.
@@ -100,14 +107,23 @@ fn all_numbers() -> impl Iterator<Item = i32> {
 fn look_at(number: i32) -> Option<Process> {
     let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = fields
+        .get(11..15)?
+        .iter()
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     let per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
     let cpu = Duration::from_secs_f64(ticks as f64 / per_second);
-    Some(Process { number, parent: fields.get(1)?.parse().ok()?, cpu })
+    Some(Process {
+        number,
+        parent: fields.get(1)?.parse().ok()?,
+        cpu,
+    })
 }
 
 /// The first number behind a name in `/proc/N/status`, 0 if it is not there.
 fn field(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }

@@ -103,7 +103,12 @@ impl Use {
         let at_first = disk::folder(&plan.policy.writable, u64::MAX);
         let now = Instant::now();
         let most_disk = at_first.saturating_add(plan.policy.limits.disk_bytes);
-        Self { start: now, looked_at_processes: now, looked_at_disk: now, most_disk }
+        Self {
+            start: now,
+            looked_at_processes: now,
+            looked_at_disk: now,
+            most_disk,
+        }
     }
 
     /// The limit that was passed, if one was.

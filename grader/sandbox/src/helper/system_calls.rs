@@ -2,7 +2,8 @@
 
 use libc::*;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
 };
 use std::collections::BTreeMap;
 
@@ -67,7 +68,13 @@ const REFUSED: &[c_long] = &[
 
 /// `clone` with any of these makes a namespace.
 const REFUSED_FLAGS: &[c_int] = &[
-    CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP,
+    CLONE_NEWUSER,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWNET,
+    CLONE_NEWIPC,
+    CLONE_NEWUTS,
+    CLONE_NEWCGROUP,
 ];
 
 /// Puts both lists on this process and all that it starts, for good.
@@ -93,7 +100,9 @@ fn allow_known() -> Result<BpfProgram, String> {
 /// The refused calls, and `clone` and `ioctl` with the wrong arguments.
 fn refuse() -> Result<BpfProgram, String> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
-    let flags = REFUSED_FLAGS.iter().map(|&flag| argument(0, SeccompCmpOp::MaskedEq(flag as u64), flag as u64));
+    let flags = REFUSED_FLAGS
+        .iter()
+        .map(|&flag| argument(0, SeccompCmpOp::MaskedEq(flag as u64), flag as u64));
     rules.insert(SYS_clone, flags.collect::<Result<_, _>>()?);
     rules.insert(SYS_socketpair, vec![argument(0, SeccompCmpOp::Ne, AF_UNIX as u64)?]);
     // Typing into the terminal that the grader was started from.
@@ -104,10 +113,16 @@ fn refuse() -> Result<BpfProgram, String> {
 
 fn argument(index: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompRule, String> {
     let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, compare, value);
-    condition.and_then(|condition| SeccompRule::new(vec![condition])).map_err(|e| format!("seccomp: {e}"))
+    condition
+        .and_then(|condition| SeccompRule::new(vec![condition]))
+        .map_err(|e| format!("seccomp: {e}"))
 }
 
-fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, other: SeccompAction, listed: SeccompAction) -> Result<BpfProgram, String> {
+fn compile(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    other: SeccompAction,
+    listed: SeccompAction,
+) -> Result<BpfProgram, String> {
     let processor = std::env::consts::ARCH.try_into().map_err(|e| format!("seccomp: {e}"))?;
     let filter = SeccompFilter::new(rules, other, listed, processor).map_err(|e| format!("seccomp: {e}"))?;
     filter.try_into().map_err(|e| format!("seccomp: {e}"))

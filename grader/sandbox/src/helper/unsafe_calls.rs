@@ -14,7 +14,9 @@ use nix::{
 pub(super) fn fork_into(child: impl FnOnce() -> i32) -> Result<nix::unistd::Pid, String> {
     let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(1);
     if threads != 1 {
-        return Err(format!("the sandbox's helper must have one thread when it forks, but it has {threads}"));
+        return Err(format!(
+            "the sandbox's helper must have one thread when it forks, but it has {threads}"
+        ));
     }
     // SAFETY: a fork is unsound only where another thread may hold a lock; we have just seen that there is none.
     match unsafe { fork() } {
@@ -34,5 +36,7 @@ pub(super) fn fork_into(child: impl FnOnce() -> i32) -> Result<nix::unistd::Pid,
 pub(super) fn close_all_files_at_exec() -> Result<(), String> {
     // SAFETY: the call takes three integers and no memory; it closes nothing now, so no owner loses its file.
     let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    Errno::result(result).map(drop).map_err(|errno| format!("close_range: {errno}"))
+    Errno::result(result)
+        .map(drop)
+        .map_err(|errno| format!("close_range: {errno}"))
 }

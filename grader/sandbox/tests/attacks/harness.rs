@@ -14,18 +14,31 @@ pub struct Arena {
 /// All layers that this machine has. Fails loudly where it has not the essential ones: the tests would show nothing.
 pub fn all_layers() -> Layers {
     let found = available().expect("the helper runs");
-    assert_eq!(found.missing(), Vec::<String>::new(), "this machine cannot isolate:\n{found}");
+    assert_eq!(
+        found.missing(),
+        Vec::<String>::new(),
+        "this machine cannot isolate:\n{found}"
+    );
     found.layers()
 }
 
 /// No protection at all: shows that an attack works where nothing stops it.
 pub fn no_layers() -> Layers {
-    Layers { namespaces: false, landlock: false, seccomp: false, other_user: false, limits: false }
+    Layers {
+        namespaces: false,
+        landlock: false,
+        seccomp: false,
+        other_user: false,
+        limits: false,
+    }
 }
 
 /// What is left in a container without namespaces.
 pub fn layers_in_container() -> Layers {
-    Layers { namespaces: false, ..all_layers() }
+    Layers {
+        namespaces: false,
+        ..all_layers()
+    }
 }
 
 pub fn arena() -> Arena {
@@ -61,8 +74,17 @@ impl Arena {
 
     pub fn attack_with_input(&self, attack: &str, aim: &str, stdin: &[u8], layers: Layers) -> Finished {
         let mut policy = self.policy.clone();
-        policy.environment.extend([(ATTACK.into(), attack.into()), (AIM.into(), aim.into())]);
-        let args = ["hostile::hostile", "--exact", "--ignored", "--nocapture", "--test-threads=1"].map(OsString::from);
+        policy
+            .environment
+            .extend([(ATTACK.into(), attack.into()), (AIM.into(), aim.into())]);
+        let args = [
+            "hostile::hostile",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ]
+        .map(OsString::from);
         run_with(&program(), &args, stdin, &policy, layers).expect("the sandbox runs")
     }
 }
@@ -76,12 +98,22 @@ pub fn assert_stopped(attack: &str, aim: &str) {
 
 pub fn assert_works(attack: &str, aim: &str, layers: Layers) {
     let finished = arena().attack(attack, aim, layers);
-    assert_eq!(finished.end, End::Exit(0), "'{attack}' should work with {layers:?}: {}", text(&finished));
+    assert_eq!(
+        finished.end,
+        End::Exit(0),
+        "'{attack}' should work with {layers:?}: {}",
+        text(&finished)
+    );
 }
 
 pub fn assert_stopped_by(attack: &str, aim: &str, layers: Layers) {
     let finished = arena().attack(attack, aim, layers);
-    assert_eq!(finished.end, End::Exit(STOPPED), "'{attack}' should be stopped by {layers:?}: {}", text(&finished));
+    assert_eq!(
+        finished.end,
+        End::Exit(STOPPED),
+        "'{attack}' should be stopped by {layers:?}: {}",
+        text(&finished)
+    );
 }
 
 fn text(finished: &Finished) -> String {
@@ -92,5 +124,7 @@ fn text(finished: &Finished) -> String {
 pub fn is_running(mark: &str) -> bool {
     let processes = fs::read_dir("/proc").expect("a list of processes").flatten();
     let command_line = |folder: &Path| fs::read(folder.join("cmdline")).unwrap_or_default();
-    processes.map(|process| command_line(&process.path())).any(|line| String::from_utf8_lossy(&line).contains(mark))
+    processes
+        .map(|process| command_line(&process.path()))
+        .any(|line| String::from_utf8_lossy(&line).contains(mark))
 }

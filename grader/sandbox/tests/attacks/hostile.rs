@@ -2,7 +2,6 @@
 
 use super::raw;
 use nix::{
-    sched::{CloneFlags, unshare},
     sys::{ptrace, resource, signal::kill},
     unistd::{Pid, setsid},
 };
@@ -50,13 +49,17 @@ fn carry_out(attack: &str, aim: &str) -> io::Result<()> {
         "write" => fs::write(aim, "hostile"),
         "truncate" => fs::OpenOptions::new().write(true).truncate(true).open(aim).map(drop),
         "delete" => fs::remove_file(aim),
-        "link" => std::os::unix::fs::symlink(aim, "link").and_then(|()| fs::read("link")).map(drop),
+        "link" => std::os::unix::fs::symlink(aim, "link")
+            .and_then(|()| fs::read("link"))
+            .map(drop),
         "hard link" => fs::hard_link(aim, "link"),
         "signal" => Ok(kill(Pid::from_raw(number()?), None)?),
         "trace" => Ok(ptrace::seize(Pid::from_raw(number()?), ptrace::Options::empty())?),
         "trace child" => trace_child(),
-        "read open file" => raw::file_of_number(number()?).read_to_string(&mut String::new()).map(drop),
-        "new user namespace" => Ok(unshare(CloneFlags::CLONE_NEWUSER)?),
+        "read open file" => raw::file_of_number(number()?)?
+            .read_to_string(&mut String::new())
+            .map(drop),
+        "new user namespace" => new_user_namespace(),
         "system call" => raw::call(number()?.into()),
         "raise limit" => raise_core_limit(),
         "run" => Command::new(aim).status().map(drop),
@@ -70,8 +73,14 @@ fn carry_out(attack: &str, aim: &str) -> io::Result<()> {
         "disk" => fill_disk(number()?, false),
         "deleted files" => fill_disk(number()?, true),
         "one file" => fs::write("file", vec![1; number()? as usize]),
-        "empty files" => (0..number()?).try_for_each(|i| fs::write(format!("empty{i}"), "")).map(|()| linger()),
-        "environment" => env::vars().try_for_each(|(name, value)| writeln!(io::stdout(), "{name}={value}")),
+        "empty files" => (0..number()?)
+            .try_for_each(|i| fs::write(format!("empty{i}"), ""))
+            .map(|()| linger()),
+        // An empty line first, as the test harness leaves its own line unfinished.
+        "environment" => [(String::new(), String::new())]
+            .into_iter()
+            .chain(env::vars())
+            .try_for_each(|(name, value)| writeln!(io::stdout(), "{name}={value}")),
         "echo" => io::copy(&mut io::stdin(), &mut io::stdout()).map(drop),
         other => Err(io::Error::other(format!("no attack is called {other}"))),
     }
@@ -89,9 +98,22 @@ fn trace_child() -> io::Result<()> {
     Ok(result?)
 }
 
+fn new_user_namespace() -> io::Result<()> {
+    let status = Command::new("unshare").args(["--user", "true"]).status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("unshare was refused"))
+    }
+}
+
 fn raise_core_limit() -> io::Result<()> {
     let (_, most) = resource::getrlimit(resource::Resource::RLIMIT_CORE)?;
-    if most > 0 { Ok(()) } else { Err(io::Error::other("core dumps are limited to 0 bytes")) }
+    if most > 0 {
+        Ok(())
+    } else {
+        Err(io::Error::other("core dumps are limited to 0 bytes"))
+    }
 }
 
 /// Threads count as processes, and cost less.
@@ -137,8 +159,14 @@ fn sleep() -> io::Result<()> {
 
 /// Leaves a process behind in a session of its own, and exits at once. `aim` is what it is recognised by.
 fn leave_daemon(aim: &str) -> io::Result<()> {
-    Command::new("sh").args(["-c", &format!("setsid sh -c 'sleep 300; : {aim}' & exit 0")]).status()?;
-    if setsid().is_ok() { Ok(()) } else { Err(io::Error::other("no session of my own")) }
+    Command::new("sh")
+        .args(["-c", &format!("setsid sh -c 'sleep 300; : {aim}' & exit 0")])
+        .status()?;
+    if setsid().is_ok() {
+        Ok(())
+    } else {
+        Err(io::Error::other("no session of my own"))
+    }
 }
 
 fn fill_disk(megabytes: i32, delete: bool) -> io::Result<()> {

@@ -4,12 +4,15 @@ use super::harness::*;
 use super::hostile::STOPPED;
 use sandbox::{End, Layers};
 use std::{
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 fn no_limits() -> Layers {
-    Layers { limits: false, ..all_layers() }
+    Layers {
+        limits: false,
+        ..all_layers()
+    }
 }
 
 /// The end with all layers, and with those of a container.
@@ -42,7 +45,11 @@ fn sleeping_is_stopped_by_the_clock_on_the_wall() {
         arena.policy.limits.wall = Duration::from_secs(1);
         let start = Instant::now();
         assert_eq!(arena.attack("sleep", "", layers).end, End::TimedOut);
-        assert!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "it took {:?}",
+            start.elapsed()
+        );
     }
 }
 
@@ -75,19 +82,32 @@ fn a_fork_bomb_is_stopped_and_leaves_nothing() {
         let args = ["-c".into(), script.into()];
         let finished = sandbox::run_with("/bin/sh".as_ref(), &args, b"", &arena.policy, layers).expect("sh runs");
         // The shell may give up by itself when it can fork no more.
-        assert!(matches!(finished.end, End::TimedOut | End::CpuTime | End::Exit(2)), "{:?}", finished.end);
+        assert!(
+            matches!(finished.end, End::TimedOut | End::CpuTime | End::Exit(2)),
+            "{:?}",
+            finished.end
+        );
         assert!(!is_running(&mark), "processes of the fork bomb are left");
     }
 }
 
 #[test]
 fn a_daemon_does_not_stay_behind() {
-    // Without the sandbox it does, and it is seen.
+    // Without the sandbox it does, and is seen.
     let mark = format!("daemon-free-{}", std::process::id());
-    let script = format!("setsid sh -c 'echo $$; sleep 300; : {mark}' & exit 0");
-    let free = Command::new("sh").args(["-c", &format!("{script} | head -1")]).output();
-    drop(free);
-    for (name, layers) in [("all", all_layers()), ("container", layers_in_container()), ("none", no_layers())] {
+    let script = format!("setsid sh -c 'sleep 5; : {mark}' & exit 0");
+    Command::new("sh")
+        .args(["-c", &script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("sh");
+    wait_until(|| is_running(&format!("sleep 5; : {mark}")));
+    for (name, layers) in [
+        ("all", all_layers()),
+        ("container", layers_in_container()),
+        ("none", no_layers()),
+    ] {
         let mark = format!("daemon-{name}-{}", std::process::id());
         let finished = arena().attack("daemon", &mark, layers);
         assert!(matches!(finished.end, End::Exit(_)), "{:?}", finished.end);
@@ -150,7 +170,10 @@ fn a_caller_to_be_killed() {
 fn wait_until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "it did not happen within 20 seconds");
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "it did not happen within 20 seconds"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

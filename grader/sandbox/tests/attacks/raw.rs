@@ -4,9 +4,12 @@
 use std::{fs::File, io, os::fd::FromRawFd};
 
 /// Takes a file number for an open file, as a program does that was left one.
-pub fn file_of_number(number: i32) -> File {
-    // SAFETY: the number comes from the parent and nothing else in this process owns it; if it is not open, reads fail.
-    unsafe { File::from_raw_fd(number) }
+pub fn file_of_number(number: i32) -> io::Result<File> {
+    // SAFETY: dup takes no memory; what it returns is new and owned by nobody else.
+    match unsafe { libc::dup(number) } {
+        -1 => Err(io::Error::last_os_error()),
+        copy => Ok(unsafe { File::from_raw_fd(copy) }),
+    }
 }
 
 /// Makes a system call with all arguments zero.

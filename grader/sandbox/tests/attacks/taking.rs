@@ -10,7 +10,10 @@ fn a_plain_file_is_taken() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("sub")).expect("a folder");
     fs::write(folder.path().join("sub/answer"), "42").expect("a file");
-    assert_eq!(take_file(folder.path(), Path::new("sub/answer"), 2).expect("taken"), b"42");
+    assert_eq!(
+        take_file(folder.path(), Path::new("sub/answer"), 2).expect("taken"),
+        b"42"
+    );
 }
 
 #[test]
@@ -25,7 +28,15 @@ fn what_is_no_plain_file_is_not_taken() {
     mkfifo(&at("pipe"), Mode::S_IRWXU).expect("a pipe");
     fs::create_dir(at("folder")).expect("a folder");
     let up = format!("../{}/secret", outside.path().file_name().expect("a name").display());
-    for name in ["link", "linked-folder/secret", "second-name", "pipe", "folder", &up, "/etc/passwd"] {
+    for name in [
+        "link",
+        "linked-folder/secret",
+        "second-name",
+        "pipe",
+        "folder",
+        &up,
+        "/etc/passwd",
+    ] {
         let error = take_file(folder.path(), Path::new(name), 1000).expect_err(name);
         assert!(matches!(error, TakeError::NotPlain(..)), "{name}: {error}");
     }
@@ -38,7 +49,10 @@ fn a_large_file_is_not_taken() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("answer"), "too much").expect("a file");
     let error = take_file(folder.path(), Path::new("answer"), 7).expect_err("too large");
-    assert_eq!(error.to_string(), "answer has 8 bytes, more than the 7 that are allowed");
+    assert_eq!(
+        error.to_string(),
+        "answer has 8 bytes, more than the 7 that are allowed"
+    );
 }
 
 #[test]
@@ -51,8 +65,14 @@ fn a_program_that_is_not_allowed_is_not_started() {
 
 #[test]
 fn a_missing_program_is_an_error_in_words() {
-    let error = run_with("/bin/no-such-program".as_ref(), &[], b"", &arena().policy, all_layers()).expect_err("missing");
-    assert!(error.to_string().contains("starting /bin/no-such-program: No such file"), "{error}");
+    let error =
+        run_with("/bin/no-such-program".as_ref(), &[], b"", &arena().policy, all_layers()).expect_err("missing");
+    assert!(
+        error
+            .to_string()
+            .contains("starting /bin/no-such-program: No such file"),
+        "{error}"
+    );
 }
 
 #[test]
