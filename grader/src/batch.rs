@@ -13,6 +13,9 @@ use walkdir::WalkDir;
 use crate::report::{escaped, write_file, write_reports};
 use crate::{GradeOptions, Grader, Task, bar};
 
+/// Where each submission has a folder of its own, whatever its name.
+const REPORTS: &str = "reports";
+
 /// One line of the table; it is kept in the submission's folder as `summary.json`, written when all else is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -110,7 +113,7 @@ fn grade_one(grader: &Grader, path: &Path, out: &Path, options: &GradeOptions) -
     let report = grader
         .grade(path, &mut |_, _| {})
         .with_context(|| format!("while grading `{}`", name(path)))?;
-    let folder = out.join(name(path));
+    let folder = out.join(REPORTS).join(name(path));
     write_reports(&report, &folder)?;
     let summary = Summary {
         submission: report.submission.clone(),
@@ -130,7 +133,7 @@ fn grade_one(grader: &Grader, path: &Path, out: &Path, options: &GradeOptions) -
 }
 
 fn graded_before(path: &Path, out: &Path, options: &GradeOptions) -> Result<Option<Summary>> {
-    let Ok(text) = fs::read(out.join(name(path)).join("summary.json")) else {
+    let Ok(text) = fs::read(out.join(REPORTS).join(name(path)).join("summary.json")) else {
         return Ok(None);
     };
     let Ok(summary) = serde_json::from_slice::<Summary>(&text) else {
@@ -233,7 +236,7 @@ fn page(summaries: &[Summary], options: &GradeOptions) -> String {
             .map(|&task| format!("<td>{:.1}</td>", points(summary, task)))
             .collect();
         rows.push_str(&format!(
-            "<tr><td><a href=\"{name}/report.html\">{name}</a></td><td>{:.1}</td>{cells}<td>{}</td><td>{}</td><td>{:.0}</td></tr>\n",
+            "<tr><td><a href=\"{REPORTS}/{name}/report.html\">{name}</a></td><td>{:.1}</td>{cells}<td>{}</td><td>{}</td><td>{:.0}</td></tr>\n",
             summary.points, summary.not_built, summary.notes, summary.seconds
         ));
     }

@@ -83,10 +83,7 @@ pub fn compile(
     .map(OsString::from)
     .collect();
     if let Err(message) = rustc(kit, &program, "worker", &scratch, isolation)? {
-        return Ok(Err(format!(
-            "{message}\nThe file itself compiles, but does not fit the grader, which calls its functions as they were given: \
-             restore their names, arguments and results."
-        )));
+        return Ok(Err(with_reason(message)));
     }
     let program = folder.join("worker");
     let bytes = sandbox::take_file(&scratch, Path::new("worker"), COMPILE_LIMITS.disk_bytes)
@@ -95,6 +92,18 @@ pub fn compile(
     scratch::make_executable(&program)?;
     let _ = fs::remove_dir_all(&scratch);
     Ok(Ok(Worker { program }))
+}
+
+/// An error with a number is about names and types.
+fn with_reason(message: String) -> String {
+    if message.contains("error[E") {
+        format!(
+            "{message}\nThe file itself compiles, but the grader cannot call its functions as they were given: restore their \
+             names, arguments and results."
+        )
+    } else {
+        message
+    }
 }
 
 fn write_sources(scratch: &Path, task: Task, sources: &BTreeMap<String, String>) -> Result<()> {
@@ -122,6 +131,8 @@ fn rustc(
     };
     let common = ["--edition=2024", "--emit=link", "--out-dir=.", "--color=never"];
     let mut all: Vec<OsString> = arguments.to_vec();
+    // Messages are for students: where the kit lies is nothing to them.
+    all.push(format!("--remap-path-prefix={}=grader", kit.folder.display()).into());
     all.extend(common.iter().chain(&profile).map(OsString::from));
     let policy = Policy {
         readable: vec![kit.folder.clone()],

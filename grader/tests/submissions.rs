@@ -131,7 +131,7 @@ fn no_archive_is_an_error_in_words() -> Result<()> {
         .err()
         .map(|error| error.to_string())
         .unwrap_or_default();
-    assert!(error.contains("no zip archive"), "{error}");
+    assert!(error.contains("nor a zip archive"), "{error}");
     assert!(read_submission(Path::new("nowhere")).is_err());
     Ok(())
 }

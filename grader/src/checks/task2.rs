@@ -65,18 +65,24 @@ fn ask_tweedie(bench: &Bench) -> Result<Vec<Message>> {
     Ok(alpha_bars(bench).into_iter().enumerate().map(request).collect())
 }
 
-/// With times and shapes that the model refuses, too: such an error is handed on.
+/// On two schedules, as `alpha_bar` has to come from the model's; with times and shapes that the model refuses, too: such
+/// an error is handed on.
 fn ask_denoise(bench: &Bench) -> Result<Vec<Message>> {
-    let model = format!("small:{}", bench.seed);
-    let request = |t: usize| {
+    let request = |schedule: &str, t: usize| {
         Message::request("2.3")
-            .with("model", &model)
+            .with("model", format!("{schedule}:{}", bench.seed))
             .with("t", t)
             .with_batch("x_t", &bench.noise(40 + t as u64))
     };
-    let mut requests: Vec<Message> = bench.times().iter().map(|(t, _)| request(*t)).collect();
-    requests.push(request(0));
-    requests.push(request(100).with_batch("x_t", &bench.noise_of((2, 3, 5, 6), 1)));
+    let times = bench.times();
+    let schedules = ["small", "cosine"].into_iter().cycle();
+    let mut requests: Vec<Message> = times
+        .iter()
+        .zip(schedules)
+        .map(|((t, _), name)| request(name, *t))
+        .collect();
+    requests.push(request("small", 0));
+    requests.push(request("small", 100).with_batch("x_t", &bench.noise_of((2, 3, 5, 6), 1)));
     Ok(requests)
 }
 

@@ -30,7 +30,7 @@ pub fn find(path: &Path) -> Result<Vec<Found>> {
         path.display()
     );
     let mut archive = ZipArchive::new(BufReader::new(file))
-        .with_context(|| format!("`{}` is no zip archive that can be read", path.display()))?;
+        .context("the submission is neither a folder nor a zip archive that can be read")?;
     let mut found = Vec::new();
     if archive.len() > MOST_ENTRIES {
         found.push(Found {
