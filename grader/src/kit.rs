@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -225,6 +226,7 @@ fn collect(root: &Path, kits: &Path, libraries: &BTreeMap<String, Vec<PathBuf>>)
         return Ok(folder);
     }
     fs::create_dir_all(kits)?;
+    remove_old(kits);
     let draft = tempfile::tempdir_in(kits)?;
     for name in ["deps", "worker", "prior"] {
         fs::create_dir(draft.path().join(name))?;
@@ -251,6 +253,22 @@ fn collect(root: &Path, kits: &Path, libraries: &BTreeMap<String, Vec<PathBuf>>)
         return Err(error).context("cannot move the kit into place");
     }
     Ok(folder)
+}
+
+/// Kits of trees that have changed since. One of today may be in use by another grader.
+fn remove_old(kits: &Path) {
+    let a_day = Duration::from_secs(24 * 3600);
+    let is_old = |entry: &fs::DirEntry| {
+        let age = entry
+            .metadata()
+            .and_then(|about| about.modified())
+            .map(|time| time.elapsed());
+        matches!(age, Ok(Ok(age)) if age > a_day)
+    };
+    for entry in fs::read_dir(kits).into_iter().flatten().flatten().filter(is_old) {
+        // What cannot be removed only takes space.
+        let _ = fs::remove_dir_all(entry.path());
+    }
 }
 
 fn copy_into(file: &Path, folder: &Path) -> Result<()> {
