@@ -106,7 +106,7 @@ fn refuse() -> Result<BpfProgram, String> {
     rules.insert(SYS_clone, flags.collect::<Result<_, _>>()?);
     rules.insert(SYS_socketpair, vec![argument(0, SeccompCmpOp::Ne, AF_UNIX as u64)?]);
     // Typing into the terminal that the grader was started from.
-    let typing = [TIOCSTI as u64, TIOCLINUX as u64].map(|request| argument(1, SeccompCmpOp::Eq, request));
+    let typing = [TIOCSTI, TIOCLINUX].map(|request| argument(1, SeccompCmpOp::Eq, request));
     rules.insert(SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
     compile(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM as u32))
 }

@@ -205,13 +205,6 @@ fn dangerous_system_calls_are_refused() {
 }
 
 #[test]
-fn the_older_numbering_of_system_calls_is_closed_too() {
-    // Where the kernel has them, these are second doors to the same calls: here, to getpid.
-    const X32: i64 = 0x4000_0000;
-    assert_stopped_by("system call", &(X32 + libc::SYS_getpid).to_string(), all_layers());
-}
-
-#[test]
 fn root_becomes_nobody() {
     let print = |layers| {
         let arena = arena();
