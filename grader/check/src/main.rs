@@ -1,0 +1,35 @@
+//! The command `check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the public tests of the tasks, and says what passed, what failed and why, with a first estimate of the points.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// A task's number, 2 to 6, or its name; all tasks if it is left out.
+    task: Option<String>,
+    /// The folder for pictures.
+    #[arg(long, value_name = "DIR", default_value = "out/check")]
+    out: PathBuf,
+    /// Draw no pictures.
+    #[arg(long)]
+    no_pictures: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match check::check(
+        options.task.as_deref(),
+        (!options.no_pictures).then_some(options.out.as_path()),
+    ) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

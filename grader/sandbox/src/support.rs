@@ -1,0 +1,132 @@
+//! Which protections this machine offers, in words, and which of them are essential.
+
+use crate::{
+    Layers, SandboxError,
+    helper::{
+        Probe,
+        plan::{Plan, Report, Task},
+    },
+    run::{empty_plan, start_helper},
+};
+use std::sync::OnceLock;
+
+/// What this machine offers. Its display is a short list in words.
+#[derive(Clone, Debug)]
+pub struct Availability {
+    /// New namespaces, or why there are none.
+    pub namespaces: Result<(), String>,
+    /// The version of Landlock's rules (3 covers cutting files short, 6 covers signals), or why there is none.
+    pub landlock: Result<u32, String>,
+    /// The filter of system calls, or why there is none.
+    pub seccomp: Result<(), String>,
+    /// Whether the caller is root, and programs can be run as another user.
+    pub other_user: bool,
+}
+
+/// Finds out, once, by trying each of them in the helper program.
+///
+/// # Errors
+///
+/// If the helper program cannot be found or started.
+pub fn available() -> Result<&'static Availability, SandboxError> {
+    static FOUND: OnceLock<Availability> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found);
+    }
+    let found = ask_helper()?;
+    Ok(FOUND.get_or_init(|| found))
+}
+
+fn ask_helper() -> Result<Availability, SandboxError> {
+    let folder = tempfile::tempdir().map_err(SandboxError::io("making a temporary folder"))?;
+    let plan = Plan {
+        task: Task::Probe,
+        ..empty_plan(folder.path())?
+    };
+    plan.write(folder.path()).map_err(SandboxError::Setup)?;
+    let output = start_helper(folder.path())?
+        .wait_with_output()
+        .map_err(SandboxError::io("waiting for the helper"))?;
+    let probe: Probe = Report::first(folder.path()).ok_or_else(|| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        SandboxError::Setup(format!("the helper found out nothing: {said}"))
+    })?;
+    let Probe {
+        namespaces,
+        landlock,
+        seccomp,
+    } = probe;
+    Ok(Availability {
+        namespaces,
+        landlock,
+        seccomp,
+        other_user: nix::unistd::Uid::effective().is_root(),
+    })
+}
+
+impl Availability {
+    /// Every layer that is there.
+    #[must_use]
+    pub fn layers(&self) -> Layers {
+        Layers {
+            namespaces: self.namespaces.is_ok(),
+            landlock: self.landlock.is_ok(),
+            seccomp: self.seccomp.is_ok(),
+            other_user: self.other_user,
+            limits: true,
+        }
+    }
+
+    /// What is essential and missing, one sentence each. Empty: untrusted programs can be run.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if let Err(why) = &self.landlock {
+            missing.push(format!("files are not protected: {why}"));
+        }
+        if let Err(why) = &self.seccomp {
+            missing.push(format!("the network and other processes are not protected: {why}"));
+        }
+        let version = *self.landlock.as_ref().unwrap_or(&0);
+        let separate = self.namespaces.is_ok() || self.other_user;
+        if version < crate::helper::LANDLOCK_TRUNCATE && !separate {
+            missing.push(
+                "the user's own files could be cut short: Landlock's rules are too old (before Linux 6.2)".into(),
+            );
+        }
+        if version < crate::helper::LANDLOCK_SIGNALS && !separate {
+            missing.push(
+                "the grader itself could be killed: neither are there namespaces, nor Landlock's rules on signals (Linux \
+                 6.12), nor is the grader root, who could use another user"
+                    .into(),
+            );
+        }
+        missing
+    }
+}
+
+impl std::fmt::Display for Availability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let or_why = |layer: &Result<(), String>| {
+            layer
+                .as_ref()
+                .map_or_else(|why| format!("no ({why})"), |()| "yes".into())
+        };
+        writeln!(
+            f,
+            "namespaces (processes, network, files): {}",
+            or_why(&self.namespaces)
+        )?;
+        match &self.landlock {
+            Ok(version) => writeln!(f, "Landlock (files, signals): yes, version {version}")?,
+            Err(why) => writeln!(f, "Landlock (files, signals): no ({why})")?,
+        }
+        writeln!(f, "seccomp (system calls): {}", or_why(&self.seccomp))?;
+        let user = if self.other_user {
+            "yes"
+        } else {
+            "no (the caller is not root)"
+        };
+        write!(f, "a user of its own: {user}")
+    }
+}

@@ -1,0 +1,191 @@
+//! Images of a student's sampler against the hidden ones: PSNR, LPIPS and other figures, each in a band.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use cli::measure;
+use diffusion::{ScoreModel, tweedie_batch};
+use exchange::{Message, operator};
+use imaging::{Noise, grid, to_byte};
+use ndarray::{Array3, Array4, ArrayView3, Axis, concatenate, s};
+
+use super::trace::failure;
+use super::{Bench, Verdict};
+
+/// So many hidden images are in one request, and so many requests with seeds of their own make up one case.
+const IMAGES: usize = 2;
+const RUNS: usize = 2;
+
+/// A picture for the report.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// What it shows.
+    pub title: String,
+    /// The PNG file.
+    pub png: Vec<u8>,
+}
+
+/// Figures of images.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// `CASE: FIGURE`, such as `inpainting: PSNR`, and its value. The worst figure of a case decides.
+    pub figures: Vec<(String, f64)>,
+    /// Results beside the hidden images.
+    pub pictures: Vec<Picture>,
+}
+
+/// The hidden images of run number `run`.
+pub fn truth(bench: &Bench, run: usize) -> Array4<f32> {
+    let from = (run * IMAGES) % (bench.hidden.dim().0 - IMAGES + 1);
+    bench.hidden.slice(s![from..from + IMAGES, .., .., ..]).to_owned()
+}
+
+/// The requests of a case: so many runs, each with images and a seed of its own.
+pub fn runs(bench: &Bench, request: impl Fn(usize, u64) -> Result<Message>) -> Result<Vec<Message>> {
+    let prior = format!("prior:{}", bench.prior_folder.display());
+    (0..RUNS)
+        .map(|run| {
+            let seed = bench.seed.wrapping_mul(RUNS as u64).wrapping_add(run as u64);
+            Ok(request(run, seed)?.with("model", &prior).with("seed", seed))
+        })
+        .collect()
+}
+
+/// A request to reconstruct hidden images from measurements, which are made here.
+pub fn measured_request(bench: &Bench, exercise: &str, operator_name: &str, run: usize, seed: u64) -> Result<Message> {
+    let request = Message::request(exercise)
+        .with("operator", operator_name)
+        .with("operator_seed", seed);
+    let operator = operator(&request, bench.prior.image_shape())?;
+    let noise = Noise::Gaussian { sigma: Noise::SIGMA };
+    // Other random numbers than the sampler's, which come from `seed`.
+    let b = measure(
+        operator.as_ref(),
+        &truth(bench, run),
+        noise,
+        seed.wrapping_add(1 << 32),
+        0,
+    )?;
+    Ok(request.with_batch("b", &b))
+}
+
+/// The results of a case: the answers of its runs, one batch.
+///
+/// # Errors
+/// If a run has no result, or one of another shape; the message is for the student.
+pub fn results(answers: &[Message], shape: [usize; 4]) -> Result<Array4<f32>> {
+    let mut batches = Vec::new();
+    for answer in answers {
+        if let Some(why) = failure(answer) {
+            anyhow::bail!(why);
+        }
+        let result = answer.batch("result")?;
+        anyhow::ensure!(
+            result.shape() == shape,
+            "the result has shape {:?}, expected [B, C, H, W] = {shape:?}",
+            result.shape()
+        );
+        batches.push(result);
+    }
+    let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
+    concatenate(Axis(0), &views).context("no results")
+}
+
+/// PSNR and LPIPS of a case against the hidden images, and a picture of both.
+pub fn compared(bench: &Bench, case: &str, answers: &[Message], measured: &mut Measured) -> Result<()> {
+    let truths: Vec<Array4<f32>> = (0..answers.len()).map(|run| truth(bench, run)).collect();
+    let shape = truths[0].shape();
+    let results = results(answers, [shape[0], shape[1], shape[2], shape[3]])?;
+    let views: Vec<_> = truths.iter().map(|truth| truth.view()).collect();
+    let truth = concatenate(Axis(0), &views)?;
+    let (mut psnr, mut lpips) = (0.0, 0.0);
+    for (result, truth) in results.outer_iter().zip(truth.outer_iter()) {
+        let scores = bench.judge.scores(&result, &truth)?;
+        // Equal images are infinitely good; a mean asks for a number.
+        psnr += scores.psnr.min(100.0);
+        lpips += scores.lpips;
+    }
+    let count = results.dim().0 as f64;
+    measured.figures.push((format!("{case}: PSNR"), psnr / count));
+    measured.figures.push((format!("{case}: LPIPS"), lpips / count));
+    measured.pictures.push(side_by_side(
+        &format!("{case}: hidden image, result"),
+        &[&truth, &results],
+    )?);
+    Ok(())
+}
+
+/// How well the prior denoises the images from t = 100, PSNR in dB: what it knows the like of, it denoises well.
+pub fn likeliness(bench: &Bench, images: &Array4<f32>) -> Result<f64> {
+    const T: usize = 100;
+    let images = images.mapv(|value| value.clamp(-1.0, 1.0));
+    let alpha_bar = bench.prior.schedule().alpha_bar(T);
+    let eps = bench.noise_of(images.dim(), 77);
+    let x_t = &images * alpha_bar.sqrt() as f32 + eps * (1.0 - alpha_bar).sqrt() as f32;
+    let score = bench.prior.score(&x_t, T)?;
+    let denoised = tweedie_batch(bench.prior.schedule(), &x_t, &vec![T; images.dim().0], &score)?;
+    let mut sum = 0.0;
+    for (one, image) in denoised.outer_iter().zip(images.outer_iter()) {
+        sum += metrics::psnr(&one, &image)?.min(100.0);
+    }
+    Ok(sum / images.dim().0 as f64)
+}
+
+/// Batches as columns of a picture, an image of each in a row.
+pub fn side_by_side(title: &str, batches: &[&Array4<f32>]) -> Result<Picture> {
+    let rows = batches.first().map_or(0, |batch| batch.dim().0);
+    let cells: Vec<ArrayView3<'_, f32>> = (0..rows)
+        .flat_map(|row| batches.iter().map(move |batch| batch.index_axis(Axis(0), row)))
+        .collect();
+    let picture = grid(&cells, batches.len(), 2)?;
+    Ok(Picture {
+        title: title.into(),
+        png: png(&picture)?,
+    })
+}
+
+fn png(picture: &Array3<f32>) -> Result<Vec<u8>> {
+    let (_, height, width) = picture.dim();
+    let bytes: Vec<u8> = picture
+        .view()
+        .permuted_axes([1, 2, 0])
+        .iter()
+        .map(|&value| to_byte(value))
+        .collect();
+    let buffer =
+        image::RgbImage::from_raw(width as u32, height as u32, bytes).context("a picture of three channels")?;
+    let mut file = std::io::Cursor::new(Vec::new());
+    buffer.write_to(&mut file, image::ImageFormat::Png)?;
+    Ok(file.into_inner())
+}
+
+/// The share is the mean over the cases; in each its worst figure decides.
+pub fn judge(
+    key: &str,
+    bench: &Bench,
+    measure: fn(&Bench, &[Message], &[Message]) -> Result<Measured>,
+    asked: &[Message],
+    answers: &[Message],
+) -> Result<Verdict> {
+    let measured = match measure(bench, asked, answers) {
+        Ok(measured) => measured,
+        Err(error) => return Ok(Verdict::nothing(format!("{error:#}"))),
+    };
+    let (mut cases, mut lines) = (BTreeMap::new(), Vec::new());
+    for (figure, value) in &measured.figures {
+        let (share, band) = bench.thresholds.share(key, figure, *value)?;
+        let case = figure.split(':').next().unwrap_or_default();
+        let worst = cases.entry(case.to_owned()).or_insert(1.0f64);
+        *worst = worst.min(share);
+        lines.push(format!(
+            "{figure} {value:.4}: {:.0} % of the points ({band})",
+            100.0 * share
+        ));
+    }
+    Ok(Verdict {
+        share: cases.values().sum::<f64>() / cases.len().max(1) as f64,
+        text: lines.join("\n"),
+        pictures: measured.pictures,
+        figures: measured.figures,
+    })
+}

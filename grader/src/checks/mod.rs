@@ -1,0 +1,152 @@
+//! The checks of all exercises: what a worker is asked, and how its answers are judged.
+//!
+//! A check asks one worker process a few requests. There are three kinds: arrays against the reference solution's, to
+//! rounding; the steps of a sampler, one by one; and images against hidden ones. The grader holds what is right, here; the
+//! worker never does.
+
+mod bench;
+mod formula;
+mod images;
+mod task2;
+mod task3;
+mod task4;
+mod task5;
+mod task6;
+mod trace;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use exchange::Message;
+
+pub use bench::Bench;
+pub use images::{Measured, Picture};
+
+use crate::Task;
+
+/// One check of one exercise.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// The exercise, such as `6.2`.
+    pub exercise: &'static str,
+    /// What is checked: `formula`, `sampler` or `images`, or a part of the exercise.
+    pub name: &'static str,
+    /// What the worker is asked.
+    pub ask: fn(&Bench) -> Result<Vec<Message>>,
+    /// How the answers are judged.
+    pub kind: Kind,
+}
+
+/// How the answers of a check are judged.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// Each answer against the reference solution's; the formula is shown where they differ.
+    Formula(&'static str),
+    /// A sampler's steps.
+    Sampler(fn(&Bench, &[Message], &[Message]) -> Result<Verdict>),
+    /// Images, of which figures are taken that have to lie in bands.
+    Images(fn(&Bench, &[Message], &[Message]) -> Result<Measured>),
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// The share of the points, 0 to 1.
+    pub share: f64,
+    /// What was found, for the student.
+    pub text: String,
+    /// Results beside what they should look like.
+    pub pictures: Vec<Picture>,
+    /// What was measured of images, by name.
+    pub figures: Vec<(String, f64)>,
+}
+
+impl Verdict {
+    /// Nothing earned, and why.
+    #[must_use]
+    pub fn nothing(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Check {
+    /// The checks of a task, in the order of its exercises.
+    #[must_use]
+    pub fn of_task(task: Task) -> Vec<Self> {
+        match task {
+            Task::Denoise => task2::checks(),
+            Task::Generate => task3::checks(),
+            Task::Sdedit => task4::checks(),
+            Task::ScoreAld => task5::checks(),
+            Task::Dps => task6::checks(),
+        }
+    }
+
+    /// What thresholds and reports call it: `6.2 formula`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {}", self.exercise, self.name)
+    }
+
+    /// Its task.
+    ///
+    /// # Panics
+    /// Does not, as every check is of a task.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        Task::of_exercise(self.exercise).unwrap_or(Task::Denoise)
+    }
+
+    /// How long the worker may take, on the clock.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        match self.kind {
+            Kind::Images(_) => Duration::from_secs(240),
+            _ => Duration::from_secs(20),
+        }
+    }
+
+    /// Judges the answers. Pictures and figures are of the answers; the share is what they earn.
+    ///
+    /// # Errors
+    /// If the reference solution itself fails, or a file of the grader's is damaged.
+    pub fn judge(&self, bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+        if let Some(answer) = answers.iter().find(|answer| !answer.arrays.values().all(is_bounded)) {
+            let names: Vec<&str> = answer
+                .arrays
+                .iter()
+                .filter(|a| !is_bounded(a.1))
+                .map(|a| a.0.as_str())
+                .collect();
+            return Ok(Verdict::nothing(format!(
+                "{} holds a NaN, an infinity or a huge number: a division by zero, or a step too far?",
+                names.join(", ")
+            )));
+        }
+        match self.kind {
+            Kind::Formula(formula) => formula::judge(self.task(), formula, asked, answers),
+            Kind::Sampler(judge) => judge(bench, asked, answers),
+            Kind::Images(measure) => images::judge(&self.key(), bench, measure, asked, answers),
+        }
+    }
+}
+
+/// Images and measurements stay far below that; what is above would overflow in sums.
+fn is_bounded(array: &ndarray::ArrayD<f32>) -> bool {
+    array.iter().all(|value| value.abs() < 1e12)
+}
+
+/// The reference solution's answer; an error of the function itself is an answer, too.
+pub fn reference(task: Task, request: &Message) -> Message {
+    let answer = match task {
+        Task::Denoise => worker::task2::answer(request),
+        Task::Generate => worker::task3::answer(request),
+        Task::Sdedit => worker::task4::answer(request),
+        Task::ScoreAld => worker::task5::answer(request),
+        Task::Dps => worker::task6::answer(request),
+    };
+    answer.unwrap_or_else(|error| Message::default().with("error", format!("{error:#}")))
+}

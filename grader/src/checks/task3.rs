@@ -1,0 +1,185 @@
+//! The checks of task 3.
+
+use anyhow::Result;
+use diffusion::{Schedule, ScoreModel};
+use exchange::{Message, SMALL_SHAPE, small_model, steps};
+use ndarray::{Array4, ArrayView3, Axis, s};
+use task3_generate::ddpm_step_direct;
+
+use super::images::{Measured, results, runs, side_by_side};
+use super::trace::{self, Expected, close, failure};
+use super::{Bench, Check, Kind, Verdict};
+
+/// Images of a sampler check.
+const SMALL_BATCH: usize = 4;
+/// Images drawn from the prior, in each of two runs, and their steps.
+const SAMPLES: usize = 4;
+const STEPS: usize = 40;
+
+/// All of them.
+pub fn checks() -> Vec<Check> {
+    let formula = |exercise, name, ask, formula| Check {
+        exercise,
+        name,
+        ask,
+        kind: Kind::Formula(formula),
+    };
+    vec![
+        formula(
+            "3.1",
+            "formula",
+            ask_direct,
+            "x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z",
+        ),
+        formula(
+            "3.2",
+            "x0_hat",
+            ask_x0,
+            "x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)",
+        ),
+        formula(
+            "3.2",
+            "step",
+            ask_through_x0,
+            "sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) (1 - alpha_t) / \
+             (1 - alpha_bar_t) x0_hat + sqrt(1 - alpha_t) z",
+        ),
+        Check {
+            exercise: "3.3",
+            name: "sampler",
+            ask: ask_sampler,
+            kind: Kind::Sampler(judge_sampler),
+        },
+        Check {
+            exercise: "3.3",
+            name: "images",
+            ask: ask_images,
+            kind: Kind::Images(measure_images),
+        },
+    ]
+}
+
+/// Requests with `x_t`, a score, noise and a step, which many exercises take.
+pub fn step_requests(bench: &Bench, exercise: &str) -> Vec<Message> {
+    let request = |(index, (t, t_prev)): (usize, (usize, usize))| {
+        let stream = 100 + 10 * index as u64;
+        Message::request(exercise)
+            .with_batch("x_t", &bench.noise(stream))
+            .with_batch("score", &bench.noise(stream + 1))
+            .with_batch("z", &bench.noise(stream + 2))
+            .with("t", t)
+            .with("t_prev", t_prev)
+    };
+    bench.times().into_iter().enumerate().map(request).collect()
+}
+
+fn ask_direct(bench: &Bench) -> Result<Vec<Message>> {
+    Ok(step_requests(bench, "3.1"))
+}
+
+fn ask_x0(bench: &Bench) -> Result<Vec<Message>> {
+    Ok(step_requests(bench, "3.2a"))
+}
+
+fn ask_through_x0(bench: &Bench) -> Result<Vec<Message>> {
+    Ok(step_requests(bench, "3.2b"))
+}
+
+/// The four runs of every sampler check, and one in the other form.
+fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
+    let run = Message::request("3.3")
+        .with("model", format!("small:{}", bench.seed))
+        .with("seed", bench.seed)
+        .with("images", SMALL_BATCH)
+        .with("form", "direct")
+        .with("from", 1000)
+        .with("steps", 20);
+    let mut requests = trace::requests(&run);
+    requests.push(run.with("form", "through x0"));
+    Ok(requests)
+}
+
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+    let model = small_model(bench.seed)?;
+    let steps = steps(&asked[0], &Schedule::linear())?;
+    let [c, h, w] = SMALL_SHAPE;
+    let nothing = Array4::zeros((SMALL_BATCH, c, h, w));
+    let expected = Expected {
+        model: &model,
+        steps: &steps,
+        passes: 1,
+        start: (0.0, &nothing),
+        mean: &|x_t, step| {
+            Ok(ddpm_step_direct(
+                x_t,
+                &model.score(x_t, step.t)?,
+                &Array4::zeros(x_t.dim()),
+                step,
+            ))
+        },
+        residuals: None,
+        pullbacks: 0,
+    };
+    let mut verdict = trace::judge(&expected, answers)?;
+    let is_same = match (answers[0].batch("result"), answers[4].batch("result")) {
+        (Ok(direct), Ok(through_x0)) => failure(&answers[4]).is_none() && close(&through_x0, &direct),
+        _ => false,
+    };
+    if !is_same && verdict.share > 0.0 {
+        verdict.share = (verdict.share - 1.0 / 3.0).max(0.0);
+        verdict
+            .text
+            .push_str("\nThe two forms of the step give different images from one seed; they should be the same.");
+    }
+    Ok(verdict)
+}
+
+fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
+    runs(bench, |_, _| {
+        Ok(Message::request("3.3")
+            .with("images", SAMPLES)
+            .with("form", "direct")
+            .with("from", 1000)
+            .with("steps", STEPS))
+    })
+}
+
+/// Fruit photographed on white have plain statistics that wrong samplers miss.
+fn measure_images(_: &Bench, _: &[Message], answers: &[Message]) -> Result<Measured> {
+    let samples = results(answers, [SAMPLES, 3, 64, 64])?;
+    let mean =
+        |of_one: fn(ArrayView3<'_, f32>) -> f64| samples.outer_iter().map(of_one).sum::<f64>() / samples.dim().0 as f64;
+    let variety = f64::from(samples.std_axis(Axis(0), 1.0).mean().unwrap_or(0.0));
+    Ok(Measured {
+        figures: vec![
+            ("samples: mean of the corners".into(), mean(corners)),
+            (
+                "samples: mean difference of neighbouring pixels".into(),
+                mean(roughness),
+            ),
+            ("samples: standard deviation between samples".into(), variety),
+        ],
+        pictures: vec![side_by_side("samples", &[&samples])?],
+    })
+}
+
+/// Mean of the four 6x6 corners: 1 is white.
+fn corners(image: ArrayView3<'_, f32>) -> f64 {
+    let parts = [
+        image.slice(s![.., ..6, ..6]),
+        image.slice(s![.., ..6, -6..]),
+        image.slice(s![.., -6.., ..6]),
+        image.slice(s![.., -6.., -6..]),
+    ];
+    parts
+        .iter()
+        .map(|part| f64::from(part.mean().unwrap_or(0.0)))
+        .sum::<f64>()
+        / 4.0
+}
+
+/// Mean absolute difference of horizontal neighbours.
+fn roughness(image: ArrayView3<'_, f32>) -> f64 {
+    let difference = &image.slice(s![.., .., 1..]) - &image.slice(s![.., .., ..-1]);
+    difference.iter().map(|d| f64::from(d.abs())).sum::<f64>() / difference.len() as f64
+}

@@ -1,0 +1,241 @@
+//! The checks of task 4.
+
+use anyhow::Result;
+use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step};
+use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::ForwardOperator;
+use ndarray::{Array2, Array4, Axis};
+use task4_sdedit::{residual_norms, reverse_step};
+
+use super::images::{Measured, compared, likeliness, measured_request, results, runs};
+use super::task3::step_requests;
+use super::trace::{self, Expected, failure};
+use super::{Bench, Check, Kind, Verdict};
+
+/// Operators on hidden images, with the time that the guide is noised to and the number of steps from there.
+const CASES: [(&str, usize, usize); 2] = [("inpainting", 500, 25), ("deconvolution", 200, 10)];
+
+/// All of them.
+pub fn checks() -> Vec<Check> {
+    let check = |exercise, name, ask, kind| Check {
+        exercise,
+        name,
+        ask,
+        kind,
+    };
+    vec![
+        check(
+            "4.1",
+            "formula",
+            ask_noise,
+            Kind::Formula("sqrt(alpha_bar) guide + sqrt(1 - alpha_bar) eps"),
+        ),
+        check(
+            "4.2",
+            "x0_hat",
+            |bench| Ok(step_requests(bench, "4.2a")),
+            Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
+        ),
+        check(
+            "4.2",
+            "step",
+            |bench| Ok(step_requests(bench, "4.2b")),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+        ),
+        check("4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        check(
+            "4.4",
+            "formula",
+            ask_mask,
+            Kind::Formula("mask x_t + (1 - mask) (sqrt(alpha_bar_t) image + sqrt(1 - alpha_bar_t) eps)"),
+        ),
+        check("4.5", "sampler", ask_restore, Kind::Sampler(judge_restore)),
+        check("4.5", "images", ask_images, Kind::Images(measure_images)),
+    ]
+}
+
+fn ask_noise(bench: &Bench) -> Result<Vec<Message>> {
+    let request = |(index, (t, _)): (usize, (usize, usize))| {
+        Message::request("4.1")
+            .with_batch("guide", &bench.noise(2 * index as u64))
+            .with_batch("eps", &bench.noise(2 * index as u64 + 1))
+            .with("alpha_bar", Schedule::linear().alpha_bar(t))
+    };
+    Ok(bench.times().into_iter().enumerate().map(request).collect())
+}
+
+/// Half of the pixels, without any order in rows or columns.
+fn mask(bench: &Bench) -> Array2<f32> {
+    let noise = bench.noise(400);
+    let first = noise.index_axis(Axis(0), 0);
+    first
+        .index_axis(Axis(0), 0)
+        .mapv(|value| if value > 0.0 { 1.0 } else { 0.0 })
+}
+
+fn ask_mask(bench: &Bench) -> Result<Vec<Message>> {
+    let request = |(index, (_, t)): (usize, (usize, usize))| {
+        let stream = 410 + 10 * index as u64;
+        Message::request("4.4")
+            .with_batch("x_t", &bench.noise(stream))
+            .with_batch("image", &bench.noise(stream + 1))
+            .with_batch("eps", &bench.noise(stream + 2))
+            .with_array("mask", mask(bench).into_dyn())
+            .with("alpha_bar", Schedule::linear().alpha_bar(t))
+    };
+    Ok(bench.times().into_iter().enumerate().map(request).collect())
+}
+
+/// The four runs of every sampler check, one with a mask, and one without steps.
+fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
+    let run = Message::request("4.3")
+        .with("model", format!("small:{}", bench.seed))
+        .with("seed", bench.seed)
+        .with_batch("guide", &(bench.noise(300) * 0.5))
+        .with("from", 600)
+        .with("steps", 15);
+    let mut requests = trace::requests(&run);
+    requests.push(
+        run.clone()
+            .with_array("mask", mask(bench).into_dyn())
+            .with("watch", "yes"),
+    );
+    Ok(requests)
+}
+
+fn mean(model: &GaussianMixtureModel, x_t: &Array4<f32>, step: &Step) -> Result<Array4<f32>> {
+    Ok(reverse_step(
+        x_t,
+        &model.score(x_t, step.t)?,
+        &Array4::zeros(x_t.dim()),
+        step,
+    ))
+}
+
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+    let model = small_model(bench.seed)?;
+    let steps = steps(&asked[0], &Schedule::linear())?;
+    let guide = asked[0].batch("guide")?;
+    let expected = Expected {
+        model: &model,
+        steps: &steps,
+        passes: 1,
+        start: (steps[0].alpha_bar, &guide),
+        mean: &|x_t, step| mean(&model, x_t, step),
+        residuals: None,
+        pullbacks: 0,
+    };
+    let mut verdict = trace::judge(&expected, answers)?;
+    if let Some(fault) = wrong_mask(&mask(bench), &guide, &steps, &answers[4])
+        && verdict.share > 0.0
+    {
+        verdict.share = (verdict.share - 1.0 / 3.0).max(0.0);
+        verdict.text = format!("{}\nWith a mask: {fault}", verdict.text);
+    }
+    Ok(verdict)
+}
+
+/// Outside of the mask: the guide with the noise of each time, and at the end the guide itself. Inside: something else.
+fn wrong_mask(mask: &Array2<f32>, guide: &Array4<f32>, steps: &[Step], answer: &Message) -> Option<String> {
+    if let Some(why) = failure(answer) {
+        return Some(why);
+    }
+    let outside = 1.0 - mask;
+    let (Ok(result), Ok(x_t)) = (answer.batch("result"), answer.array("x_t")) else {
+        return Some("the observer was not shown the steps".into());
+    };
+    if result.dim() != guide.dim() || x_t.shape()[1..] != *guide.shape() || x_t.shape()[0] != steps.len() {
+        return Some("the shapes are wrong".into());
+    }
+    if &result * &outside != guide * &outside {
+        return Some(
+            "what must not change differs from the guide at the end: keep_outside belongs after the last step, too, \
+                     where alpha_bar_prev is 1."
+                .into(),
+        );
+    }
+    if ((&result - guide) * mask)
+        .iter()
+        .all(|difference| difference.abs() < 1e-3)
+    {
+        return Some("nothing changed inside of the mask: is it inverted?".into());
+    }
+    let (mut squares, mut count) = (0.0, 0.0);
+    for (step, x_t) in steps.iter().zip(x_t.outer_iter()).skip(1) {
+        let eps = (&x_t - &(guide * step.alpha_bar.sqrt() as f32).into_dyn()) / (1.0 - step.alpha_bar).sqrt() as f32;
+        squares += (eps * outside.view().into_dyn())
+            .iter()
+            .map(|v| f64::from(*v).powi(2))
+            .sum::<f64>();
+        count += f64::from(outside.sum()) * (guide.dim().0 * guide.dim().1) as f64;
+    }
+    let variance = squares / count;
+    ((variance - 1.0).abs() > 6.0 * (2.0f64 / count).sqrt()).then(|| {
+        format!(
+            "outside of it the guide should have the noise of the time after the step (alpha_bar_prev); its variance is \
+             {variance:.3} of that."
+        )
+    })
+}
+
+fn small_operator(bench: &Bench) -> Result<Box<dyn ForwardOperator>> {
+    operator(&restore_request(bench), SMALL_SHAPE)
+}
+
+fn restore_request(bench: &Bench) -> Message {
+    Message::request("4.5")
+        .with("operator", "inpainting:0.4")
+        .with("operator_seed", bench.seed)
+        .with("model", format!("small:{}", bench.seed))
+        .with("seed", bench.seed)
+        .with("repeats", 2)
+        .with("from", 500)
+        .with("steps", 12)
+}
+
+fn ask_restore(bench: &Bench) -> Result<Vec<Message>> {
+    let b = small_operator(bench)?.apply(&(bench.noise(500) * 0.5))?;
+    Ok(trace::requests(&restore_request(bench).with_batch("b", &b)))
+}
+
+fn judge_restore(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+    let (model, operator) = (small_model(bench.seed)?, small_operator(bench)?);
+    let steps = steps(&asked[0], &Schedule::linear())?;
+    let b = asked[0].batch("b")?;
+    let start = operator.start_image(&b)?;
+    let expected = Expected {
+        model: &model,
+        steps: &steps,
+        passes: 2,
+        start: (steps[0].alpha_bar, &start),
+        mean: &|x_t, step| mean(&model, x_t, step),
+        residuals: Some(&|x0_hat| residual_norms(operator.as_ref(), &b, x0_hat)),
+        pullbacks: 0,
+    };
+    trace::judge(&expected, answers)
+}
+
+fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
+    let mut requests = Vec::new();
+    for (operator, from, steps) in CASES {
+        requests.extend(runs(bench, |run, seed| {
+            let request = measured_request(bench, "4.5", operator, run, seed)?;
+            Ok(request.with("repeats", 1).with("from", from).with("steps", steps))
+        })?);
+    }
+    Ok(requests)
+}
+
+/// SDEdit's results are likely rather than close, so that both count.
+fn measure_images(bench: &Bench, _: &[Message], answers: &[Message]) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for ((operator, ..), answers) in CASES.iter().zip(answers.chunks(answers.len() / CASES.len())) {
+        compared(bench, operator, answers, &mut measured)?;
+        let images = results(answers, [2, 3, 64, 64])?;
+        measured.figures.push((
+            format!("{operator}: PSNR of denoising the result"),
+            likeliness(bench, &images)?,
+        ));
+    }
+    Ok(measured)
+}

@@ -1,0 +1,163 @@
+//! The checks of task 5.
+
+use anyhow::Result;
+use diffusion::{Schedule, ScoreModel};
+use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::Noise;
+use ndarray::Array4;
+use task5_score_ald::{gamma, likelihood_score, norms, posterior_step, residual, tuned_lambda};
+
+use super::images::{Measured, compared, measured_request, runs};
+use super::task3::step_requests;
+use super::trace::{self, Expected};
+use super::{Bench, Check, Kind, Verdict};
+
+/// Operators on hidden images, and the number of steps.
+const OPERATORS: [&str; 2] = ["inpainting", "deconvolution"];
+const STEPS: usize = 80;
+/// The settings of the sampler check.
+const SIGMA: f64 = 0.5;
+const LAMBDA: f64 = 0.3;
+
+/// All of them.
+pub fn checks() -> Vec<Check> {
+    let check = |exercise, name, ask, kind| Check {
+        exercise,
+        name,
+        ask,
+        kind,
+    };
+    vec![
+        check(
+            "5.1",
+            "formula",
+            ask_gamma,
+            Kind::Formula("gamma_t = sqrt(lambda (1 - alpha_bar_t))"),
+        ),
+        check(
+            "5.2",
+            "formula",
+            ask_likelihood,
+            Kind::Formula("A^T (b - A x_t) / (sigma^2 + gamma_t^2)"),
+        ),
+        check(
+            "5.3",
+            "formula",
+            ask_step,
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+        ),
+        check(
+            "5.4",
+            "x0_hat",
+            |bench| Ok(step_requests(bench, "5.4a")),
+            Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
+        ),
+        check("5.4", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        check("5.4", "images", ask_images, Kind::Images(measure_images)),
+    ]
+}
+
+fn ask_gamma(bench: &Bench) -> Result<Vec<Message>> {
+    let request = |(t, t_prev): (usize, usize)| {
+        Message::request("5.1")
+            .with("t", t)
+            .with("t_prev", t_prev)
+            .with("lambda", 0.01 + t as f64 / 700.0)
+    };
+    Ok(bench.times().into_iter().map(request).collect())
+}
+
+/// On operators that differ from their transposes, one of them nonlinear.
+fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
+    let mut requests = Vec::new();
+    for (index, name) in ["lopsided-blur", "inpainting:0.5", "hdr:0.8,2.2"]
+        .into_iter()
+        .enumerate()
+    {
+        let stream = 500 + 10 * index as u64;
+        let request = Message::request("5.2")
+            .with("operator", name)
+            .with("operator_seed", bench.seed)
+            .with_batch("x_t", &bench.noise(stream))
+            .with("sigma", 0.05 + 0.1 * index as f64)
+            .with("gamma_t", 0.2);
+        let b = operator(&request, SMALL_SHAPE)?.apply(&(bench.noise(stream + 1) * 0.5))?;
+        requests.push(request.with_batch("b", &b));
+    }
+    Ok(requests)
+}
+
+fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
+    let requests = step_requests(bench, "5.3").into_iter();
+    Ok(requests
+        .enumerate()
+        .map(|(index, request)| request.with_batch("likelihood_score", &bench.noise(550 + index as u64)))
+        .collect())
+}
+
+fn sampler_request(bench: &Bench) -> Message {
+    Message::request("5.4b")
+        .with("operator", "lopsided-blur")
+        .with("operator_seed", bench.seed)
+        .with("model", format!("small:{}", bench.seed))
+        .with("seed", bench.seed)
+        .with("sigma", SIGMA)
+        .with("lambda", LAMBDA)
+        .with("from", 1000)
+        .with("steps", 20)
+}
+
+fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
+    let request = sampler_request(bench);
+    let b = operator(&request, SMALL_SHAPE)?.apply(&(bench.noise(560) * 0.5))?;
+    Ok(trace::requests(&request.with_batch("b", &b)))
+}
+
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+    let (model, operator) = (small_model(bench.seed)?, operator(&asked[0], SMALL_SHAPE)?);
+    let steps = steps(&asked[0], &Schedule::linear())?;
+    let b = asked[0].batch("b")?;
+    let nothing = Array4::zeros(bench.noise(0).dim());
+    let expected = Expected {
+        model: &model,
+        steps: &steps,
+        passes: 1,
+        start: (0.0, &nothing),
+        mean: &|x_t, step| {
+            let score = model.score(x_t, step.t)?;
+            let likelihood = likelihood_score(operator.as_ref(), &b, x_t, SIGMA, gamma(step, LAMBDA))?;
+            Ok(posterior_step(
+                x_t,
+                &score,
+                &likelihood,
+                &Array4::zeros(x_t.dim()),
+                step,
+            ))
+        },
+        residuals: Some(&|x0_hat| Ok(norms(&residual(operator.as_ref(), &b, x0_hat)?))),
+        pullbacks: 0,
+    };
+    trace::judge(&expected, answers)
+}
+
+fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
+    let mut requests = Vec::new();
+    for operator in OPERATORS {
+        requests.extend(runs(bench, |run, seed| {
+            Ok(measured_request(bench, "5.4b", operator, run, seed)?
+                .with("sigma", Noise::SIGMA)
+                .with("lambda", tuned_lambda(STEPS, 1.0))
+                .with("from", 1000)
+                .with("steps", STEPS))
+        })?);
+    }
+    Ok(requests)
+}
+
+fn measure_images(bench: &Bench, _: &[Message], answers: &[Message]) -> Result<Measured> {
+    let mut measured = Measured::default();
+    for (operator, answers) in OPERATORS.iter().zip(answers.chunks(answers.len() / OPERATORS.len())) {
+        compared(bench, operator, answers, &mut measured)?;
+    }
+    Ok(measured)
+}

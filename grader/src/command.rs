@@ -1,0 +1,308 @@
+//! The subcommands and their flags.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use grader::checks::Bench;
+use grader::report::{write_file, write_reports};
+use grader::thresholds::Thresholds;
+use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch, calibrate, hidden, package, release};
+use sandbox::Isolation;
+
+/// Cuts the students' tree, grades submissions in a sandbox, and reports.
+#[derive(Parser)]
+#[command(version)]
+pub struct Options {
+    /// The instructor's workspace; by default the one around the current folder, else the one this program was built in.
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Cut the students' tree: solutions become `todo!`, what is the instructor's is left out.
+    Release {
+        /// A new folder for it.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Run the public tests of this tree, as students do with `cargo run -p check`.
+    Check {
+        /// A task's number or name; all tasks if it is left out.
+        task: Option<String>,
+        /// The folder for pictures.
+        #[arg(long, value_name = "DIR", default_value = "out/check")]
+        out: PathBuf,
+    },
+    /// Grade one submission.
+    Grade {
+        /// A folder or a zip archive.
+        submission: PathBuf,
+        /// The folder for results.json, junit.xml and report.html.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Grade a class; goes on where an interrupted run stopped.
+    Batch {
+        /// A folder with one folder or zip archive for each student.
+        submissions: PathBuf,
+        /// The folder for scores.csv, class.html and a folder for each submission.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// How many are graded at one time.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        jobs: usize,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Pack the autograder for Gradescope, and write a workflow for GitHub Classroom beside it.
+    Package {
+        /// The archive.
+        #[arg(long, value_name = "FILE", default_value = "autograder.zip")]
+        out: PathBuf,
+        /// Put the sources of all dependencies into it, so that building it needs no registry.
+        #[arg(long)]
+        vendored: bool,
+    },
+    /// Measure what the reference solution reaches on the hidden images, and write the bands to grader/thresholds.toml.
+    Calibrate {
+        /// How many seeds.
+        #[arg(long, value_name = "N", default_value_t = 12)]
+        seeds: u64,
+        /// The first seed; another than those that are graded with.
+        #[arg(long, value_name = "SEED", default_value_t = 1000)]
+        first: u64,
+        /// Only these tasks, by number or name; all if left out.
+        #[arg(long, value_name = "TASK", num_args = 1..)]
+        tasks: Vec<Task>,
+        /// Measure nothing, but show that the reference solution earns all points on these seeds.
+        #[arg(long)]
+        check_fairness: bool,
+        /// With --check-fairness: leave the images out, which take most of the time.
+        #[arg(long)]
+        no_images: bool,
+    },
+    /// Draw hidden images of your own from the prior; run `calibrate` after it.
+    Hidden {
+        /// The first image's seed: choose your own, and tell nobody.
+        #[arg(long, value_name = "SEED")]
+        seed: u64,
+        /// How many images.
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        count: u64,
+        /// Steps for each.
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        steps: usize,
+        /// The folder for them; by default grader/hidden of the workspace.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// How to grade.
+#[derive(Args)]
+struct How {
+    /// Only these tasks, by number or name; all if left out.
+    #[arg(long, value_name = "TASK", num_args = 1..)]
+    tasks: Vec<Task>,
+    /// The seed of all random inputs.
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+    /// Leave out the checks on images, which take most of the time.
+    #[arg(long)]
+    no_images: bool,
+    /// The folder with the hidden images; by default grader/hidden of the workspace.
+    #[arg(long, value_name = "DIR")]
+    hidden: Option<PathBuf>,
+    /// Grade even where the machine cannot isolate the submission: it can then do whatever you can.
+    #[arg(long = "unsafe")]
+    unprotected: bool,
+}
+
+impl How {
+    fn options(&self, root: &Path) -> GradeOptions {
+        let mut options = GradeOptions::new(root);
+        if !self.tasks.is_empty() {
+            options.tasks = self.tasks.clone();
+        }
+        options.seed = self.seed;
+        options.images = !self.no_images;
+        options.hidden = self.hidden.clone().unwrap_or(options.hidden);
+        if self.unprotected {
+            options.isolation = Isolation::Unsafe;
+        }
+        options
+    }
+}
+
+/// Carries a command out.
+///
+/// # Errors
+/// What the user can mend, in words.
+pub fn run(options: Options) -> Result<ExitCode> {
+    let root = find_root(options.root)?;
+    match options.command {
+        Command::Release { out } => {
+            release::release(&root, &out)?;
+            println!("The students' tree is in `{}`.", out.display());
+        }
+        Command::Check { task, out } => {
+            std::env::set_current_dir(&root)?;
+            let passed = check::check(task.as_deref(), Some(&out))?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Grade { submission, out, how } => return grade(&submission, &out, &how.options(&root)),
+        Command::Batch {
+            submissions,
+            out,
+            jobs,
+            how,
+        } => {
+            let done = batch::grade_class(&submissions, &out, jobs, &how.options(&root))?;
+            println!(
+                "{} submissions; see `{}` and scores.csv beside it.",
+                done.len(),
+                out.join("class.html").display()
+            );
+        }
+        Command::Package { out, vendored } => {
+            let count = package::package(&root, &out, vendored)?;
+            println!("{count} files in `{}`; classroom.yml is beside it.", out.display());
+        }
+        Command::Calibrate {
+            seeds,
+            first,
+            tasks,
+            check_fairness,
+            no_images,
+        } => {
+            let tasks = if tasks.is_empty() { Task::ALL.to_vec() } else { tasks };
+            let seeds = first..first.saturating_add(seeds);
+            return calibrated(&root, &tasks, seeds, check_fairness, !no_images);
+        }
+        Command::Hidden {
+            seed,
+            count,
+            steps,
+            out,
+        } => {
+            let out = out.unwrap_or_else(|| root.join("grader/hidden"));
+            hidden::draw(&root.join("data/priors/fruits64"), &out, seed, count, steps)?;
+            println!("{count} images in `{}`; now run `grader calibrate`.", out.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find_root(named: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(root) = named {
+        return root
+            .canonicalize()
+            .with_context(|| format!("there is no folder `{}`", root.display()));
+    }
+    let is_root = |folder: &Path| folder.join("grader/thresholds.toml").is_file();
+    let here = std::env::current_dir()?;
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    match here.ancestors().chain(built_in).find(|folder| is_root(folder)) {
+        Some(root) => Ok(root.to_owned()),
+        None => bail!("no instructor's workspace here or above: run inside of it, or name it with --root"),
+    }
+}
+
+/// Grades, and writes a result whatever happens: a failure of the grader's own is told in it.
+fn grade(submission: &Path, out: &Path, options: &GradeOptions) -> Result<ExitCode> {
+    let outcome = Grader::new(options.clone()).and_then(|grader| {
+        let bar = bar::new("checks", grader.num_checks() as u64);
+        let report = grader.grade(submission, &mut |key, _| {
+            bar.set_message(key.to_owned());
+            bar.inc(1);
+        });
+        bar.finish_and_clear();
+        report
+    });
+    match outcome {
+        Ok(report) => {
+            write_reports(&report, out)?;
+            print(&report);
+            println!("See `{}`.", out.join("report.html").display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            let report = GradeReport {
+                submission: submission.display().to_string(),
+                notes: vec![format!(
+                    "Nothing was graded, because the grader itself failed: {error:#}"
+                )],
+                ..GradeReport::default()
+            };
+            write_reports(&report, out)?;
+            Err(error)
+        }
+    }
+}
+
+fn print(report: &GradeReport) {
+    for note in &report.notes {
+        println!("note: {note}");
+    }
+    for task in &report.tasks {
+        println!(
+            "{}: {:.2} of {:.0} points ({:.1} s)",
+            task.task.title(),
+            task.points(),
+            task.out_of(),
+            task.seconds
+        );
+        if let Some(error) = &task.build_error {
+            println!("{error}");
+            continue;
+        }
+        for check in &task.checks {
+            println!(
+                "  {:<14} {:>5.2} of {:>2} ({:.1} s)",
+                check.key, check.points, check.out_of, check.seconds
+            );
+            if check.points < check.out_of {
+                check.text.lines().for_each(|line| println!("      {line}"));
+            }
+        }
+    }
+    println!(
+        "{:.2} of {:.0} points in {:.0} s",
+        report.points(),
+        report.out_of(),
+        report.seconds
+    );
+}
+
+fn calibrated(
+    root: &Path,
+    tasks: &[Task],
+    seeds: std::ops::Range<u64>,
+    check_fairness: bool,
+    images: bool,
+) -> Result<ExitCode> {
+    let path = root.join("grader/thresholds.toml");
+    let prior = root.join("data/priors/fruits64");
+    let mut bench = Bench::new(0, &prior, &root.join("grader/hidden"), Thresholds::read(&path)?)?;
+    if !check_fairness {
+        let thresholds = calibrate::calibrate(&mut bench, tasks, seeds)?;
+        write_file(&path, calibrate::to_text(&thresholds)?.as_bytes())?;
+        println!("The bands are in `{}`.", path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let faults = calibrate::unfair(&mut bench, tasks, seeds.clone(), images)?;
+    faults.iter().for_each(|fault| println!("{fault}"));
+    println!("{} faults on {} seeds", faults.len(), seeds.end - seeds.start);
+    Ok(if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,42 @@
+//! A report as files: Gradescope's `results.json`, JUnit XML, and a page with pictures.
+
+mod gradescope;
+mod html;
+mod junit;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+pub use html::escaped;
+
+use crate::GradeReport;
+
+/// Writes `results.json`, `junit.xml` and `report.html` into a folder, each whole or not at all.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    write_file(&folder.join("report.html"), html::page(report).as_bytes())?;
+    write_file(&folder.join("junit.xml"), &junit::document(report)?)?;
+    let results = serde_json::to_vec_pretty(&gradescope::results(report))?;
+    // Last: where it stands, all stand.
+    write_file(&folder.join("results.json"), &results)
+}
+
+/// Writes a file under another name first, so that nobody ever sees half of it.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(bytes)?;
+        crate::scratch::make_public(file.path())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write `{}`", path.display()))
+}
