@@ -127,7 +127,10 @@ impl Run<'_> {
             }
             (Method::DpsMean | Method::DpsLong, Case::Inverse { operator, .. }) => {
                 let (samples, steps) = self.samples_and_steps();
-                format!("{samples} of {steps} steps, {:?}", task6_dps::tuned(operator.name(), steps))
+                format!(
+                    "{samples} of {steps} steps, {:?}",
+                    task6_dps::tuned(operator.name(), steps)
+                )
             }
             _ => String::new(),
         };
