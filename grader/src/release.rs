@@ -10,6 +10,8 @@ use crate::tree::students_files;
 
 /// The crate with which students check their own work; in their tree it stands at the top.
 const CHECK: &str = "grader/check";
+/// How links begin that lead to folders which students do not have.
+const INSTRUCTORS_LINKS: [&str; 2] = ["](grader/", "](results/"];
 /// The workspace's members in the instructor's tree, up to the bracket.
 const MEMBERS: &str = "members = [";
 
@@ -38,6 +40,7 @@ pub fn release(root: &Path, out: &Path) -> Result<()> {
                 cut(&text).with_context(|| format!("cannot cut `{path}`"))?.into_bytes()
             }
             Ok(text) if path == "Cargo.toml" => manifest(&text)?.into_bytes(),
+            Ok(text) if path == "README.md" => without_instructors_lines(&text).into_bytes(),
             Ok(text) => text.into_bytes(),
             Err(error) => error.into_bytes(),
         };
@@ -90,6 +93,16 @@ pub fn cut(source: &str) -> Result<String> {
     }
     ensure!(!inside, "the last solution does not end");
     Ok(text)
+}
+
+/// The top README without the lines that link to what students do not have.
+fn without_instructors_lines(readme: &str) -> String {
+    let for_students = |line: &&str| !INSTRUCTORS_LINKS.iter().any(|link| line.contains(link));
+    readme
+        .lines()
+        .filter(for_students)
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// All solutions of a source file.
@@ -166,6 +179,16 @@ mod tests {
         let found = solutions(SOURCE);
         assert_eq!((found[0].exercise.as_str(), found[0].lines.len()), ("6.1", 2));
         Ok(())
+    }
+
+    #[test]
+    fn lines_for_instructors_leave_the_readme() {
+        let readme =
+            "# Title\n| [`grader`](grader/README.md) | for instructors |\n| [`shared/`](ARCHITECTURE.md) | for all |\n";
+        assert_eq!(
+            without_instructors_lines(readme),
+            "# Title\n| [`shared/`](ARCHITECTURE.md) | for all |\n"
+        );
     }
 
     #[test]
