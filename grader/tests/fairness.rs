@@ -57,7 +57,7 @@ fn the_reference_earns_all_points_of_formulas_and_samplers() -> Result<()> {
 
 /// The exercise in whose solution the first `correct` stands: `3.2`, without the part's letter.
 fn exercise_of(source: &str, correct: &str) -> Result<String> {
-    let is_it = |lines: &Vec<String>| lines.join("\n").contains(correct.trim_end_matches('\n'));
+    let is_it = |lines: &Vec<String>| format!("{}\n", lines.join("\n")).contains(correct);
     let found = solutions(source).into_iter().find(|solution| is_it(&solution.lines));
     let exercise = found
         .with_context(|| format!("`{correct}` stands in no solution"))?
