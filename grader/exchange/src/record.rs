@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 
 use crate::{Message, model, steps};
 
-/// A model that remembers at which times it was asked, and how often it was asked to go back.
+/// A model that remembers at which times it was asked, and how often for a pullback, too.
 pub struct RecordingModel<'a> {
     inner: &'a dyn ScoreModel,
     asked: Mutex<Vec<usize>>,
@@ -29,7 +29,8 @@ impl<'a> RecordingModel<'a> {
         }
     }
 
-    /// The times, in order and with blanks between them, as the text `asked`; the number of pullbacks as `pullbacks`.
+    /// The times, in order and with blanks between them, as the text `asked`; the number of pullbacks
+    /// asked for as `pullbacks`.
     #[must_use]
     pub fn report(&self, answer: Message) -> Message {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,12 +65,8 @@ impl ScoreModel for RecordingModel<'_> {
         t: usize,
     ) -> Result<(Array4<f32>, Pullback<'a>), ScoreError> {
         self.note(t);
-        let (score, pullback) = self.inner.score_with_pullback(x_t, t)?;
-        let counted = move |v: &Array4<f32>| {
-            self.pullbacks.fetch_add(1, Ordering::Relaxed);
-            pullback(v)
-        };
-        Ok((score, Box::new(counted)))
+        self.pullbacks.fetch_add(1, Ordering::Relaxed);
+        self.inner.score_with_pullback(x_t, t)
     }
 }
 

@@ -84,6 +84,8 @@ fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
         let b = operator(&request, SMALL_SHAPE)?.apply(&(bench.noise(stream + 1) * 0.5))?;
         requests.push(request.with_batch("b", &b));
     }
+    // A measurement of another shape is an error, and no panic.
+    requests.push(requests[0].clone().with_batch("b", &bench.noise_of((3, 3, 2, 7), 540)));
     Ok(requests)
 }
 
@@ -109,7 +111,7 @@ fn sampler_request(bench: &Bench) -> Message {
 
 fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     let request = sampler_request(bench);
-    let b = operator(&request, SMALL_SHAPE)?.apply(&(bench.noise(560) * 0.5))?;
+    let b = operator(&request, SMALL_SHAPE)?.apply(&(bench.noise(560) * 20.0))?;
     Ok(trace::requests(&request.with_batch("b", &b)))
 }
 

@@ -206,7 +206,8 @@ fn moments(z: &Array4<f32>) -> (f64, f64) {
     (mean, z.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n)
 }
 
-fn correlation<'v>(one: impl Iterator<Item = &'v f32>, other: impl Iterator<Item = &'v f32>) -> f64 {
+/// The cosine of the angle between two lists of numbers.
+pub fn correlation<'v>(one: impl Iterator<Item = &'v f32>, other: impl Iterator<Item = &'v f32>) -> f64 {
     let (mut dot, mut squares) = (0.0, (0.0, 0.0));
     for (a, b) in one.zip(other) {
         let (a, b) = (f64::from(*a), f64::from(*b));
@@ -244,7 +245,7 @@ fn wrong_calls(expected: &Expected<'_>, answer: &Message) -> Option<String> {
     }
     let wanted = expected.pullbacks * expected.steps.len() * expected.passes;
     let got: usize = answer.number("pullbacks").unwrap_or(usize::MAX);
-    (got != wanted).then(|| format!("The pullback was called {got} times, expected {wanted}."))
+    (got != wanted).then(|| format!("The model was asked for {got} pullbacks, expected {wanted}."))
 }
 
 fn wrong_view(expected: &Expected<'_>, trace: &Trace, answer: &Message) -> Result<Option<String>> {
