@@ -112,7 +112,10 @@ fn copy_shared(folder: &Path) {
         // Its own tests are not run here, and would be copied into themselves.
         let _ = fs::remove_dir_all(folder.join("shared").join(name).join("tests"));
     }
-    let manifest = read(&root().join("Cargo.toml")).replace(", \"results\"", "");
+    let is_members = |line: &&str| line.starts_with("members = ");
+    let text = read(&root().join("Cargo.toml"));
+    let members = text.lines().find(is_members).expect("the workspace lists its members");
+    let manifest = text.replace(members, "members = [\"shared/*\", \"tasks/*\"]");
     // The profiles of crates that the copy lacks come last.
     let manifest = manifest
         .split("[profile.dev.package.kernels]")
