@@ -110,7 +110,10 @@ impl std::fmt::Display for End {
             End::Exit(code) => write!(f, "it exited with code {code}"),
             End::Signal(6) => write!(f, "it aborted (signal 6)"),
             End::Signal(9) => write!(f, "it was killed (signal 9)"),
-            End::Signal(11) => write!(f, "it accessed memory that it does not have (signal 11)"),
+            End::Signal(11) => write!(
+                f,
+                "it accessed memory that it does not have, as a function does that calls itself for ever (signal 11)"
+            ),
             End::Signal(number) => write!(f, "signal {number} ended it"),
             End::TimedOut => write!(f, "it was stopped because it ran past the time limit"),
             End::CpuTime => write!(f, "it was stopped because it used more processor time than the limit"),

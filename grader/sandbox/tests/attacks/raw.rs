@@ -8,6 +8,7 @@ pub fn file_of_number(number: i32) -> io::Result<File> {
     // SAFETY: dup takes no memory; what it returns is new and owned by nobody else.
     match unsafe { libc::dup(number) } {
         -1 => Err(io::Error::last_os_error()),
+        // SAFETY: as above.
         copy => Ok(unsafe { File::from_raw_fd(copy) }),
     }
 }
