@@ -1,145 +1,15 @@
-//! The subcommands and their flags.
+//! Carries out the subcommands.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
 use grader::checks::Bench;
 use grader::report::{write_file, write_reports};
 use grader::thresholds::Thresholds;
 use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch, calibrate, hidden, package, release};
-use sandbox::Isolation;
 
-/// Cuts the students' tree, grades submissions in a sandbox, and reports.
-#[derive(Parser)]
-#[command(version)]
-pub struct Options {
-    /// The instructor's workspace; by default the one around the current folder, else the one this program was built in.
-    #[arg(long, global = true, value_name = "DIR")]
-    root: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Cut the students' tree: solutions become `todo!`, what is the instructor's is left out.
-    Release {
-        /// A new folder for it.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Run the public tests of this tree, as students do with `cargo run -p check`.
-    Check {
-        /// A task's number or name; all tasks if it is left out.
-        task: Option<String>,
-        /// The folder for pictures.
-        #[arg(long, value_name = "DIR", default_value = "out/check")]
-        out: PathBuf,
-    },
-    /// Grade one submission.
-    Grade {
-        /// A folder or a zip archive.
-        submission: PathBuf,
-        /// The folder for results.json, junit.xml and report.html.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        #[command(flatten)]
-        how: How,
-    },
-    /// Grade a class; goes on where an interrupted run stopped.
-    Batch {
-        /// A folder with one folder or zip archive for each student.
-        submissions: PathBuf,
-        /// The folder for scores.csv, class.html and a folder for each submission.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// How many are graded at one time.
-        #[arg(long, value_name = "N", default_value_t = 1)]
-        jobs: usize,
-        #[command(flatten)]
-        how: How,
-    },
-    /// Pack the autograder for Gradescope, and write a workflow for GitHub Classroom beside it.
-    Package {
-        /// The archive.
-        #[arg(long, value_name = "FILE", default_value = "autograder.zip")]
-        out: PathBuf,
-        /// Put the sources of all dependencies into it, so that building it needs no registry.
-        #[arg(long)]
-        vendored: bool,
-    },
-    /// Measure what the reference solution reaches on the hidden images, and write the bands to grader/thresholds.toml.
-    Calibrate {
-        /// How many seeds.
-        #[arg(long, value_name = "N", default_value_t = 12)]
-        seeds: u64,
-        /// The first seed; another than those that are graded with.
-        #[arg(long, value_name = "SEED", default_value_t = 1000)]
-        first: u64,
-        /// Only these tasks, by number or name; all if left out.
-        #[arg(long, value_name = "TASK", num_args = 1..)]
-        tasks: Vec<Task>,
-        /// Measure nothing, but show that the reference solution earns all points on these seeds.
-        #[arg(long)]
-        check_fairness: bool,
-        /// With --check-fairness: leave the images out, which take most of the time.
-        #[arg(long)]
-        no_images: bool,
-    },
-    /// Draw hidden images of your own from the prior; run `calibrate` after it.
-    Hidden {
-        /// The first image's seed: choose your own, and tell nobody.
-        #[arg(long, value_name = "SEED")]
-        seed: u64,
-        /// How many images.
-        #[arg(long, value_name = "N", default_value_t = 4)]
-        count: u64,
-        /// Steps for each.
-        #[arg(long, value_name = "N", default_value_t = 1000)]
-        steps: usize,
-        /// The folder for them; by default grader/hidden of the workspace.
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-    },
-}
-
-/// How to grade.
-#[derive(Args)]
-struct How {
-    /// Only these tasks, by number or name; all if left out.
-    #[arg(long, value_name = "TASK", num_args = 1..)]
-    tasks: Vec<Task>,
-    /// The seed of all random inputs.
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    seed: u64,
-    /// Leave out the checks on images, which take most of the time.
-    #[arg(long)]
-    no_images: bool,
-    /// The folder with the hidden images; by default grader/hidden of the workspace.
-    #[arg(long, value_name = "DIR")]
-    hidden: Option<PathBuf>,
-    /// Grade even where the machine cannot isolate the submission: it can then do whatever you can.
-    #[arg(long = "unsafe")]
-    unprotected: bool,
-}
-
-impl How {
-    fn options(&self, root: &Path) -> GradeOptions {
-        let mut options = GradeOptions::new(root);
-        if !self.tasks.is_empty() {
-            options.tasks = self.tasks.clone();
-        }
-        options.seed = self.seed;
-        options.images = !self.no_images;
-        options.hidden = self.hidden.clone().unwrap_or(options.hidden);
-        if self.unprotected {
-            options.isolation = Isolation::Unsafe;
-        }
-        options
-    }
-}
+use crate::options::{Command, Options};
 
 /// Carries a command out.
 ///

@@ -15,7 +15,7 @@ use sandbox::{End, Finished, Isolation, Limits, Policy};
 use crate::kit::Kit;
 use crate::{Task, scratch};
 
-/// What compiling one task may use.
+/// What compiling one task may use, unless told otherwise.
 pub const COMPILE_LIMITS: Limits = Limits {
     wall: Duration::from_secs(120),
     cpu: Duration::from_secs(240),
@@ -52,6 +52,7 @@ pub fn compile(
     task: Task,
     sources: &BTreeMap<String, String>,
     folder: &Path,
+    limits: Limits,
     isolation: Isolation,
 ) -> Result<Result<Worker, String>> {
     let scratch = scratch::make(folder, "compile")?;
@@ -68,7 +69,7 @@ pub fn compile(
     .chain(kit.task_arguments(task))
     .map(OsString::from)
     .collect();
-    if let Err(message) = rustc(kit, &library, name, &scratch, isolation)? {
+    if let Err(message) = rustc(kit, &library, name, &scratch, limits, isolation)? {
         return Ok(Err(message));
     }
     let number = task.number();
@@ -82,12 +83,12 @@ pub fn compile(
     .chain(kit.worker_arguments())
     .map(OsString::from)
     .collect();
-    if let Err(message) = rustc(kit, &program, "worker", &scratch, isolation)? {
+    if let Err(message) = rustc(kit, &program, "worker", &scratch, limits, isolation)? {
         return Ok(Err(with_reason(message)));
     }
     let program = folder.join("worker");
-    let bytes = sandbox::take_file(&scratch, Path::new("worker"), COMPILE_LIMITS.disk_bytes)
-        .context("the compiler left no program")?;
+    let bytes =
+        sandbox::take_file(&scratch, Path::new("worker"), limits.disk_bytes).context("the compiler left no program")?;
     fs::write(&program, bytes)?;
     scratch::make_executable(&program)?;
     let _ = fs::remove_dir_all(&scratch);
@@ -122,6 +123,7 @@ fn rustc(
     arguments: &[OsString],
     package: &str,
     scratch: &Path,
+    limits: Limits,
     isolation: Isolation,
 ) -> Result<Result<(), String>> {
     let profile = if cfg!(debug_assertions) {
@@ -138,7 +140,7 @@ fn rustc(
         readable: vec![kit.folder.clone()],
         executable: [kit.sysroot.clone()].into_iter().chain(system()).collect(),
         writable: scratch.to_owned(),
-        limits: COMPILE_LIMITS,
+        limits,
         environment: vec![
             ("PATH".into(), "/usr/bin:/bin".into()),
             ("CARGO_PKG_NAME".into(), package.into()),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use sandbox::Isolation;
+use sandbox::{Isolation, Limits};
 
 use crate::Task;
 use crate::ask::ask;
 use crate::checks::{Bench, Check, Kind, Picture, Verdict};
-use crate::compile::{Worker, compile};
+use crate::compile::{COMPILE_LIMITS, Worker, compile};
 use crate::kit::Kit;
 use crate::submission::{Submission, read_submission};
 use crate::thresholds::Thresholds;
@@ -29,6 +29,8 @@ pub struct GradeOptions {
     pub seed: u64,
     /// Whether to run without protection where there is none.
     pub isolation: Isolation,
+    /// What compiling one task may use.
+    pub compile_limits: Limits,
     /// The folder with the hidden images.
     pub hidden: PathBuf,
     /// The file with points and bands.
@@ -46,6 +48,7 @@ impl GradeOptions {
             images: true,
             seed: 0,
             isolation: Isolation::Required,
+            compile_limits: COMPILE_LIMITS,
             hidden: root.join("grader/hidden"),
             thresholds: root.join("grader/thresholds.toml"),
         }
@@ -216,10 +219,13 @@ impl Grader {
         let clock = Instant::now();
         let built = match submission.sources.get(&task) {
             None => Err(format!(
-                "tasks/{}/src/lib.rs did not come with the submission.",
+                "tasks/{}/src/lib.rs did not come with the submission, or was not taken.",
                 task.crate_name()
             )),
-            Some(sources) => compile(&self.kit, task, sources, folder, self.options.isolation)?,
+            Some(sources) => {
+                let (limits, isolation) = (self.options.compile_limits, self.options.isolation);
+                compile(&self.kit, task, sources, folder, limits, isolation)?
+            }
         };
         let mut reports = Vec::new();
         for check in self.checks(task) {

@@ -1,6 +1,7 @@
 //! The command `grader`.
 
 mod command;
+mod options;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     if let Ok(this) = std::env::current_exe() {
         sandbox::use_helper(this, vec![SANDBOX.into()]);
     }
-    match command::run(command::Options::parse()) {
+    match command::run(options::Options::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");

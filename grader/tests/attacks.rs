@@ -14,9 +14,10 @@ use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use grader::compile::COMPILE_LIMITS;
 use grader::report::write_reports;
 use grader::{GradeOptions, GradeReport, Grader, Task};
 use serde::Deserialize;
@@ -38,6 +39,8 @@ struct Attack {
     /// The checks that are run.
     #[serde(default = "first_formula")]
     checks: Vec<String>,
+    /// How long it may be compiled, in place of the two minutes that it else may.
+    compile_seconds: Option<u64>,
     /// What it may earn in these checks, exactly.
     #[serde(default)]
     points: f64,
@@ -167,18 +170,21 @@ fn no_attack_earns_or_harms_anything() -> Result<()> {
     sandbox::use_helper(env!("CARGO_BIN_EXE_grader").into(), vec!["sandbox-exec".into()]);
     let host = Host::new()?;
     let only = std::env::var("ATTACK").ok();
-    // One for each choice of checks.
-    let mut graders: BTreeMap<Vec<String>, Grader> = BTreeMap::new();
+    // One for each choice of checks and time.
+    let mut graders: BTreeMap<_, Grader> = BTreeMap::new();
     let (mut number, mut failed) = (0, Vec::new());
     for (name, attack) in attacks(&host)? {
         if only.as_ref().is_some_and(|only| *only != name) {
             continue;
         }
-        if !graders.contains_key(&attack.checks) {
-            graders.insert(attack.checks.clone(), Grader::new(options(&host, &attack.checks))?);
+        let key = (attack.checks.clone(), attack.compile_seconds);
+        if !graders.contains_key(&key) {
+            let mut options = options(&host, &attack.checks);
+            options.compile_limits.wall = attack.compile_seconds.map_or(COMPILE_LIMITS.wall, Duration::from_secs);
+            graders.insert(key.clone(), Grader::new(options)?);
         }
         let clock = Instant::now();
-        let outcome = carry_out(&host, &graders[&attack.checks], &attack);
+        let outcome = carry_out(&host, &graders[&key], &attack);
         println!("{:5.1} s  {name}: {}", clock.elapsed().as_secs_f64(), attack.what);
         if let Err(error) = outcome {
             println!("         FAILED: {error:#}");

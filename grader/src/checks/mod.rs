@@ -73,6 +73,21 @@ impl Verdict {
 }
 
 impl Check {
+    /// A check of an exercise; see the fields.
+    const fn new(
+        exercise: &'static str,
+        name: &'static str,
+        ask: fn(&Bench) -> Result<Vec<Message>>,
+        kind: Kind,
+    ) -> Self {
+        Self {
+            exercise,
+            name,
+            ask,
+            kind,
+        }
+    }
+
     /// The checks of a task, in the order of its exercises.
     #[must_use]
     pub fn of_task(task: Task) -> Vec<Self> {

@@ -13,30 +13,25 @@ const TIMES: [usize; 3] = [30, 100, 300];
 /// All of them.
 pub fn checks() -> Vec<Check> {
     vec![
-        Check {
-            exercise: "2.1",
-            name: "formula",
-            ask: ask_forward,
-            kind: Kind::Formula("x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps"),
-        },
-        Check {
-            exercise: "2.2",
-            name: "formula",
-            ask: ask_tweedie,
-            kind: Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
-        },
-        Check {
-            exercise: "2.3",
-            name: "formula",
-            ask: ask_denoise,
-            kind: Kind::Formula("one call of the model, then x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
-        },
-        Check {
-            exercise: "2.3",
-            name: "images",
-            ask: ask_images,
-            kind: Kind::Images(measure_images),
-        },
+        Check::new(
+            "2.1",
+            "formula",
+            ask_forward,
+            Kind::Formula("x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps"),
+        ),
+        Check::new(
+            "2.2",
+            "formula",
+            ask_tweedie,
+            Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
+        ),
+        Check::new(
+            "2.3",
+            "formula",
+            ask_denoise,
+            Kind::Formula("one call of the model, then x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
+        ),
+        Check::new("2.3", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 

@@ -18,44 +18,30 @@ const STEPS: usize = 40;
 
 /// All of them.
 pub fn checks() -> Vec<Check> {
-    let formula = |exercise, name, ask, formula| Check {
-        exercise,
-        name,
-        ask,
-        kind: Kind::Formula(formula),
-    };
     vec![
-        formula(
+        Check::new(
             "3.1",
             "formula",
             ask_direct,
-            "x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z",
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
         ),
-        formula(
+        Check::new(
             "3.2",
             "x0_hat",
             ask_x0,
-            "x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)",
+            Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        formula(
+        Check::new(
             "3.2",
             "step",
             ask_through_x0,
-            "sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) (1 - alpha_t) / \
+            Kind::Formula(
+                "sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) (1 - alpha_t) / \
              (1 - alpha_bar_t) x0_hat + sqrt(1 - alpha_t) z",
+            ),
         ),
-        Check {
-            exercise: "3.3",
-            name: "sampler",
-            ask: ask_sampler,
-            kind: Kind::Sampler(judge_sampler),
-        },
-        Check {
-            exercise: "3.3",
-            name: "images",
-            ask: ask_images,
-            kind: Kind::Images(measure_images),
-        },
+        Check::new("3.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new("3.3", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 

@@ -21,40 +21,34 @@ const LOUD: f32 = 40.0;
 
 /// All of them.
 pub fn checks() -> Vec<Check> {
-    let check = |exercise, name, ask, kind| Check {
-        exercise,
-        name,
-        ask,
-        kind,
-    };
     vec![
-        check(
+        Check::new(
             "4.1",
             "formula",
             ask_noise,
             Kind::Formula("sqrt(alpha_bar) guide + sqrt(1 - alpha_bar) eps"),
         ),
-        check(
+        Check::new(
             "4.2",
             "x0_hat",
             |bench| Ok(step_requests(bench, "4.2a")),
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        check(
+        Check::new(
             "4.2",
             "step",
             |bench| Ok(step_requests(bench, "4.2b")),
             Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
         ),
-        check("4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        check(
+        Check::new("4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new(
             "4.4",
             "formula",
             ask_mask,
             Kind::Formula("mask x_t + (1 - mask) (sqrt(alpha_bar_t) image + sqrt(1 - alpha_bar_t) eps)"),
         ),
-        check("4.5", "sampler", ask_restore, Kind::Sampler(judge_restore)),
-        check("4.5", "images", ask_images, Kind::Images(measure_images)),
+        Check::new("4.5", "sampler", ask_restore, Kind::Sampler(judge_restore)),
+        Check::new("4.5", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 

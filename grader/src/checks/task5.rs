@@ -21,39 +21,33 @@ const LAMBDA: f64 = 0.3;
 
 /// All of them.
 pub fn checks() -> Vec<Check> {
-    let check = |exercise, name, ask, kind| Check {
-        exercise,
-        name,
-        ask,
-        kind,
-    };
     vec![
-        check(
+        Check::new(
             "5.1",
             "formula",
             ask_gamma,
             Kind::Formula("gamma_t = sqrt(lambda (1 - alpha_bar_t))"),
         ),
-        check(
+        Check::new(
             "5.2",
             "formula",
             ask_likelihood,
             Kind::Formula("A^T (b - A x_t) / (sigma^2 + gamma_t^2)"),
         ),
-        check(
+        Check::new(
             "5.3",
             "formula",
             ask_step,
             Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
         ),
-        check(
+        Check::new(
             "5.4",
             "x0_hat",
             |bench| Ok(step_requests(bench, "5.4a")),
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        check("5.4", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        check("5.4", "images", ask_images, Kind::Images(measure_images)),
+        Check::new("5.4", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new("5.4", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 

@@ -20,39 +20,33 @@ const ZETA: f64 = 0.1;
 
 /// All of them.
 pub fn checks() -> Vec<Check> {
-    let check = |exercise, name, ask, kind| Check {
-        exercise,
-        name,
-        ask,
-        kind,
-    };
     vec![
-        check(
+        Check::new(
             "6.1",
             "formula",
             |bench| Ok(step_requests(bench, "6.1")),
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        check(
+        Check::new(
             "6.2",
             "formula",
             ask_gradient,
             Kind::Formula("v = -2 A^T r, gradient = (v + (1 - alpha_bar_t) J_s^T v) / sqrt(alpha_bar_t)"),
         ),
-        check(
+        Check::new(
             "6.3",
             "formula",
             ask_step_sizes,
             Kind::Formula("zeta / (2 ||r||), and 0 where r = 0; or zeta"),
         ),
-        check(
+        Check::new(
             "6.4",
             "formula",
             ask_step,
             Kind::Formula("the DDPM step through x0_hat, minus zeta_t times the gradient of each image"),
         ),
-        check("6.5", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        check("6.5", "images", ask_images, Kind::Images(measure_images)),
+        Check::new("6.5", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new("6.5", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 

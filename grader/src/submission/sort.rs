@@ -39,7 +39,7 @@ fn is_start(path: &str, start: usize) -> bool {
     start == 0 || path.as_bytes()[start - 1] == b'/'
 }
 
-/// Takes the source files, and notes what is wrong with others.
+/// Takes the source files, and notes what is wrong with others. A task without `lib.rs` is not there at all.
 pub fn sort(found: Vec<Found>) -> Submission {
     let mut submission = Submission {
         folders: folders(&found),
@@ -53,10 +53,6 @@ pub fn sort(found: Vec<Found>) -> Submission {
     for task in Task::ALL {
         let sources = submission.sources.get(&task);
         if !sources.is_some_and(|sources| sources.contains_key("lib.rs")) {
-            let name = task.crate_name();
-            submission
-                .notes
-                .push(format!("tasks/{name}/src/lib.rs is missing, or was not taken"));
             submission.sources.remove(&task);
         }
     }
