@@ -1,5 +1,6 @@
 //! Runs a worker on requests, in the sandbox, and takes its answers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::scratch;
 const ANSWERS: &str = "answers";
 /// The most bytes of answers that are read.
 const MOST_BYTES: u64 = 64 << 20;
+/// How a line begins that says nothing to a student: the program does not run on their machine.
+const BACKTRACE_HINT: &str = "note: run with `RUST_BACKTRACE";
 /// So much of what a program printed is shown to the student, in characters.
 const SHOWN: usize = 3000;
 
@@ -87,8 +90,28 @@ fn take(scratch: &Path, expected: usize, finished: &Finished) -> Result<Vec<Mess
     Ok(answers)
 }
 
-/// What the program printed, a panic's words above all.
+/// What the program printed, a panic's words above all. A line is shown once: the same panic comes with every request.
 fn printed(finished: &Finished) -> String {
     let text = String::from_utf8_lossy(&finished.stderr);
-    text.trim().chars().take(SHOWN).collect()
+    distinct_lines(text.trim()).chars().take(SHOWN).collect()
+}
+
+fn distinct_lines(text: &str) -> String {
+    let mut seen = BTreeSet::new();
+    let telling = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with(BACKTRACE_HINT));
+    telling.filter(|line| seen.insert(*line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_comes_again_is_shown_once() {
+        let panic = "thread 'main' panicked at src/lib.rs:3:5:\nnot yet implemented: Task 6.3: a hint\n";
+        let text = format!("{panic}note: run with `RUST_BACKTRACE=1` to see more\n\n{panic}\n{panic}another line");
+        assert_eq!(distinct_lines(&text), format!("{panic}another line"));
+    }
 }
