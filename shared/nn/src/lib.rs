@@ -12,7 +12,9 @@
 mod adam;
 mod average;
 mod backend;
+mod composed;
 mod cpu;
+mod device_ext;
 mod layers;
 mod parameter;
 mod versioned;
@@ -21,6 +23,8 @@ mod weights;
 pub use adam::{Adam, AdamState};
 pub use average::update_average;
 pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4};
+pub use composed::Composed;
+pub use device_ext::DeviceExt;
 pub use dfdx::tensor::Cpu;
 pub use layers::{Attention, Conv2d, GroupNorm, Linear};
 #[doc(hidden)]
