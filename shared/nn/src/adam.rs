@@ -133,7 +133,10 @@ impl<D: Backend> Adam<D> {
 }
 
 /// The Euclidean norm of all gradients of `network` together.
-fn gradient_norm<D: Backend>(network: &dyn Parameters<D>, gradients: &mut Gradients<f32, D::Device>) -> Result<f64, D::Err> {
+fn gradient_norm<D: Backend>(
+    network: &dyn Parameters<D>,
+    gradients: &mut Gradients<f32, D::Device>,
+) -> Result<f64, D::Err> {
     let mut sum = Ok(0.0);
     network.visit("", &mut |_, parameter| {
         if let Ok(total) = sum {

@@ -1,7 +1,7 @@
 //! The differentiable operations that a score network is made of, as one trait that every backend implements.
 
 use dfdx::shapes::Rank0;
-use dfdx::tensor::{HasErr, Merge, NoneTape, Storage, Tape, Tensor};
+use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
 
 use crate::{Conv2d, DeviceExt, GroupNorm, Linear};
 
@@ -11,6 +11,8 @@ pub type Tensor1<D, T = NoneTape> = Tensor<(usize,), f32, <D as Backend>::Device
 pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, <D as Backend>::Device, T>;
 /// A batch of feature maps, shape `[B, C, H, W]`, with tape `T`.
 pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <D as Backend>::Device, T>;
+/// A batch of feature maps whose history is recorded, so that a backward pass can start behind it.
+pub type Traced4<D> = Tensor4<D, OwnedTape<f32, <D as Backend>::Device>>;
 /// A single number with tape `T`: the end of a forward pass, where `backward()` starts.
 pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, <D as Backend>::Device, T>;
 
@@ -40,7 +42,10 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     fn device(&self) -> &Self::Device;
 
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
-    fn conv2d<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, layer: &Conv2d<Self>) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn conv2d<T: Tape<f32, Self::Device>>(
+        x: Tensor4<Self, T>,
+        layer: &Conv2d<Self>,
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
     /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and SiLU or nothing for `act`. The feature map between the two
@@ -61,13 +66,17 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     fn attend<T: Tape<f32, Self::Device>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, F_in] -> [B, F_out]`: `x W^T + b`.
-    fn linear<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>, layer: &Linear<Self>) -> Result<Tensor2<Self, T>, Self::Err>;
+    fn linear<T: Tape<f32, Self::Device>>(
+        x: Tensor2<Self, T>,
+        layer: &Linear<Self>,
+    ) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// `x sigmoid(x)`, elementwise.
     fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// Elementwise sum of two feature maps of one shape.
-    fn add<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn add<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>)
+    -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `a_i x_i + b_i y_i` for each image `i` of two batches of one shape.
     fn blend<T: Tape<f32, Self::Device>>(
@@ -87,10 +96,16 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     fn upsample2<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C f f, H / f, W / f]`, PyTorch's channel order.
-    fn pixel_unshuffle<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn pixel_unshuffle<T: Tape<f32, Self::Device>>(
+        x: Tensor4<Self, T>,
+        factor: usize,
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C f f, H, W] -> [B, C, f H, f W]`, the inverse of [`Backend::pixel_unshuffle`].
-    fn pixel_shuffle<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn pixel_shuffle<T: Tape<f32, Self::Device>>(
+        x: Tensor4<Self, T>,
+        factor: usize,
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `sum(x * v)` for a fixed `v`: its gradient with respect to what `x` was computed from is `J^T v`.
     fn inner_product<T: Tape<f32, Self::Device>>(

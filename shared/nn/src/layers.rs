@@ -139,7 +139,11 @@ impl<D: Backend> GroupNorm<D> {
     }
 
     /// `conv(silu(group_norm(x)))`.
-    pub fn silu_conv<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>, conv: &Conv2d<D>) -> Result<Tensor4<D, T>, D::Err> {
+    pub fn silu_conv<T: Tape<f32, D::Device>>(
+        &self,
+        x: Tensor4<D, T>,
+        conv: &Conv2d<D>,
+    ) -> Result<Tensor4<D, T>, D::Err> {
         D::norm_conv::<T, NoneTape>(x, self, None, true, conv)
     }
 

@@ -8,12 +8,15 @@ use dfdx::tensor::{Gradients, OwnedTape, Tensor, TensorFromVec, Trace, WithEmpty
 use dfdx::tensor_ops::Backward;
 use nn::{
     Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, GroupNorm, Linear, Parameter, Parameters, Scalar, Tensor2,
-    Tensor4,
+    Tensor4, Traced4,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 type Shape4 = (usize, usize, usize, usize);
+
+type TracedScalar<B> = Scalar<B, OwnedTape<f32, <B as Backend>::Device>>;
+type Grads<B> = Gradients<f32, <B as Backend>::Device>;
 
 /// What a case computed: names and values.
 type Found = Vec<(String, Vec<f32>)>;
@@ -49,37 +52,25 @@ fn randomise<B: Backend>(layer: &mut dyn Parameters<B>) {
 }
 
 /// The gradients of `sum(output v)` for a fixed random `v`; the output's values become the first entry of what was found.
-fn backward<B: Backend>(
-    backend: &B,
-    output: Tensor4<B, OwnedTape<f32, B::Device>>,
-) -> (Found, Gradients<f32, B::Device>) {
+fn backward<B: Backend>(backend: &B, output: Traced4<B>) -> (Found, Grads<B>) {
     let found = vec![("output".to_string(), output.as_vec())];
     let v = images(backend, *output.shape(), 99);
     (found, finish::<B>(B::inner_product(output, &v)))
 }
 
-fn finish<B: Backend>(loss: Result<Scalar<B, OwnedTape<f32, B::Device>>, B::Err>) -> Gradients<f32, B::Device> {
+fn finish<B: Backend>(loss: Result<TracedScalar<B>, B::Err>) -> Grads<B> {
     loss.and_then(|loss| loss.try_backward()).expect("a backward pass")
 }
 
 /// Adds the gradient of `x` to what was found.
-fn note<B: Backend, S: Shape>(
-    found: &mut Found,
-    gradients: &mut Gradients<f32, B::Device>,
-    name: &str,
-    x: &Tensor<S, f32, B::Device>,
-) {
+fn note<B: Backend, S: Shape>(found: &mut Found, gradients: &mut Grads<B>, name: &str, x: &Tensor<S, f32, B::Device>) {
     let gradient = gradients.get_or_alloc_mut(x).expect("a gradient");
     let values = B::Device::gradient_to_vec(gradient).expect("its values");
     found.push((format!("gradient of {name}"), values));
 }
 
 /// Adds the gradients of all parameters.
-fn note_parameters<B: Backend>(
-    found: &mut Found,
-    gradients: &mut Gradients<f32, B::Device>,
-    layer: &dyn Parameters<B>,
-) {
+fn note_parameters<B: Backend>(found: &mut Found, gradients: &mut Grads<B>, layer: &dyn Parameters<B>) {
     layer.visit("", &mut |name, parameter: &Parameter<B>| {
         note::<B, _>(found, gradients, &name, parameter.value());
     });
@@ -90,7 +81,7 @@ fn layer_case<B: Backend, L: Parameters<B>>(
     backend: &B,
     mut layer: L,
     shape: Shape4,
-    forward: impl Fn(&L, Tensor4<B, OwnedTape<f32, B::Device>>) -> Result<Tensor4<B, OwnedTape<f32, B::Device>>, B::Err>,
+    forward: impl Fn(&L, Traced4<B>) -> Result<Traced4<B>, B::Err>,
 ) -> Found {
     randomise(&mut layer);
     let x = images(backend, shape, 7);
@@ -104,7 +95,7 @@ fn layer_case<B: Backend, L: Parameters<B>>(
 fn op_case<B: Backend>(
     backend: &B,
     shape: Shape4,
-    forward: impl Fn(Tensor4<B, OwnedTape<f32, B::Device>>) -> Result<Tensor4<B, OwnedTape<f32, B::Device>>, B::Err>,
+    forward: impl Fn(Traced4<B>) -> Result<Traced4<B>, B::Err>,
 ) -> Found {
     let x = images(backend, shape, 7);
     let (mut found, mut gradients) = backward(backend, forward(x.leaky_trace()).expect("a forward pass"));
@@ -270,7 +261,7 @@ fn cross_entropy<B: Backend>(backend: &B) -> Found {
 /// The arithmetic on gradient buffers: write, scale, norm, read.
 fn gradient_buffers<B: Backend>(backend: &B) -> Found {
     let x = vectors(backend, (3, 50), 1);
-    let mut gradients = Gradients::<f32, B::Device>::leaky();
+    let mut gradients = Grads::<B>::leaky();
     let gradient = gradients.get_or_alloc_mut(&x).expect("a gradient");
     B::Device::write_gradient(gradient, &random(150, 4)).expect("written");
     B::Device::scale_gradient(gradient, 0.3).expect("scaled");
@@ -278,8 +269,14 @@ fn gradient_buffers<B: Backend>(backend: &B) -> Found {
     let values = B::Device::gradient_to_vec(gradient).expect("its values");
     let exact = random(150, 4);
     let expected: f32 = exact.iter().map(|g| (0.3 * g).powi(2)).sum();
-    assert!((norm - expected).abs() < 1e-4 * expected, "{norm} instead of {expected}");
-    assert!(B::Device::write_gradient(gradient, &exact[..7]).is_err(), "too few values were taken");
+    assert!(
+        (norm - expected).abs() < 1e-4 * expected,
+        "{norm} instead of {expected}"
+    );
+    assert!(
+        B::Device::write_gradient(gradient, &exact[..7]).is_err(),
+        "too few values were taken"
+    );
     vec![("norm".into(), vec![norm]), ("values".into(), values)]
 }
 
@@ -291,11 +288,26 @@ fn assert_same(backend: &str, expected: &Found, found: &Found) {
     for ((name, expected), (_, found)) in expected.iter().zip(found) {
         assert_eq!(expected.len(), found.len(), "{name} on {backend}");
         let largest = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
-        assert!(largest > 1e-4, "{name} is zero everywhere: the comparison would prove nothing");
+        assert!(
+            largest > 1e-4,
+            "{name} is zero everywhere: the comparison would prove nothing"
+        );
         let error = expected.iter().zip(found).fold(0f32, |m, (e, f)| m.max((e - f).abs())) / largest;
         println!("{name} on {backend}: {error:.1e}");
         // Written so that a NaN does not pass.
-        assert!(error < TOLERANCE, "{name} on {backend} is off by {error:e} of its largest value");
+        assert!(
+            error < TOLERANCE,
+            "{name} on {backend} is off by {error:e} of its largest value"
+        );
+    }
+}
+
+/// The first GPU, where there is one.
+#[cfg(feature = "cuda")]
+fn gpu() -> Option<nn::Gpu> {
+    match nn::DeviceChoice::Auto.open(|line| println!("{line}")) {
+        Ok(nn::Device::Cuda(gpu)) => Some(gpu),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use dfdx::tensor_ops::{BroadcastTo, GatherTo, PermuteTo, ReshapeTo, TryAdd, TryC
 
 use super::{Composed, parameter};
 use crate::versioned::Versioned;
-use crate::{Conv2d, DeviceExt, Tensor4};
+use crate::{Conv2d, DeviceExt, Tensor2, Tensor4};
 
 /// Which pixel each place of each window shows, for the image size `(H, W)` that came last.
 pub type WindowIndex<D> = Versioned<Tensor<(usize,), usize, D>, (usize, usize)>;
@@ -37,7 +37,7 @@ pub fn conv2d<D: DeviceExt, T: Tape<f32, D>>(
 fn windows<D: DeviceExt, T: Tape<f32, D>>(
     x: Tensor4<Composed<D>, T>,
     layer: &Conv2d<Composed<D>>,
-) -> Result<Tensor<(usize, usize), f32, D, T>, D::Err> {
+) -> Result<Tensor2<Composed<D>, T>, D::Err> {
     let &(batch, channels, height, width) = x.shape();
     let pixels = x
         .try_reshape_like(&(batch, channels, height * width))?
@@ -66,9 +66,8 @@ fn windows<D: DeviceExt, T: Tape<f32, D>>(
 fn window_places(kernel: usize, stride: usize, height: usize, width: usize) -> Vec<usize> {
     let pad = kernel / 2;
     // The coordinate that place `offset` of window number `window` shows along an axis of length `len`.
-    let shown = |window: usize, offset: usize, len: usize| {
-        (window * stride + offset).checked_sub(pad).filter(|&at| at < len)
-    };
+    let shown =
+        |window: usize, offset: usize, len: usize| (window * stride + offset).checked_sub(pad).filter(|&at| at < len);
     let (out_height, out_width) = (height.div_ceil(stride), width.div_ceil(stride));
     let mut places = Vec::with_capacity(kernel * kernel * out_height * out_width);
     for (dy, dx) in (0..kernel).flat_map(|dy| (0..kernel).map(move |dx| (dy, dx))) {

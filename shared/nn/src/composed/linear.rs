@@ -21,8 +21,6 @@ pub fn linear<D: DeviceExt, T: Tape<f32, D>>(
 }
 
 /// `x sigmoid(x)`, in any shape.
-pub fn silu<S: Shape, D: DeviceExt, T: Tape<f32, D>>(
-    x: Tensor<S, f32, D, T>,
-) -> Result<Tensor<S, f32, D, T>, D::Err> {
+pub fn silu<S: Shape, D: DeviceExt, T: Tape<f32, D>>(x: Tensor<S, f32, D, T>) -> Result<Tensor<S, f32, D, T>, D::Err> {
     x.retaped::<T>().try_sigmoid()?.try_mul(x)
 }

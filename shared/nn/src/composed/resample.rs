@@ -10,9 +10,7 @@ use crate::{DeviceExt, Tensor4};
 /// A shape of five axes, for pixels in blocks.
 type Blocks = (usize, usize, usize, usize, usize);
 
-pub fn upsample2<D: DeviceExt, T: Tape<f32, D>>(
-    x: Tensor4<Composed<D>, T>,
-) -> Result<Tensor4<Composed<D>, T>, D::Err> {
+pub fn upsample2<D: DeviceExt, T: Tape<f32, D>>(x: Tensor4<Composed<D>, T>) -> Result<Tensor4<Composed<D>, T>, D::Err> {
     let &(b, c, h, w) = x.shape();
     let rows = b * c * h;
     x.try_reshape_like(&(rows, w))?
