@@ -10,6 +10,7 @@ use grader::report::{write_file, write_reports};
 use grader::thresholds::Thresholds;
 use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch, calibrate, hidden, package, release};
 use sandbox::Isolation;
+use score_unet::{DeviceChoice, Prior};
 
 /// Cuts the students' tree, grades submissions in a sandbox, and reports.
 #[derive(Parser)]
@@ -99,6 +100,9 @@ enum Command {
         /// Steps for each.
         #[arg(long, value_name = "N", default_value_t = 1000)]
         steps: usize,
+        /// Where the network runs: cpu, cuda (the first NVIDIA GPU), cuda:N or auto.
+        #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+        device: DeviceChoice,
         /// The folder for them; by default grader/hidden of the workspace.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -190,10 +194,13 @@ pub fn run(options: Options) -> Result<ExitCode> {
             seed,
             count,
             steps,
+            device,
             out,
         } => {
+            let device = device.open(|line| eprintln!("{line}"))?;
+            let prior = Prior::load_on(&root.join("data/priors/fruits64"), &device)?;
             let out = out.unwrap_or_else(|| root.join("grader/hidden"));
-            hidden::draw(&root.join("data/priors/fruits64"), &out, seed, count, steps)?;
+            hidden::draw(&prior, &out, seed, count, steps)?;
             println!("{count} images in `{}`; now run `grader calibrate`.", out.display());
         }
     }

@@ -15,6 +15,8 @@ use crate::{Composed, Conv2d, DeviceError, DeviceExt, Tensor4};
 const NEEDED_BYTES: usize = 256 << 20;
 
 impl DeviceExt for Cuda {
+    const IS_GPU: bool = true;
+
     fn gradient_to_vec(gradient: &Gradient<Cuda>) -> Result<Vec<f32>, CudaError> {
         Ok(gradient.device().dtoh_sync_copy(&**gradient)?)
     }

@@ -8,6 +8,9 @@ use crate::backend::Gradient;
 ///
 /// dfdx keeps gradients in buffers that its ops do not take, so that norms, clipping and checkpoints need these.
 pub trait DeviceExt: Device<f32> + std::fmt::Debug {
+    /// Whether it is a GPU.
+    const IS_GPU: bool;
+
     /// The values of a gradient buffer, copied to the host.
     fn gradient_to_vec(gradient: &Gradient<Self>) -> Result<Vec<f32>, Self::Err>;
 

@@ -25,6 +25,7 @@ pub(crate) struct Facts {
     pub parameters: usize,
     /// The device in words, as they follow "on".
     pub device: String,
+    pub on_gpu: bool,
 }
 
 impl Facts {
@@ -33,6 +34,7 @@ impl Facts {
             config: network.config().clone(),
             parameters: network.count(),
             device: network.device().device().describe(),
+            on_gpu: D::Device::IS_GPU,
         }
     }
 }
@@ -165,6 +167,11 @@ impl Prior {
     /// The number of values that its network has learned.
     pub fn parameters(&self) -> usize {
         self.facts.parameters
+    }
+
+    /// Whether its network runs on a GPU. Results there differ from the CPU's by rounding, and from run to run.
+    pub fn is_on_gpu(&self) -> bool {
+        self.facts.on_gpu
     }
 
     /// One line for people: name, image size, parameters, device.

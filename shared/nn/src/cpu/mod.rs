@@ -113,6 +113,8 @@ impl Backend for Cpu {
 }
 
 impl DeviceExt for Cpu {
+    const IS_GPU: bool = false;
+
     fn gradient_to_vec(gradient: &Gradient<Cpu>) -> Result<Vec<f32>, CpuError> {
         Ok(gradient.to_vec())
     }
