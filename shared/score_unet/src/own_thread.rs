@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::Array4;
@@ -32,6 +33,8 @@ pub(crate) struct OnOwnThread {
     schedule: Schedule,
     /// Where requests go, and the number of the next pullback.
     requests: Mutex<(Sender<Request>, u64)>,
+    /// The thread, until it has been found to be over.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl OnOwnThread {
@@ -53,14 +56,24 @@ impl OnOwnThread {
                 let _ = ready.send(Err(error));
             }
         };
-        std::thread::Builder::new().name("network".into()).spawn(work)?;
-        let (facts, schedule) = started
-            .recv()
-            .unwrap_or_else(|_| Err(std::io::Error::other(GONE).into()))?;
+        let thread = std::thread::Builder::new().name("network".into()).spawn(work)?;
+        let (facts, schedule) = match started.recv() {
+            Ok(result) => result?,
+            Err(_) => return Err(std::io::Error::other(last_words(Some(thread))).into()),
+        };
         Ok(Self {
             facts,
             schedule,
             requests: Mutex::new((requests, 0)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Waits for an answer. None comes where the thread has panicked, as dfdx does where it does not expect a failure.
+    fn wait(&self, answer: &Receiver<Answer>) -> Answer {
+        answer.recv().unwrap_or_else(|_| {
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err(ScoreError::Backend(last_words(thread)))
         })
     }
 
@@ -75,10 +88,17 @@ impl OnOwnThread {
     }
 }
 
-const GONE: &str = "the thread of the network has ended; its last words are above";
-
-fn wait(answer: &Receiver<Answer>) -> Answer {
-    answer.recv().unwrap_or_else(|_| Err(ScoreError::Backend(GONE.into())))
+/// What a thread that is over said last.
+fn last_words(thread: Option<JoinHandle<()>>) -> String {
+    let Some(Err(payload)) = thread.map(JoinHandle::join) else {
+        return "the thread of the network has ended".into();
+    };
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("it does not say why");
+    format!("the network's device failed: {text}")
 }
 
 /// Answers until nobody can ask any more.
@@ -119,7 +139,7 @@ impl RemotePullback<'_> {
     fn call(self, v: &Array4<f32>) -> Answer {
         let (answer, received) = channel();
         self.network.send(|_| Request::Pullback(self.number, v.clone(), answer));
-        wait(&received)
+        self.network.wait(&received)
     }
 }
 
@@ -142,7 +162,7 @@ impl ScoreModel for OnOwnThread {
     fn score(&self, x_t: &Array4<f32>, t: usize) -> Answer {
         let (answer, received) = channel();
         self.send(|_| Request::Score(x_t.clone(), t, answer));
-        wait(&received)
+        self.wait(&received)
     }
 
     fn score_with_pullback<'a>(
@@ -153,7 +173,7 @@ impl ScoreModel for OnOwnThread {
         let (answer, received) = channel();
         let number = self.send(|number| Request::ScoreWithPullback(number, x_t.clone(), t, answer));
         let remote = RemotePullback { network: self, number };
-        let score = wait(&received)?;
+        let score = self.wait(&received)?;
         Ok((score, Box::new(|v| remote.call(v))))
     }
 }
@@ -229,5 +249,7 @@ mod tests {
         assert!(matches!(there.score(&image(1), 0), Err(ScoreError::Timestep { .. })));
         let result = OnOwnThread::start::<Composed<Cpu>, _>(|| Err(std::io::Error::other("no such network")));
         assert!(result.unwrap_err().to_string().contains("no such network"));
+        let result = OnOwnThread::start::<Composed<Cpu>, std::io::Error>(|| panic!("no memory"));
+        assert!(result.unwrap_err().to_string().contains("failed: no memory"));
     }
 }

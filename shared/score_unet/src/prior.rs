@@ -78,8 +78,8 @@ pub enum PriorError {
     /// The GPU cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The thread that a GPU's network needs cannot be started.
-    #[error("cannot start a thread for the network: {0}")]
+    /// The thread that a GPU's network lives on cannot be started, or has panicked.
+    #[error("the thread of the network failed: {0}")]
     Thread(#[from] std::io::Error),
 }
 
