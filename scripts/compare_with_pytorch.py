@@ -3,8 +3,14 @@
     cargo build --release -p score_unet --bin bench
     python scripts/compare_with_pytorch.py [--prior data/priors/fruits64] [--threads 2] [--rounds 5]
 
+and on an NVIDIA GPU
+
+    cargo build --release -p score_unet --bin bench --features cuda
+    python scripts/compare_with_pytorch.py --device cuda
+
 Rounds alternate the two sides, so that a busy moment of the machine hits both. For each kind of work the smallest and
-the median time of each side are printed, and the ratio ours / PyTorch (below 1: ours is faster). Needs torch and
+the median time of each side are printed, the ratio ours / PyTorch (below 1: ours is faster), and images per second by the
+medians. Both sides compute in f32; on a GPU PyTorch may choose its fastest convolutions, but not TF32. Needs torch and
 safetensors from PyPI.
 """
 
@@ -25,19 +31,25 @@ sys.path.insert(0, str(ROOT / "shared/score_unet/tests/fixtures"))
 from pytorch_twin import UNet  # noqa: E402
 
 
-def load(prior):
+CASES = {
+    "cpu": [("forward", 1, 20), ("pullback", 1, 20), ("forward", 16, 3), ("pullback", 16, 3), ("train", 16, 3), ("train", 32, 2)],
+    "cuda": [("forward", 1, 20), ("pullback", 1, 20), ("pullback", 16, 10), ("pullback", 64, 5), ("train", 32, 10), ("train", 64, 5)],
+}
+
+
+def load(prior, device):
     from safetensors.torch import load_file
 
     net = UNet(json.loads((prior / "config.json").read_text()))
     net.load_state_dict({name: tensor.float() for name, tensor in load_file(prior / "weights.safetensors").items()})
-    return net.to(memory_format=torch.channels_last)
+    return net.to(device, memory_format=torch.channels_last)
 
 
-def pytorch_work(net, work, batch):
+def pytorch_work(net, work, batch, device):
     """A function that does the work once."""
-    x = torch.randn(batch, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
     v = torch.randn_like(x)
-    t = torch.full((batch,), 500)
+    t = torch.full((batch,), 500, device=device)
     if work == "train":
         for p in net.parameters():
             p.requires_grad_(True)
@@ -70,20 +82,34 @@ def pytorch_work(net, work, batch):
     return pullback
 
 
-def time_pytorch(step, repeats):
+def time_pytorch(step, repeats, device):
     times = []
     for index in range(repeats + 2):
         start = time.perf_counter()
         step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         if index >= 2:
             times.append(1e3 * (time.perf_counter() - start))
     return times
 
 
-def time_ours(binary, prior, work, batch, threads, repeats):
-    command = [binary, "--prior", prior, "--work", work, "--batch", batch, "--threads", threads, "--repeats", repeats]
-    output = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
-    return [float(line) for line in output.split()]
+def time_ours(options, work, batch, repeats):
+    command = [options.binary, "--prior", options.prior, "--work", work, "--batch", batch, "--repeats", repeats]
+    command += ["--threads", options.threads, "--device", options.device]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{options.binary} failed: {result.stderr.strip()}")
+    return [float(line) for line in result.stdout.split()]
+
+
+def describe(device):
+    if device.type == "cpu":
+        return f"PyTorch {torch.__version__} on the CPU"
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return f"PyTorch {torch.__version__} with CUDA {torch.version.cuda} on {torch.cuda.get_device_name(device)}"
 
 
 def main():
@@ -92,21 +118,31 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/bench")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N, for both sides")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    net = load(options.prior)
-    cases = [("forward", 1, 20), ("pullback", 1, 20), ("forward", 16, 3), ("pullback", 16, 3), ("train", 16, 3), ("train", 32, 2)]
-    print(f"{options.threads} threads, PyTorch {torch.__version__}, {options.rounds} alternating rounds, milliseconds")
-    print(f"{'work':10}{'batch':>6}{'ours min':>10}{'median':>9}{'torch min':>11}{'median':>9}{'min ratio':>11}{'median ratio':>14}")
-    for work, batch, repeats in cases:
-        step, ours, theirs = pytorch_work(net, work, batch), [], []
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        sys.exit("PyTorch sees no NVIDIA GPU: is the driver installed, and is this a torch built with CUDA?")
+    net = load(options.prior, device)
+    print(f"{options.threads} threads, {describe(device)}, {options.rounds} alternating rounds, milliseconds")
+    print(
+        f"{'work':10}{'batch':>6}{'ours min':>10}{'median':>9}{'torch min':>11}{'median':>9}{'min ratio':>11}"
+        f"{'median ratio':>14}{'ours images/s':>15}{'torch':>9}"
+    )
+    for work, batch, repeats in CASES[device.type]:
+        step, ours, theirs = pytorch_work(net, work, batch, device), [], []
         for _ in range(options.rounds):
-            theirs += time_pytorch(step, repeats)
-            ours += time_ours(options.binary, options.prior, work, batch, options.threads, repeats)
+            theirs += time_pytorch(step, repeats, device)
+            ours += time_ours(options, work, batch, repeats)
         a, b = min(ours), min(theirs)
         c, d = statistics.median(ours), statistics.median(theirs)
-        print(f"{work:10}{batch:6}{a:10.1f}{c:9.1f}{b:11.1f}{d:9.1f}{a / b:11.2f}{c / d:14.2f}", flush=True)
+        print(
+            f"{work:10}{batch:6}{a:10.1f}{c:9.1f}{b:11.1f}{d:9.1f}{a / b:11.2f}{c / d:14.2f}"
+            f"{1e3 * batch / c:15.1f}{1e3 * batch / d:9.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

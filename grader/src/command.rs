@@ -8,6 +8,7 @@ use grader::checks::Bench;
 use grader::report::{write_file, write_reports};
 use grader::thresholds::Thresholds;
 use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch, calibrate, hidden, package, release};
+use score_unet::Prior;
 
 use crate::options::{Command, Options};
 
@@ -60,10 +61,13 @@ pub fn run(options: Options) -> Result<ExitCode> {
             seed,
             count,
             steps,
+            device,
             out,
         } => {
+            let device = device.open(|line| eprintln!("{line}"))?;
+            let prior = Prior::load_on(&root.join("data/priors/fruits64"), &device)?;
             let out = out.unwrap_or_else(|| root.join("grader/hidden"));
-            hidden::draw(&root.join("data/priors/fruits64"), &out, seed, count, steps)?;
+            hidden::draw(&prior, &out, seed, count, steps)?;
             println!("{count} images in `{}`; now run `grader calibrate`.", out.display());
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use grader::{GradeOptions, Task};
 use sandbox::Isolation;
+use score_unet::DeviceChoice;
 
 /// Cuts the students' tree, grades submissions in a sandbox, and reports.
 #[derive(Parser)]
@@ -96,6 +97,9 @@ pub enum Command {
         /// Steps for each.
         #[arg(long, value_name = "N", default_value_t = 1000)]
         steps: usize,
+        /// Where the network runs: cpu, cuda (the first NVIDIA GPU), cuda:N or auto.
+        #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+        device: DeviceChoice,
         /// The folder for them; by default grader/hidden of the workspace.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,

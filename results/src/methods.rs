@@ -134,8 +134,10 @@ impl Run<'_> {
             }
             _ => String::new(),
         };
+        // A GPU rounds differently, so what it made is not taken for the CPU's.
+        let device = if self.prior.is_on_gpu() { "; on a GPU" } else { "" };
         format!(
-            "prior {} {}; {} steps; {own}; {}",
+            "prior {} {}; {} steps; {own}; {}{device}",
             self.prior.name(),
             self.fingerprint,
             self.num_steps,

@@ -49,12 +49,14 @@ impl Session {
         })
     }
 
-    /// The prior that `--prior` names.
+    /// The prior that `--prior` names, on the device of `--device`.
     ///
     /// # Errors
-    /// If there is none of that name, or its files do not fit.
+    /// If there is none of that name, or its files do not fit; a GPU that is not there or cannot be used.
     pub fn prior(&self) -> Result<Prior> {
-        let prior = Prior::load(&find_prior(&self.options.prior, data_folder())?)?;
+        let folder = find_prior(&self.options.prior, data_folder())?;
+        let device = self.options.device.open(|line| self.note(line))?;
+        let prior = Prior::load_on(&folder, &device)?;
         self.note(&prior.describe());
         Ok(prior)
     }

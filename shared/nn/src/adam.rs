@@ -3,7 +3,7 @@
 use dfdx::tensor::Gradients;
 use dfdx::tensor_ops::AdamConfig;
 
-use crate::{Backend, NamedTensor, Parameters, WeightsError};
+use crate::{Backend, DeviceExt, NamedTensor, Parameters, WeightsError};
 
 /// Adam (Kingma and Ba 2015). The update is dfdx's own (`AdamConfig::try_update`); this type keeps the moments, since
 /// dfdx's optimiser accepts only networks whose sizes are compile-time constants, and keeps its moments private, so
@@ -13,8 +13,8 @@ pub struct Adam<D: Backend> {
     /// Learning rate, betas, epsilon and weight decay; may change from step to step.
     pub config: AdamConfig,
     step: i32,
-    first_moment: Gradients<f32, D>,
-    second_moment: Gradients<f32, D>,
+    first_moment: Gradients<f32, D::Device>,
+    second_moment: Gradients<f32, D::Device>,
 }
 
 /// What Adam remembers between steps, for a checkpoint.
@@ -42,7 +42,7 @@ impl<D: Backend> Adam<D> {
     pub fn update(
         &mut self,
         network: &mut dyn Parameters<D>,
-        gradients: &mut Gradients<f32, D>,
+        gradients: &mut Gradients<f32, D::Device>,
         max_norm: f64,
     ) -> Result<f64, D::Err> {
         let norm = gradient_norm(network, gradients)?;
@@ -64,12 +64,12 @@ impl<D: Backend> Adam<D> {
     fn update_one(
         &mut self,
         parameter: &mut crate::Parameter<D>,
-        gradients: &mut Gradients<f32, D>,
+        gradients: &mut Gradients<f32, D::Device>,
         factor: f32,
     ) -> Result<(), D::Err> {
         let gradient = gradients.get_or_alloc_mut(parameter.value())?;
         if factor < 1.0 {
-            D::scale_gradient(gradient, factor)?;
+            D::Device::scale_gradient(gradient, factor)?;
         }
         let first = self.first_moment.get_or_alloc_mut(parameter.value())?;
         let second = self.second_moment.get_or_alloc_mut(parameter.value())?;
@@ -85,7 +85,7 @@ impl<D: Backend> Adam<D> {
             for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
                 let values = moment
                     .get_or_alloc_mut(parameter.value())
-                    .and_then(|m| D::gradient_to_vec(m));
+                    .and_then(|m| D::Device::gradient_to_vec(m));
                 match values {
                     Ok(values) => moments.push(NamedTensor {
                         name: format!("{kind}_moment.{name}"),
@@ -119,8 +119,8 @@ impl<D: Backend> Adam<D> {
                     .and_then(|tensor| {
                         moment
                             .get_or_alloc_mut(parameter.value())
-                            .and_then(|buffer| D::write_gradient(buffer, &tensor.values))
-                            .map_err(|error| WeightsError::Device(error.to_string()))
+                            .and_then(|buffer| D::Device::write_gradient(buffer, &tensor.values))
+                            .map_err(|error| WeightsError::Device(D::Device::explain(&error)))
                     });
                 if result.is_ok() {
                     result = written;
@@ -133,13 +133,16 @@ impl<D: Backend> Adam<D> {
 }
 
 /// The Euclidean norm of all gradients of `network` together.
-fn gradient_norm<D: Backend>(network: &dyn Parameters<D>, gradients: &mut Gradients<f32, D>) -> Result<f64, D::Err> {
+fn gradient_norm<D: Backend>(
+    network: &dyn Parameters<D>,
+    gradients: &mut Gradients<f32, D::Device>,
+) -> Result<f64, D::Err> {
     let mut sum = Ok(0.0);
     network.visit("", &mut |_, parameter| {
         if let Ok(total) = sum {
             sum = gradients
                 .get_or_alloc_mut(parameter.value())
-                .and_then(|g| D::squared_norm(g))
+                .and_then(|g| D::Device::squared_norm(g))
                 .map(|s| total + s);
         }
     });

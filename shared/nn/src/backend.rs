@@ -1,24 +1,28 @@
-//! The differentiable operations that a score network is made of, as one trait that every device implements.
+//! The differentiable operations that a score network is made of, as one trait that every backend implements.
 
 use dfdx::shapes::Rank0;
-use dfdx::tensor::{Merge, NoneTape, Storage, Tape, Tensor};
-use dfdx::tensor_ops::Device;
+use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
 
-use crate::{Conv2d, GroupNorm, Linear};
+use crate::{Conv2d, DeviceExt, GroupNorm, Linear};
 
-/// A vector on device `D`, shape `[N]`, with tape `T`.
-pub type Tensor1<D, T = NoneTape> = Tensor<(usize,), f32, D, T>;
-/// A batch of vectors on device `D`, shape `[B, F]`, with tape `T`.
-pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, D, T>;
-/// A batch of feature maps on device `D`, shape `[B, C, H, W]`, with tape `T`.
-pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, D, T>;
-/// A single number on device `D` with tape `T`: the end of a forward pass, where `backward()` starts.
-pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, D, T>;
+/// A vector on the device of backend `D`, shape `[N]`, with tape `T`.
+pub type Tensor1<D, T = NoneTape> = Tensor<(usize,), f32, <D as Backend>::Device, T>;
+/// A batch of vectors, shape `[B, F]`, with tape `T`.
+pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, <D as Backend>::Device, T>;
+/// A batch of feature maps, shape `[B, C, H, W]`, with tape `T`.
+pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <D as Backend>::Device, T>;
+/// A batch of feature maps whose history is recorded, so that a backward pass can start behind it.
+pub type Traced4<D> = Tensor4<D, OwnedTape<f32, <D as Backend>::Device>>;
+/// A single number with tape `T`: the end of a forward pass, where `backward()` starts.
+pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, <D as Backend>::Device, T>;
 
-/// The memory that holds one gradient on device `D`.
+/// The memory that holds one gradient on dfdx's device `D`.
 pub type Gradient<D> = <D as Storage<f32>>::Vec;
 
-/// A device on which the network runs.
+/// What a network runs on: a device of dfdx's, where the tensors live, and a way to compute the ops there.
+///
+/// There are two: [`Cpu`](crate::Cpu), on our own kernels, and [`Composed`](crate::Composed), which makes every op of
+/// dfdx's ops and so runs on whatever dfdx does, GPUs among them.
 ///
 /// Every op records its gradient on the tape of its input (`T = OwnedTape`), or nothing (`T = NoneTape`). Gradients of
 /// parameters are computed only for layers whose parameters are trainable: sampling and DPS, which need the gradient
@@ -26,14 +30,22 @@ pub type Gradient<D> = <D as Storage<f32>>::Vec;
 ///
 /// Each op returns the device's error (out of memory, say) and panics only where a caller inside this workspace broke
 /// the stated shapes.
-pub trait Backend: Device<f32> {
+pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
+    /// Where the tensors live.
+    type Device: DeviceExt<Err = Self::Err>;
     /// What a convolution keeps between calls, such as reordered weights.
     type ConvCache: Default + std::fmt::Debug;
     /// What a linear layer keeps between calls.
     type LinearCache: Default + std::fmt::Debug;
 
+    /// The device.
+    fn device(&self) -> &Self::Device;
+
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
-    fn conv2d<T: Tape<f32, Self>>(x: Tensor4<Self, T>, layer: &Conv2d<Self>) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn conv2d<T: Tape<f32, Self::Device>>(
+        x: Tensor4<Self, T>,
+        layer: &Conv2d<Self>,
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
     /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and SiLU or nothing for `act`. The feature map between the two
@@ -46,24 +58,28 @@ pub trait Backend: Device<f32> {
         conv: &Conv2d<Self>,
     ) -> Result<Tensor4<Self, T>, Self::Err>
     where
-        T: Tape<f32, Self> + Merge<U>,
-        U: Tape<f32, Self>;
+        T: Tape<f32, Self::Device> + Merge<U>,
+        U: Tape<f32, Self::Device>;
 
     /// Softmax attention over the `H W` pixels: `[B, 3 C, H, W] -> [B, C, H, W]`, the input being queries, keys and
     /// values one after the other, each split into `heads` groups of channels.
-    fn attend<T: Tape<f32, Self>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn attend<T: Tape<f32, Self::Device>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, F_in] -> [B, F_out]`: `x W^T + b`.
-    fn linear<T: Tape<f32, Self>>(x: Tensor2<Self, T>, layer: &Linear<Self>) -> Result<Tensor2<Self, T>, Self::Err>;
+    fn linear<T: Tape<f32, Self::Device>>(
+        x: Tensor2<Self, T>,
+        layer: &Linear<Self>,
+    ) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// `x sigmoid(x)`, elementwise.
-    fn silu<T: Tape<f32, Self>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
+    fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// Elementwise sum of two feature maps of one shape.
-    fn add<T: Tape<f32, Self>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn add<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>)
+    -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `a_i x_i + b_i y_i` for each image `i` of two batches of one shape.
-    fn blend<T: Tape<f32, Self>>(
+    fn blend<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         a: &[f32],
         y: Tensor4<Self, T>,
@@ -71,28 +87,34 @@ pub trait Backend: Device<f32> {
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C1, H, W]` and `[B, C2, H, W]` to `[B, C1 + C2, H, W]`.
-    fn concat_channels<T: Tape<f32, Self>>(
+    fn concat_channels<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         y: Tensor4<Self, T>,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C, 2 H, 2 W]`, each pixel repeated (nearest neighbour).
-    fn upsample2<T: Tape<f32, Self>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn upsample2<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C f f, H / f, W / f]`, PyTorch's channel order.
-    fn pixel_unshuffle<T: Tape<f32, Self>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn pixel_unshuffle<T: Tape<f32, Self::Device>>(
+        x: Tensor4<Self, T>,
+        factor: usize,
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C f f, H, W] -> [B, C, f H, f W]`, the inverse of [`Backend::pixel_unshuffle`].
-    fn pixel_shuffle<T: Tape<f32, Self>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn pixel_shuffle<T: Tape<f32, Self::Device>>(
+        x: Tensor4<Self, T>,
+        factor: usize,
+    ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `sum(x * v)` for a fixed `v`: its gradient with respect to what `x` was computed from is `J^T v`.
-    fn inner_product<T: Tape<f32, Self>>(
+    fn inner_product<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         cotangent: &Tensor4<Self>,
     ) -> Result<Scalar<Self, T>, Self::Err>;
 
     /// `mean(w_i (x_i - target_i)^2)` over all elements, image `i` having the weight `w_i`.
-    fn mean_squared_error<T: Tape<f32, Self>>(
+    fn mean_squared_error<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         target: &Tensor4<Self>,
         weights: &[f32],
@@ -103,21 +125,9 @@ pub trait Backend: Device<f32> {
     /// convolution before it). Image `i` is of class `labels[i]`; that class is asked for with probability
     /// `1 - smoothing`, and all `K` together, it among them, share the rest (label smoothing, Szegedy et al. 2016,
     /// section 7).
-    fn cross_entropy<T: Tape<f32, Self>>(
+    fn cross_entropy<T: Tape<f32, Self::Device>>(
         scores: Tensor4<Self, T>,
         labels: &[usize],
         smoothing: f32,
     ) -> Result<Scalar<Self, T>, Self::Err>;
-
-    /// The values of a gradient buffer, copied to the host.
-    fn gradient_to_vec(gradient: &Gradient<Self>) -> Result<Vec<f32>, Self::Err>;
-
-    /// Overwrites a gradient buffer with `values` (same length).
-    fn write_gradient(gradient: &mut Gradient<Self>, values: &[f32]) -> Result<(), Self::Err>;
-
-    /// `sum(g^2)`, in f64.
-    fn squared_norm(gradient: &Gradient<Self>) -> Result<f64, Self::Err>;
-
-    /// `g *= factor`.
-    fn scale_gradient(gradient: &mut Gradient<Self>, factor: f32) -> Result<(), Self::Err>;
 }

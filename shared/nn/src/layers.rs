@@ -66,7 +66,7 @@ impl<D: Backend> Conv2d<D> {
     }
 
     /// `[B, c_in, H, W] -> [B, c_out, H', W']`.
-    pub fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    pub fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
         D::conv2d(x, self)
     }
 }
@@ -100,7 +100,7 @@ impl<D: Backend> Linear<D> {
     }
 
     /// `[B, features_in] -> [B, features_out]`.
-    pub fn forward<T: Tape<f32, D>>(&self, x: Tensor2<D, T>) -> Result<Tensor2<D, T>, D::Err> {
+    pub fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor2<D, T>) -> Result<Tensor2<D, T>, D::Err> {
         D::linear(x, self)
     }
 }
@@ -134,12 +134,16 @@ impl<D: Backend> GroupNorm<D> {
     ///
     /// # Errors
     /// What the device reports, such as lack of memory; so do all layers.
-    pub fn conv<T: Tape<f32, D>>(&self, x: Tensor4<D, T>, conv: &Conv2d<D>) -> Result<Tensor4<D, T>, D::Err> {
+    pub fn conv<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>, conv: &Conv2d<D>) -> Result<Tensor4<D, T>, D::Err> {
         D::norm_conv::<T, NoneTape>(x, self, None, false, conv)
     }
 
     /// `conv(silu(group_norm(x)))`.
-    pub fn silu_conv<T: Tape<f32, D>>(&self, x: Tensor4<D, T>, conv: &Conv2d<D>) -> Result<Tensor4<D, T>, D::Err> {
+    pub fn silu_conv<T: Tape<f32, D::Device>>(
+        &self,
+        x: Tensor4<D, T>,
+        conv: &Conv2d<D>,
+    ) -> Result<Tensor4<D, T>, D::Err> {
         D::norm_conv::<T, NoneTape>(x, self, None, true, conv)
     }
 
@@ -151,8 +155,8 @@ impl<D: Backend> GroupNorm<D> {
         conv: &Conv2d<D>,
     ) -> Result<Tensor4<D, T>, D::Err>
     where
-        T: Tape<f32, D> + Merge<U>,
-        U: Tape<f32, D>,
+        T: Tape<f32, D::Device> + Merge<U>,
+        U: Tape<f32, D::Device>,
     {
         D::norm_conv(x, self, Some(modulation), true, conv)
     }
@@ -185,7 +189,7 @@ impl<D: Backend> Attention<D> {
     }
 
     /// `[B, C, H, W] -> [B, C, H, W]`.
-    pub fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    pub fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
         let qkv = self.norm.conv(x.with_empty_tape(), &self.qkv)?;
         let h = D::attend(qkv, self.heads)?;
         D::add(self.proj.forward(h)?, x)

@@ -1,7 +1,9 @@
 //! Neural-network parts on dfdx tensors that stable dfdx does not have: convolutions, group normalisation, attention,
 //! their parameters, and what a training loop needs (Adam, moving average, weights files).
 //!
-//! * [`Backend`]: the differentiable ops, one implementation per device. [`dfdx::tensor::Cpu`] runs them on `kernels`.
+//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] runs them on `kernels`, [`Composed`] makes them of dfdx's
+//!   own ops, on any device of dfdx's: that is how GPUs are used.
+//! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found.
 //! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
 //! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.
 //! * [`Adam`], [`update_average`]: dfdx's optimiser step and moving average over such a list.
@@ -12,7 +14,12 @@
 mod adam;
 mod average;
 mod backend;
+mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod device;
+mod device_ext;
 mod layers;
 mod parameter;
 mod versioned;
@@ -20,7 +27,12 @@ mod weights;
 
 pub use adam::{Adam, AdamState};
 pub use average::update_average;
-pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4};
+pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4, Traced4};
+pub use composed::Composed;
+#[cfg(feature = "cuda")]
+pub use cuda::Gpu;
+pub use device::{Device, DeviceChoice, DeviceError};
+pub use device_ext::DeviceExt;
 pub use dfdx::tensor::Cpu;
 pub use layers::{Attention, Conv2d, GroupNorm, Linear};
 #[doc(hidden)]

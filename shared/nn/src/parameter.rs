@@ -1,5 +1,7 @@
 //! Parameters: named tensors that training changes and files hold.
 
+use dfdx::tensor::TensorFromVec;
+
 use crate::{Backend, Tensor1};
 
 /// A learned tensor. It is stored flat on the device, in PyTorch's row-major order; `shape` is its logical shape.
@@ -25,7 +27,7 @@ impl<D: Backend> Parameter<D> {
             values.len()
         );
         Self {
-            value: device.tensor_from_vec(values, (len,)),
+            value: device.device().tensor_from_vec(values, (len,)),
             shape: shape.to_vec(),
             trainable: true,
             version: 0,

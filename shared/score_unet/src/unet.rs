@@ -10,9 +10,9 @@
 //! 2022, "Progressive distillation", section 4 and appendix D): where little of the image is left, the noise is `x_t`.
 
 use dfdx::shapes::HasShape;
-use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, WithEmptyTape};
+use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, TensorFromVec, WithEmptyTape};
 use diffusion::Schedule;
-use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Tensor2, Tensor4, parameters};
+use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Tensor2, Tensor4, Traced4, parameters};
 use rand::Rng;
 
 use crate::UNetConfig;
@@ -78,8 +78,8 @@ impl<D: Backend> Builder<'_, D> {
 impl<D: Backend> ResidualBlock<D> {
     fn forward<T, U>(&self, x: Tensor4<D, T>, time: &Tensor2<D>) -> Result<Tensor4<D, T>, D::Err>
     where
-        T: Tape<f32, D> + Merge<U>,
-        U: Tape<f32, D>,
+        T: Tape<f32, D::Device> + Merge<U>,
+        U: Tape<f32, D::Device>,
     {
         let modulation = self.time.forward(time.retaped::<U>())?;
         let h = self.norm1.silu_conv(x.with_empty_tape(), &self.conv1)?;
@@ -165,7 +165,12 @@ impl<D: Backend> UNet<D> {
         &self.config
     }
 
-    /// The device it runs on.
+    /// The noise schedule of its configuration.
+    pub(crate) fn noise_schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The backend it runs on.
     pub fn device(&self) -> &D {
         &self.device
     }
@@ -175,7 +180,7 @@ impl<D: Backend> UNet<D> {
     ///
     /// # Errors
     /// What the device reports, such as lack of memory.
-    pub fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>, t: &[usize]) -> Result<Tensor4<D, T>, D::Err> {
+    pub fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>, t: &[usize]) -> Result<Tensor4<D, T>, D::Err> {
         self.run::<T, NoneTape>(x, t)
     }
 
@@ -183,15 +188,15 @@ impl<D: Backend> UNet<D> {
     ///
     /// # Errors
     /// What the device reports, such as lack of memory.
-    pub fn forward_training(&self, x: Tensor4<D>, t: &[usize]) -> Result<Tensor4<D, OwnedTape<f32, D>>, D::Err> {
-        self.run::<OwnedTape<f32, D>, OwnedTape<f32, D>>(x.put_tape(OwnedTape::default()), t)
+    pub fn forward_training(&self, x: Tensor4<D>, t: &[usize]) -> Result<Traced4<D>, D::Err> {
+        self.run::<OwnedTape<f32, D::Device>, OwnedTape<f32, D::Device>>(x.put_tape(OwnedTape::default()), t)
     }
 
     /// `T` is the tape of the image, `U` that of the time embedding, which only training needs.
     fn run<T, U>(&self, x: Tensor4<D, T>, t: &[usize]) -> Result<Tensor4<D, T>, D::Err>
     where
-        T: Tape<f32, D> + Merge<U>,
-        U: Tape<f32, D>,
+        T: Tape<f32, D::Device> + Merge<U>,
+        U: Tape<f32, D::Device>,
     {
         assert_eq!(
             x.shape().0,
@@ -241,10 +246,10 @@ impl<D: Backend> UNet<D> {
 
     /// The time as a vector that the blocks can read: sines and cosines of many frequencies (Vaswani et al. 2017,
     /// section 3.5), then two linear layers.
-    fn embed_time<U: Tape<f32, D>>(&self, t: &[usize]) -> Result<Tensor2<D, U>, D::Err> {
+    fn embed_time<U: Tape<f32, D::Device>>(&self, t: &[usize]) -> Result<Tensor2<D, U>, D::Err> {
         let features = self.config.base_channels;
         let waves: Vec<f32> = t.iter().flat_map(|&t| sinusoids(t, features)).collect();
-        let waves = self.device.try_tensor_from_vec(waves, (t.len(), features))?;
+        let waves = self.device.device().try_tensor_from_vec(waves, (t.len(), features))?;
         let h = D::silu(self.time_in.forward(waves.put_tape(U::default()))?)?;
         D::silu(self.time_out.forward(h)?)
     }

@@ -38,7 +38,7 @@ fn network() -> UNet<Cpu> {
 }
 
 fn prior() -> Prior {
-    Prior::new("test".into(), network()).unwrap()
+    Prior::new("test".into(), network())
 }
 
 fn noise(batch: usize, seed: u64) -> Array4<f32> {
@@ -74,7 +74,7 @@ fn the_score_is_minus_the_noise_over_its_standard_deviation() {
     let prior = prior();
     let (x, t) = (noise(1, 1), 300);
     let x_tensor = Cpu::default().tensor_from_vec(x.iter().copied().collect(), x.dim());
-    let eps = prior.network().forward(x_tensor, &[t]).unwrap().as_vec();
+    let eps = network().forward(x_tensor, &[t]).unwrap().as_vec();
     let sigma = (1.0 - prior.schedule().alpha_bar(t)).sqrt() as f32;
     for (score, eps) in prior.score(&x, t).unwrap().iter().zip(eps) {
         assert!((score + eps / sigma).abs() < 1e-5 * eps.abs().max(1.0));

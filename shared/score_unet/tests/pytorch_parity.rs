@@ -1,25 +1,26 @@
-//! Our network computes what the same network in PyTorch computes: `fixtures/pytorch_twin.py` made the numbers.
+//! Our network computes what the same network in PyTorch computes, on every backend: `fixtures/pytorch_twin.py` made the
+//! numbers.
 
 use std::path::PathBuf;
 
 use dfdx::tensor::TensorFromVec;
 use dfdx::tensor_ops::Backward;
-use nn::{Backend, Cpu, NamedTensor, Parameters, Tensor4};
+use nn::{Backend, Composed, Cpu, DeviceExt, NamedTensor, Parameters, Tensor4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::{UNet, UNetConfig};
 
-struct Fixture {
+struct Fixture<D: Backend> {
     tensors: Vec<NamedTensor>,
-    network: UNet<Cpu>,
+    network: UNet<D>,
 }
 
-impl Fixture {
-    fn load() -> Self {
+impl<D: Backend> Fixture<D> {
+    fn load(backend: &D) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let tensors = nn::read_weights(&folder.join("tiny_unet.safetensors")).expect("the fixture is readable");
         let config = UNetConfig::read(&folder.join("tiny_unet.json")).expect("the fixture has a configuration");
-        let mut network = UNet::new(&config, &Cpu::default(), &mut StdRng::seed_from_u64(0)).expect("a valid network");
+        let mut network = UNet::new(&config, backend, &mut StdRng::seed_from_u64(0)).expect("a valid network");
         let fixture = |tensors: &[NamedTensor]| -> Vec<NamedTensor> {
             let strip = |t: &NamedTensor| Some((t.name.strip_prefix("network.")?.to_string(), t.clone()));
             tensors
@@ -39,9 +40,10 @@ impl Fixture {
             .unwrap_or_else(|| panic!("the fixture lacks {name}"))
     }
 
-    fn images(&self, name: &str) -> Tensor4<Cpu> {
+    fn images(&self, name: &str) -> Tensor4<D> {
         let NamedTensor { shape, values, .. } = self.get(name).clone();
-        Cpu::default().tensor_from_vec(values, (shape[0], shape[1], shape[2], shape[3]))
+        let device = self.network.device().device();
+        device.tensor_from_vec(values, (shape[0], shape[1], shape[2], shape[3]))
     }
 
     fn times(&self) -> Vec<usize> {
@@ -59,49 +61,74 @@ impl Fixture {
 
 const TOLERANCE: f32 = 1e-4;
 
+/// Runs a check on every backend at hand.
+macro_rules! on_all_backends {
+    ($check:ident) => {
+        $check(&Cpu::default());
+        $check(&Composed(Cpu::default()));
+        #[cfg(feature = "cuda")]
+        if let Ok(gpu) = nn::Gpu::open(0) {
+            $check(&gpu);
+        }
+    };
+}
+
 #[test]
 fn the_output_is_pytorchs() {
-    let fixture = Fixture::load();
+    on_all_backends!(check_output);
+}
+
+fn check_output<D: Backend>(backend: &D) {
+    let fixture = Fixture::load(backend);
     let output = fixture
         .network
         .forward(fixture.images("x"), &fixture.times())
         .expect("forward");
     let error = fixture.relative_error("output", &output.as_vec());
-    assert!(error < TOLERANCE, "the output is off by {error:e} of its largest value");
+    assert!(
+        error < TOLERANCE,
+        "on {backend:?} the output is off by {error:e} of its largest value"
+    );
 }
 
 #[test]
 fn every_gradient_is_pytorchs() {
-    let fixture = Fixture::load();
+    on_all_backends!(check_gradients);
+}
+
+fn check_gradients<D: Backend>(backend: &D) {
+    let fixture = Fixture::load(backend);
     let x = fixture.images("x");
     let output = fixture
         .network
         .forward_training(x.clone(), &fixture.times())
         .expect("forward");
-    let loss = Cpu::inner_product(output, &fixture.images("cotangent")).expect("inner product");
+    let loss = D::inner_product(output, &fixture.images("cotangent")).expect("inner product");
     let mut gradients = loss.try_backward().expect("backward");
-    let error = fixture.relative_error("gradient_x", &gradients.get(&x).as_vec());
-    assert!(error < TOLERANCE, "the input gradient is off by {error:e}");
+    let read = |gradient: &_| D::Device::gradient_to_vec(gradient).expect("its values");
+    let gradient = gradients.get_or_alloc_mut(&x).expect("a gradient");
+    let error = fixture.relative_error("gradient_x", &read(gradient));
+    assert!(
+        error < TOLERANCE,
+        "on {backend:?} the input gradient is off by {error:e}"
+    );
     let mut checked = 0;
     fixture.network.visit("", &mut |name, parameter| {
         let gradient = gradients.get_or_alloc_mut(parameter.value()).expect("a gradient");
-        let error = fixture.relative_error(&format!("gradient.{name}"), gradient);
-        assert!(error < TOLERANCE, "the gradient of {name} is off by {error:e}");
+        let error = fixture.relative_error(&format!("gradient.{name}"), &read(gradient));
+        assert!(
+            error < TOLERANCE,
+            "on {backend:?} the gradient of {name} is off by {error:e}"
+        );
         checked += 1;
     });
-    assert_eq!(
-        checked,
-        fixture
-            .tensors
-            .iter()
-            .filter(|t| t.name.starts_with("gradient."))
-            .count()
-    );
+    let expected = fixture.tensors.iter().filter(|t| t.name.starts_with("gradient."));
+    assert_eq!(checked, expected.count());
 }
 
 #[test]
 fn a_frozen_network_gives_the_same_input_gradient_and_no_parameter_gradient() {
-    let mut fixture = Fixture::load();
+    let mut fixture = Fixture::load(&Cpu::default());
     fixture.network.freeze();
     let x = fixture.images("x");
     let traced = dfdx::tensor::Trace::leaky_trace(&x);

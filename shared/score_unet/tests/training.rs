@@ -50,7 +50,7 @@ fn values(network: &UNet<Cpu>) -> Vec<f32> {
     values
 }
 
-fn train(trainer: &mut Trainer, images: &PixelSet, steps: usize) {
+fn train(trainer: &mut Trainer<Cpu>, images: &PixelSet, steps: usize) {
     for _ in 0..steps {
         trainer.step(images, 0.3).unwrap();
     }
@@ -59,7 +59,7 @@ fn train(trainer: &mut Trainer, images: &PixelSet, steps: usize) {
 #[test]
 fn it_learns_to_tell_noise_from_flat_colours() {
     let images = flat_colours(12);
-    let mut trainer = Trainer::new(&network(), settings(), 1).unwrap();
+    let mut trainer = Trainer::new(&Cpu::default(), &network(), settings(), 1).unwrap();
     let before = validation_loss(trainer.average(), &images).unwrap();
     train(&mut trainer, &images, 800);
     let after = validation_loss(trainer.average(), &images).unwrap();
@@ -74,13 +74,13 @@ fn it_learns_to_tell_noise_from_flat_colours() {
 fn a_resumed_training_equals_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let images = flat_colours(12);
-    let mut whole = Trainer::new(&network(), settings(), 3).unwrap();
+    let mut whole = Trainer::new(&Cpu::default(), &network(), settings(), 3).unwrap();
     train(&mut whole, &images, 6);
 
-    let mut first = Trainer::new(&network(), settings(), 3).unwrap();
+    let mut first = Trainer::new(&Cpu::default(), &network(), settings(), 3).unwrap();
     train(&mut first, &images, 3);
     first.save(folder.path()).unwrap();
-    let mut second = Trainer::resume(folder.path(), settings()).unwrap();
+    let mut second = Trainer::resume(&Cpu::default(), folder.path(), settings()).unwrap();
     train(&mut second, &images, 3);
 
     assert_eq!(
@@ -96,7 +96,7 @@ fn a_resumed_training_equals_an_uninterrupted_one() {
 fn another_seed_trains_another_network() {
     let images = flat_colours(12);
     let run = |seed| {
-        let mut trainer = Trainer::new(&network(), settings(), seed).unwrap();
+        let mut trainer = Trainer::new(&Cpu::default(), &network(), settings(), seed).unwrap();
         train(&mut trainer, &images, 2);
         values(trainer.average())
     };
@@ -108,7 +108,7 @@ fn another_seed_trains_another_network() {
 fn weights_are_written_only_when_they_are_better() {
     let folder = tempfile::tempdir().unwrap();
     let images = flat_colours(12);
-    let mut trainer = Trainer::new(&network(), settings(), 1).unwrap();
+    let mut trainer = Trainer::new(&Cpu::default(), &network(), settings(), 1).unwrap();
     assert!(
         trainer.validate(&images, folder.path()).unwrap().1,
         "the first validation is the best so far"
@@ -127,14 +127,17 @@ fn weights_are_written_only_when_they_are_better() {
 }
 
 fn resume_error(folder: &Path) -> String {
-    format!("{:#}", Trainer::resume(folder, settings()).unwrap_err())
+    format!(
+        "{:#}",
+        Trainer::resume(&Cpu::default(), folder, settings()).unwrap_err()
+    )
 }
 
 #[test]
 fn a_damaged_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     assert!(resume_error(folder.path()).contains(CHECKPOINT_FILE));
-    let mut trainer = Trainer::new(&network(), settings(), 1).unwrap();
+    let mut trainer = Trainer::new(&Cpu::default(), &network(), settings(), 1).unwrap();
     trainer.save(folder.path()).unwrap();
     let path = folder.path().join(CHECKPOINT_FILE);
     let whole = std::fs::read(&path).unwrap();
@@ -148,7 +151,7 @@ fn a_damaged_checkpoint_is_named() {
 fn a_failed_save_keeps_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let images = flat_colours(12);
-    let mut trainer = Trainer::new(&network(), settings(), 1).unwrap();
+    let mut trainer = Trainer::new(&Cpu::default(), &network(), settings(), 1).unwrap();
     trainer.save(folder.path()).unwrap();
     let before = std::fs::read(folder.path().join(CHECKPOINT_FILE)).unwrap();
     train(&mut trainer, &images, 1);

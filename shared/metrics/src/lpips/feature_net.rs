@@ -47,13 +47,13 @@ impl<D: Backend> Unit<D> {
         }
     }
 
-    fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
         self.norm.silu_conv(x, &self.conv)
     }
 }
 
 impl<D: Backend> Stage<D> {
-    fn forward<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
         let x = match &self.halve {
             Some(halve) => halve.forward(x)?,
             None => x,
@@ -85,7 +85,7 @@ impl<D: Backend> FeatureNet<D> {
 
     /// `[B, 3, H, W]` in [-1, 1] to the outputs of the five stages. Each has a tape of its own; together they lead back
     /// to `x`.
-    pub(crate) fn features<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Vec<Tensor4<D, T>>, D::Err> {
+    pub(crate) fn features<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Vec<Tensor4<D, T>>, D::Err> {
         let mut features = vec![self.stem.forward(x)?];
         for stage in &self.stages {
             let Some(last) = features.pop() else { break };
@@ -97,7 +97,7 @@ impl<D: Backend> FeatureNet<D> {
 
     /// `[B, 3, H, W]` in [-1, 1] to `[B, 10, H / 8, W / 8]`: class scores, to be averaged over the pixels.
     #[cfg(feature = "tools")]
-    pub(crate) fn class_scores<T: Tape<f32, D>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    pub(crate) fn class_scores<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
         let mut x = self.stem.forward(x)?;
         for stage in &self.stages {
             x = stage.forward(x)?;

@@ -18,11 +18,16 @@ pub(crate) use linear::LinearCache;
 use dfdx::tensor::{Cpu, CpuError, Merge, Tape};
 
 use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
-use crate::{Conv2d, GroupNorm, Linear};
+use crate::{Conv2d, DeviceExt, GroupNorm, Linear};
 
 impl Backend for Cpu {
+    type Device = Cpu;
     type ConvCache = ConvCache;
     type LinearCache = LinearCache;
+
+    fn device(&self) -> &Cpu {
+        self
+    }
 
     fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Tensor4<Cpu, T>, CpuError> {
         conv::conv2d(x, layer)
@@ -105,6 +110,10 @@ impl Backend for Cpu {
     ) -> Result<Scalar<Cpu, T>, CpuError> {
         loss::cross_entropy(scores, labels, smoothing)
     }
+}
+
+impl DeviceExt for Cpu {
+    const IS_GPU: bool = false;
 
     fn gradient_to_vec(gradient: &Gradient<Cpu>) -> Result<Vec<f32>, CpuError> {
         Ok(gradient.to_vec())
@@ -129,5 +138,13 @@ impl Backend for Cpu {
     fn scale_gradient(gradient: &mut Gradient<Cpu>, factor: f32) -> Result<(), CpuError> {
         gradient.iter_mut().for_each(|g| *g *= factor);
         Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("the CPU ({} kernels)", kernels::simd::simd_path())
+    }
+
+    fn explain(error: &CpuError) -> String {
+        error.to_string()
     }
 }

@@ -10,10 +10,11 @@ use diffusion::ScoreModel;
 use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
+use nn::Backend;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use score_unet::Prior;
 use score_unet::training::TrainingStepBench;
+use score_unet::{Device, DeviceChoice, Prior};
 
 /// Time the score network; prints the milliseconds of each repetition, one per line.
 #[derive(Parser, Debug)]
@@ -33,6 +34,9 @@ struct Options {
     /// Threads [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
+    /// Device to compute on: cpu, cuda, cuda:N or auto
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -55,7 +59,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         options.batch > 0 && options.repeats > 0,
         "--batch and --repeats must be at least 1"
     );
-    let prior = Prior::load(&options.prior)?;
+    let device = options.device.open(|line| eprintln!("{line}"))?;
+    let prior = Prior::load_on(&options.prior, &device)?;
     let [c, h, w] = prior.image_shape();
     let shape = (options.batch, c, h, w);
     let mut rng = StdRng::seed_from_u64(0);
@@ -68,11 +73,17 @@ fn run(options: &Options) -> anyhow::Result<()> {
             pullback(&v)?;
             Ok(())
         }),
-        Work::Train => {
-            let mut bench = TrainingStepBench::new(&prior, x, v)?;
-            repeat(options.repeats, || bench.step())
-        }
+        Work::Train => match &device {
+            Device::Cpu(cpu) => repeat_training(options, cpu, x, v),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => repeat_training(options, gpu, x, v),
+        },
     }
+}
+
+fn repeat_training<D: Backend>(options: &Options, backend: &D, x: Array4<f32>, eps: Array4<f32>) -> anyhow::Result<()> {
+    let mut bench = TrainingStepBench::new(backend, &options.prior, x, eps)?;
+    repeat(options.repeats, || bench.step())
 }
 
 fn repeat(count: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {

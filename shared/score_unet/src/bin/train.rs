@@ -10,12 +10,12 @@ use anyhow::Context;
 use clap::Parser;
 use imaging::PixelSet;
 use indicatif::{ProgressBar, ProgressStyle};
-use nn::Parameters;
+use nn::{Backend, DeviceExt, Parameters};
 use score_unet::training::{
     Card, Checkpoint, DENOISING_TIMES, Progress, Trainer, TrainerConfig, denoising_psnr, preview_samples,
     validation_loss, write_card,
 };
-use score_unet::{Prior, UNetConfig};
+use score_unet::{Device, DeviceChoice, UNet, UNetConfig, folder_name};
 
 /// Train a score network on images.
 ///
@@ -52,6 +52,9 @@ struct Options {
     /// Threads [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
+    /// Device to train on: cpu, cuda, cuda:N or auto; a checkpoint goes on on any
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
     /// Images in a batch
     #[arg(long, default_value_t = 32)]
     batch: usize,
@@ -106,13 +109,21 @@ impl Budget {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     check(options)?;
+    match options.device.open(|line| println!("{line}"))? {
+        Device::Cpu(cpu) => train_on(&cpu, options),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(gpu) => train_on(&gpu, options),
+    }
+}
+
+fn train_on<D: Backend>(backend: &D, options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot make the folder {}", options.out.display()))?;
     let network = match &options.config {
         Some(path) => UNetConfig::read(path)?,
         None => UNetConfig::fruits64(),
     };
-    let mut trainer = make_trainer(options, &network)?;
+    let mut trainer = make_trainer(backend, options, &network)?;
     let channels = trainer.counters().config.image_channels;
     anyhow::ensure!(
         channels == 3,
@@ -132,11 +143,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
     })?;
 
     println!(
-        "{} parameters, {} training and {} validation images, {} threads",
+        "{} parameters, {} training and {} validation images, {} threads, on {}",
         trainer.average().count(),
         train.count,
         test.count,
-        rayon::current_num_threads()
+        rayon::current_num_threads(),
+        backend.device().describe()
     );
     let interrupted = train_loop(options, &mut trainer, &train, &test, &stop)?;
     if interrupted {
@@ -171,7 +183,7 @@ fn check(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_trainer(options: &Options, network: &UNetConfig) -> anyhow::Result<Trainer> {
+fn make_trainer<D: Backend>(backend: &D, options: &Options, network: &UNetConfig) -> anyhow::Result<Trainer<D>> {
     let config = TrainerConfig {
         batch: options.batch,
         learning_rate: options.learning_rate,
@@ -179,18 +191,19 @@ fn make_trainer(options: &Options, network: &UNetConfig) -> anyhow::Result<Train
         ..TrainerConfig::default()
     };
     if options.resume {
-        return Trainer::resume(&options.out, config).context("cannot resume");
+        return Trainer::resume(backend, &options.out, config).context("cannot resume");
     }
     if let Some(folder) = &options.init {
         let network = UNetConfig::read(&folder.join("config.json"))?;
-        return Trainer::from_weights(&network, &folder.join("weights.safetensors"), config, options.seed);
+        let weights = folder.join("weights.safetensors");
+        return Trainer::from_weights(backend, &network, &weights, config, options.seed);
     }
     anyhow::ensure!(
         !options.out.join(score_unet::training::CHECKPOINT_FILE).exists(),
         "{} already holds a training: go on with --resume, or choose another --out",
         options.out.display()
     );
-    Trainer::new(network, config, options.seed)
+    Trainer::new(backend, network, config, options.seed)
 }
 
 fn load(data: &Path, split: &str, size: usize) -> anyhow::Result<PixelSet> {
@@ -216,9 +229,9 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// Trains until the budget is spent or Ctrl-C. Returns whether it was interrupted.
-fn train_loop(
+fn train_loop<D: Backend>(
     options: &Options,
-    trainer: &mut Trainer,
+    trainer: &mut Trainer<D>,
     train: &PixelSet,
     test: &PixelSet,
     stop: &AtomicBool,
@@ -258,7 +271,7 @@ fn train_loop(
     Ok(interrupted)
 }
 
-fn validate(trainer: &mut Trainer, test: &PixelSet, out: &Path, report: &Report) -> anyhow::Result<f64> {
+fn validate<D: Backend>(trainer: &mut Trainer<D>, test: &PixelSet, out: &Path, report: &Report) -> anyhow::Result<f64> {
     let (loss, improved) = trainer.validate(test, out)?;
     let counters = trainer.counters();
     let verdict = if improved {
@@ -276,31 +289,36 @@ fn validate(trainer: &mut Trainer, test: &PixelSet, out: &Path, report: &Report)
     Ok(loss)
 }
 
-fn write_samples(trainer: &Trainer, out: &Path) -> anyhow::Result<()> {
-    let prior = Prior::new("preview".into(), trainer.average().duplicate()?)?;
-    let samples = preview_samples(&prior, 16, 30, 0)?;
+fn write_samples<D: Backend>(trainer: &Trainer<D>, out: &Path) -> anyhow::Result<()> {
+    let samples = preview_samples(trainer.average(), 16, 30, 0)?;
     let views: Vec<_> = samples.outer_iter().collect();
     let path = out.join(format!("samples_{:06}.png", trainer.counters().step));
     Ok(imaging::save_png(&path, &imaging::grid(&views, 4, 2)?)?)
 }
 
 /// Measures the best weights and writes what was found.
-fn finish(options: &Options, trainer: &Trainer, train: &PixelSet, test: &PixelSet) -> anyhow::Result<()> {
-    let prior = Prior::load(&options.out)?;
+fn finish<D: Backend>(
+    options: &Options,
+    trainer: &Trainer<D>,
+    train: &PixelSet,
+    test: &PixelSet,
+) -> anyhow::Result<()> {
+    let mut network = UNet::load(&options.out, trainer.average().device())?;
+    network.freeze();
     let mut psnr = [0.0; 3];
     for (psnr, t) in psnr.iter_mut().zip(DENOISING_TIMES) {
-        *psnr = denoising_psnr(&prior, test, t)?;
+        *psnr = denoising_psnr(&network, test, t)?;
         println!(
             "one-step denoising at t = {t}: {psnr:.2} dB, mean over {} images",
             test.count
         );
     }
     let card = Card {
-        name: prior.name().to_string(),
-        parameters: prior.network().count(),
+        name: folder_name(&options.out),
+        parameters: network.count(),
         train_images: train.count,
         test_images: test.count,
-        validation_loss: validation_loss(prior.network(), test)?,
+        validation_loss: validation_loss(&network, test)?,
         denoising_psnr: psnr,
     };
     write_card(&options.out, &card, trainer.counters())?;
@@ -371,7 +389,12 @@ impl Log {
         Ok(Self(file))
     }
 
-    fn write(&mut self, trainer: &Trainer, training_loss: f64, validation_loss: f64) -> anyhow::Result<()> {
+    fn write<D: Backend>(
+        &mut self,
+        trainer: &Trainer<D>,
+        training_loss: f64,
+        validation_loss: f64,
+    ) -> anyhow::Result<()> {
         use std::io::Write;
         let c = trainer.counters();
         let minutes = c.seconds / 60.0;

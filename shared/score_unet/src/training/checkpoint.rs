@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nn::{Adam, AdamState, Cpu, FloatType, NamedTensor, Parameters, WeightsError};
+use nn::{Adam, AdamState, Backend, DeviceExt, FloatType, NamedTensor, Parameters, WeightsError};
 use serde::{Deserialize, Serialize};
 
 use crate::{UNet, UNetConfig};
@@ -62,16 +62,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the file cannot be written; an older checkpoint is untouched then.
-    pub fn save(
+    pub fn save<D: Backend>(
         &self,
         path: &Path,
-        network: &UNet<Cpu>,
-        average: &UNet<Cpu>,
-        adam: &mut Adam<Cpu>,
+        network: &UNet<D>,
+        average: &UNet<D>,
+        adam: &mut Adam<D>,
     ) -> Result<(), WeightsError> {
         let state = adam
             .state(network)
-            .map_err(|error| WeightsError::Device(error.to_string()))?;
+            .map_err(|error| WeightsError::Device(D::Device::explain(&error)))?;
         let mut tensors = state.moments;
         for (kind, unet) in [("network", network), ("average", average)] {
             unet.visit("", &mut |name, parameter| {
@@ -104,11 +104,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the file is missing, damaged, or not a checkpoint.
-    pub fn load(
+    pub fn load<D: Backend>(
         path: &Path,
-        build: impl Fn(&UNetConfig) -> Result<UNet<Cpu>, crate::ConfigError>,
-        adam: &mut Adam<Cpu>,
-    ) -> Result<(Self, UNet<Cpu>, UNet<Cpu>), CheckpointError> {
+        build: impl Fn(&UNetConfig) -> Result<UNet<D>, crate::ConfigError>,
+        adam: &mut Adam<D>,
+    ) -> Result<(Self, UNet<D>, UNet<D>), CheckpointError> {
         let header_error = |reason: String| CheckpointError::Header(path.display().to_string(), reason);
         let text = nn::read_metadata(path)?
             .remove(HEADER)

@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::time::Instant;
 
-use dfdx::tensor::{AsArray, TensorFromVec};
 use dfdx::tensor_ops::{AdamConfig, Backward};
 use diffusion::Schedule;
 use imaging::PixelSet;
 use ndarray::Array4;
-use nn::{Adam, Backend, Cpu, FloatType, Tensor4, update_average};
+use nn::{Adam, Backend, FloatType, update_average};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::checkpoint::{CHECKPOINT_FILE, Checkpoint};
 use super::{TrainingBatch, draw_batch, validation_loss};
-use crate::{Prior, UNet, UNetConfig};
+use crate::score::{device_error, to_tensor};
+use crate::{UNet, UNetConfig};
 
 /// The settings of a training.
 #[derive(Debug, Clone)]
@@ -59,23 +59,13 @@ pub struct Progress {
 
 /// A network in training, its moving average and its optimiser.
 #[derive(Debug)]
-pub struct Trainer {
+pub struct Trainer<D: Backend> {
     config: TrainerConfig,
     schedule: Schedule,
     counters: Checkpoint,
-    network: UNet<Cpu>,
-    average: UNet<Cpu>,
-    adam: Adam<Cpu>,
-}
-
-pub(super) fn to_tensor(device: &Cpu, x: Array4<f32>) -> anyhow::Result<Tensor4<Cpu>> {
-    let shape = x.dim();
-    let values = x.as_standard_layout().into_owned().into_raw_vec_and_offset().0;
-    device.try_tensor_from_vec(values, shape).map_err(device_error)
-}
-
-pub(super) fn device_error(error: <Cpu as dfdx::tensor::HasErr>::Err) -> anyhow::Error {
-    anyhow::anyhow!("the device failed: {error}")
+    network: UNet<D>,
+    average: UNet<D>,
+    adam: Adam<D>,
 }
 
 /// The weight of an image at time `t` in the loss: `1 / sqrt(alpha_bar_t)`, half way (geometrically) between that of DDPM,
@@ -86,7 +76,7 @@ fn loss_weight(schedule: &Schedule, t: usize) -> f32 {
 }
 
 /// Adam with betas 0.9 and 0.99: a second moment that forgets faster suits short trainings.
-fn adam() -> Adam<Cpu> {
+fn adam<D: Backend>() -> Adam<D> {
     Adam::new(AdamConfig {
         lr: 0.0,
         betas: [0.9, 0.99],
@@ -95,14 +85,14 @@ fn adam() -> Adam<Cpu> {
     })
 }
 
-impl Trainer {
-    /// A training from scratch; `seed` decides the first weights and every batch.
+impl<D: Backend> Trainer<D> {
+    /// A training from scratch on `backend`; `seed` decides the first weights and every batch.
     ///
     /// # Errors
     /// If the network's configuration is invalid.
-    pub fn new(network: &UNetConfig, config: TrainerConfig, seed: u64) -> anyhow::Result<Self> {
+    pub fn new(backend: &D, network: &UNetConfig, config: TrainerConfig, seed: u64) -> anyhow::Result<Self> {
         kernels::memory::keep_freed_memory();
-        let unet = UNet::new(network, &Cpu::default(), &mut StdRng::seed_from_u64(seed))?;
+        let unet = UNet::new(network, backend, &mut StdRng::seed_from_u64(seed))?;
         let average = unet.duplicate()?;
         let counters = Checkpoint::start(network, seed);
         let schedule = network.schedule()?;
@@ -116,14 +106,14 @@ impl Trainer {
         })
     }
 
-    /// A training that goes on from the checkpoint in `folder`.
+    /// A training that goes on from the checkpoint in `folder`, whatever device wrote it.
     ///
     /// # Errors
     /// If there is none, or it is damaged.
-    pub fn resume(folder: &Path, config: TrainerConfig) -> anyhow::Result<Self> {
+    pub fn resume(backend: &D, folder: &Path, config: TrainerConfig) -> anyhow::Result<Self> {
         kernels::memory::keep_freed_memory();
         let mut adam = adam();
-        let build = |config: &UNetConfig| UNet::new(config, &Cpu::default(), &mut crate::unet::ZeroRng);
+        let build = |config: &UNetConfig| UNet::new(config, backend, &mut crate::unet::ZeroRng);
         let (counters, network, average) = Checkpoint::load(&folder.join(CHECKPOINT_FILE), build, &mut adam)?;
         let schedule = counters.config.schedule()?;
         Ok(Self {
@@ -141,12 +131,13 @@ impl Trainer {
     /// # Errors
     /// If the weights do not fit the configuration.
     pub fn from_weights(
+        backend: &D,
         network: &UNetConfig,
         weights: &Path,
         config: TrainerConfig,
         seed: u64,
     ) -> anyhow::Result<Self> {
-        let mut trainer = Self::new(network, config, seed)?;
+        let mut trainer = Self::new(backend, network, config, seed)?;
         nn::load_weights(&mut trainer.network, &nn::read_weights(weights)?)?;
         trainer.average = trainer.network.duplicate()?;
         Ok(trainer)
@@ -158,7 +149,7 @@ impl Trainer {
     }
 
     /// The moving average of the weights: the network that is used afterwards.
-    pub fn average(&self) -> &UNet<Cpu> {
+    pub fn average(&self) -> &UNet<D> {
         &self.average
     }
 
@@ -185,31 +176,34 @@ impl Trainer {
 
     /// Loss, gradients, Adam and moving average for one batch.
     fn update(&mut self, batch: TrainingBatch, fraction: f64) -> anyhow::Result<Progress> {
-        let device = self.network.device().clone();
+        let on_device = |x| to_tensor(self.network.device(), x);
         let images = batch.t.len() as u64;
-        let (x_t, eps) = (to_tensor(&device, batch.x_t)?, to_tensor(&device, batch.eps)?);
-        let predicted = self.network.forward_training(x_t, &batch.t).map_err(device_error)?;
+        let (x_t, eps) = (on_device(&batch.x_t)?, on_device(&batch.eps)?);
+        let predicted = self
+            .network
+            .forward_training(x_t, &batch.t)
+            .map_err(device_error::<D>)?;
         let weights: Vec<f32> = batch.t.iter().map(|&t| loss_weight(&self.schedule, t)).collect();
-        let loss = Cpu::mean_squared_error(predicted, &eps, &weights).map_err(device_error)?;
-        let loss_value = f64::from(loss.array());
+        let loss = D::mean_squared_error(predicted, &eps, &weights).map_err(device_error::<D>)?;
+        let loss_value = f64::from(loss.as_vec()[0]);
         anyhow::ensure!(
             loss_value.is_finite(),
             "the loss at step {} is {loss_value}: the training has diverged; resume from the last checkpoint with a \
              smaller --learning-rate",
             self.counters.step
         );
-        let mut gradients = loss.try_backward().map_err(device_error)?;
+        let mut gradients = loss.try_backward().map_err(device_error::<D>)?;
 
         self.adam.config.lr = self.learning_rate(fraction);
         let max_norm = self.config.max_gradient_norm;
         let gradient_norm = self
             .adam
             .update(&mut self.network, &mut gradients, max_norm)
-            .map_err(device_error)?;
+            .map_err(device_error::<D>)?;
         self.counters.step += 1;
         self.counters.images_seen += images;
         let decay = self.average_decay();
-        update_average(&mut self.average, &self.network, decay).map_err(device_error)?;
+        update_average(&mut self.average, &self.network, decay).map_err(device_error::<D>)?;
         Ok(Progress {
             step: self.counters.step,
             loss: loss_value,
@@ -261,19 +255,21 @@ impl Trainer {
 
 /// One training step on a fixed batch, for timing.
 #[derive(Debug)]
-pub struct TrainingStepBench {
-    trainer: Trainer,
+pub struct TrainingStepBench<D: Backend> {
+    trainer: Trainer<D>,
     batch: TrainingBatch,
 }
 
-impl TrainingStepBench {
-    /// Starts from the weights of `prior`, with noisy images `x_t` and noise `eps` of one shape `[B, C, H, W]`.
+impl<D: Backend> TrainingStepBench<D> {
+    /// Starts from the weights of the prior in `folder`, with noisy images `x_t` and noise `eps` of one shape
+    /// `[B, C, H, W]`.
     ///
     /// # Errors
-    /// If the prior's configuration is invalid, which that of a loaded prior is not.
-    pub fn new(prior: &Prior, x_t: Array4<f32>, eps: Array4<f32>) -> anyhow::Result<Self> {
-        let mut trainer = Trainer::new(prior.network().config(), TrainerConfig::default(), 0)?;
-        trainer.network = prior.network().duplicate()?;
+    /// If there is no prior in the folder.
+    pub fn new(backend: &D, folder: &Path, x_t: Array4<f32>, eps: Array4<f32>) -> anyhow::Result<Self> {
+        let network = UNet::load(folder, backend)?;
+        let mut trainer = Trainer::new(backend, network.config(), TrainerConfig::default(), 0)?;
+        trainer.network = network;
         let t = vec![500; x_t.dim().0];
         Ok(Self {
             trainer,

@@ -5,11 +5,12 @@ use imaging::PixelSet;
 use ndarray::{Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
-use nn::Cpu;
+use nn::Backend;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::{Prior, UNet};
+use crate::UNet;
+use crate::score::{device_error, to_array, to_tensor};
 
 /// The times at which the lecture's task 2 denoises.
 pub const DENOISING_TIMES: [usize; 3] = [30, 100, 300];
@@ -38,7 +39,7 @@ fn batches(count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
 ///
 /// # Errors
 /// What the device reports.
-pub fn validation_loss(network: &UNet<Cpu>, set: &PixelSet) -> anyhow::Result<f64> {
+pub fn validation_loss<D: Backend>(network: &UNet<D>, set: &PixelSet) -> anyhow::Result<f64> {
     let schedule = network.config().schedule()?;
     let mut rng = StdRng::seed_from_u64(SEED);
     let mut sum = 0.0;
@@ -49,11 +50,9 @@ pub fn validation_loss(network: &UNet<Cpu>, set: &PixelSet) -> anyhow::Result<f6
         let t: Vec<usize> = range.map(time).collect();
         let eps = Array4::random_using(x0.dim(), StandardNormal, &mut rng);
         let x_t = noise_batch(&schedule, &x0, &t, &eps)?;
-        let x_t = super::trainer::to_tensor(network.device(), x_t)?;
-        let predicted = network.forward(x_t, &t).map_err(super::trainer::device_error)?;
-        let mut values = vec![0.0; eps.len()];
-        predicted.copy_into(&mut values);
-        sum += values
+        let x_t = to_tensor(network.device(), &x_t)?;
+        let predicted = network.forward(x_t, &t).map_err(device_error::<D>)?;
+        sum += to_array(&predicted)
             .iter()
             .zip(&eps)
             .map(|(p, e)| f64::from(p - e).powi(2))
@@ -65,16 +64,16 @@ pub fn validation_loss(network: &UNet<Cpu>, set: &PixelSet) -> anyhow::Result<f6
 /// The PSNR in dB (on [0, 1], mean over images) of one-step denoising of all images of `set` at time `t`.
 ///
 /// # Errors
-/// What the device reports; a time outside the prior's schedule.
-pub fn denoising_psnr(prior: &Prior, set: &PixelSet, t: usize) -> anyhow::Result<f64> {
+/// What the device reports; a time outside the model's schedule.
+pub fn denoising_psnr(model: &dyn ScoreModel, set: &PixelSet, t: usize) -> anyhow::Result<f64> {
     let mut rng = StdRng::seed_from_u64(SEED + t as u64);
     let mut sum = 0.0;
     for range in batches(set.count) {
         let x0 = images(set, range);
         let times = vec![t; x0.dim().0];
         let eps = Array4::random_using(x0.dim(), StandardNormal, &mut rng);
-        let x_t = noise_batch(prior.schedule(), &x0, &times, &eps)?;
-        let x0_hat = tweedie_batch(prior.schedule(), &x_t, &times, &prior.score(&x_t, t)?)?;
+        let x_t = noise_batch(model.schedule(), &x0, &times, &eps)?;
+        let x0_hat = tweedie_batch(model.schedule(), &x_t, &times, &model.score(&x_t, t)?)?;
         for (estimate, truth) in x0_hat.outer_iter().zip(x0.outer_iter()) {
             sum += metrics::psnr(&estimate, &truth)?;
         }

@@ -1,0 +1,82 @@
+//! Group normalisation, modulation and SiLU, one after the other, before a convolution.
+
+use dfdx::shapes::{Axes2, Axis, HasShape};
+use dfdx::tensor::{Merge, PutTape, SplitTape, Tape, Tensor, WithEmptyTape};
+use dfdx::tensor_ops::{BroadcastTo, ReshapeTo, TryAdd, TryMul};
+
+use super::{Composed, conv, linear, parameter};
+use crate::{Conv2d, DeviceExt, GroupNorm, Tensor2, Tensor4};
+
+const EPSILON: f64 = 1e-5;
+
+pub fn norm_conv<D, T, U>(
+    x: Tensor4<Composed<D>, T>,
+    norm: &GroupNorm<Composed<D>>,
+    modulation: Option<Tensor2<Composed<D>, U>>,
+    silu: bool,
+    conv: &Conv2d<Composed<D>>,
+) -> Result<Tensor4<Composed<D>, T>, D::Err>
+where
+    D: DeviceExt,
+    T: Tape<f32, D> + Merge<U>,
+    U: Tape<f32, D>,
+{
+    let shape @ (batch, channels, height, width) = *x.shape();
+    assert_eq!(
+        channels, norm.channels,
+        "a norm over {} channels got an input of {channels}",
+        norm.channels
+    );
+    let (x, mut tape) = x.split_tape();
+    let (modulation, modulation_tape) = modulation.map(|m| m.split_tape()).unzip();
+    if let Some(modulation_tape) = modulation_tape {
+        tape = tape.merge(modulation_tape);
+    }
+    let group_len = channels / norm.groups * height * width;
+    let normalised = x
+        .put_tape(tape)
+        .try_reshape_like(&(batch * norm.groups, group_len))?
+        .try_normalize::<Axis<1>>(EPSILON)?
+        .try_reshape_like(&(batch, channels, height * width))?;
+    let y = match modulation {
+        None => shift_and_scale(normalised, norm)?,
+        Some(modulation) => modulate(normalised, norm, modulation)?,
+    };
+    let y = if silu { linear::silu(y)? } else { y };
+    conv::conv2d(y.try_reshape_like(&shape)?, conv)
+}
+
+/// A feature map `[B, C, H W]`.
+type Map<D, T> = Tensor<(usize, usize, usize), f32, D, T>;
+
+/// `x weight + bias`, channel by channel.
+fn shift_and_scale<D: DeviceExt, T: Tape<f32, D>>(
+    x: Map<D, T>,
+    norm: &GroupNorm<Composed<D>>,
+) -> Result<Map<D, T>, D::Err> {
+    let shape = *x.shape();
+    let scale = parameter::<D, T, _>(&norm.weight, (norm.channels,))?;
+    let shift = parameter::<D, T, _>(&norm.bias, (norm.channels,))?;
+    x.try_mul(scale.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)?
+        .try_add(shift.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)
+}
+
+/// `(x weight + bias) (1 + a) + b` with `modulation = [a | b]`; scale and shift of each image and channel first, so that
+/// only two ops see the whole map.
+fn modulate<D: DeviceExt, T: Tape<f32, D>>(
+    x: Map<D, T>,
+    norm: &GroupNorm<Composed<D>>,
+    modulation: Tensor2<Composed<D>>,
+) -> Result<Map<D, T>, D::Err> {
+    let shape @ (batch, channels, _) = *x.shape();
+    let rows = (batch, channels);
+    let weight = parameter::<D, T, _>(&norm.weight, (channels,))?.try_broadcast_like::<_, Axis<0>>(&rows)?;
+    let bias = parameter::<D, T, _>(&norm.bias, (channels,))?.try_broadcast_like::<_, Axis<0>>(&rows)?;
+    let a = modulation.retaped::<T>().try_slice((.., 0..channels))?;
+    let b = modulation.retaped::<T>().try_slice((.., channels..2 * channels))?;
+    let gain = a.try_add(1.0)?;
+    let scale = weight.try_mul(gain.with_empty_tape())?;
+    let shift = bias.try_mul(gain)?.try_add(b)?;
+    x.try_mul(scale.try_broadcast_like::<_, Axis<2>>(&shape)?)?
+        .try_add(shift.try_broadcast_like::<_, Axis<2>>(&shape)?)
+}

@@ -1,0 +1,168 @@
+//! NVIDIA GPUs: what [`Composed`] needs of dfdx's `Cuda`, and opening one without a panic.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use cudarc::driver::sys::{CUdevice_attribute_enum as Attribute, CUresult};
+use cudarc::driver::{DriverError, result};
+use dfdx::tensor::{CpuError, Cuda, CudaError, Storage, Tensor, Trace, ZerosTensor};
+use dfdx::tensor_ops::Backward;
+
+use crate::backend::{Backend, Gradient};
+use crate::{Composed, Conv2d, DeviceError, DeviceExt, Tensor4};
+
+/// What a GPU must have free to be taken: the weights of the network four times over (training keeps the moments of Adam
+/// and an average) and the feature maps of a few images.
+const NEEDED_BYTES: usize = 256 << 20;
+
+impl DeviceExt for Cuda {
+    const IS_GPU: bool = true;
+
+    fn gradient_to_vec(gradient: &Gradient<Cuda>) -> Result<Vec<f32>, CudaError> {
+        Ok(gradient.device().dtoh_sync_copy(&**gradient)?)
+    }
+
+    fn write_gradient(gradient: &mut Gradient<Cuda>, values: &[f32]) -> Result<(), CudaError> {
+        // cudarc panics where the lengths differ.
+        if cudarc::driver::DeviceSlice::len(&**gradient) != values.len() {
+            return Err(CpuError::WrongNumElements.into());
+        }
+        Ok(gradient.device().htod_sync_copy_into(values, &mut **gradient)?)
+    }
+
+    // dfdx has no arithmetic on gradient buffers, and a kernel launch is unsafe code. So norm and clipping go through the
+    // host: 16 MB each way for the network of 4 million parameters.
+    fn squared_norm(gradient: &Gradient<Cuda>) -> Result<f64, CudaError> {
+        let values = Self::gradient_to_vec(gradient)?;
+        Ok(values.iter().map(|g| f64::from(*g).powi(2)).sum())
+    }
+
+    fn scale_gradient(gradient: &mut Gradient<Cuda>, factor: f32) -> Result<(), CudaError> {
+        let mut values = Self::gradient_to_vec(gradient)?;
+        values.iter_mut().for_each(|g| *g *= factor);
+        Self::write_gradient(gradient, &values)
+    }
+
+    fn describe(&self) -> String {
+        match identity(self) {
+            Ok((index, [major, minor])) => format!("GPU cuda:{index} (NVIDIA, compute capability {major}.{minor})"),
+            Err(_) => "a GPU".into(),
+        }
+    }
+
+    fn explain(error: &CudaError) -> String {
+        match error {
+            CudaError::Driver(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
+                "the GPU has no memory left: work on fewer images at a time, close other programs that use the GPU, or \
+                 use --device cpu"
+                    .into()
+            }
+            // Not the error's own words: where the driver does not know the code, asking for them panics.
+            CudaError::Driver(DriverError(code)) => format!("the NVIDIA driver reports {code:?}"),
+            CudaError::Blas(error) => format!("cuBLAS reports {:?}", error.0),
+            CudaError::Cpu(error) => error.to_string(),
+        }
+    }
+}
+
+/// The backend of NVIDIA GPUs.
+///
+/// It must stay on the thread that opened it, since dfdx's `Cuda` must.
+pub type Gpu = Composed<Cuda>;
+
+impl Composed<Cuda> {
+    /// Opens GPU number `index`, and tries it out: what is wrong with it shows here, as an error, and not hours later.
+    ///
+    /// # Errors
+    /// No driver, no such GPU, one that this program's kernels do not run on, too little memory, a toolkit that is gone.
+    pub fn open(index: usize) -> Result<Self, DeviceError> {
+        find(index)?;
+        let tried = without_panic(|| {
+            let gpu = Composed(Cuda::try_build(index, 0)?);
+            try_out(&gpu)?;
+            Ok(gpu)
+        });
+        tried.map_err(|reason| DeviceError::Unusable(format!("GPU cuda:{index} cannot be used: {reason}")))
+    }
+
+    /// Its number.
+    ///
+    /// # Errors
+    /// If it has no memory left.
+    pub fn index(&self) -> Result<usize, DeviceError> {
+        let error = |error| DeviceError::Unusable(Cuda::explain(&error));
+        identity(&self.0).map(|(index, _)| index).map_err(error)
+    }
+}
+
+/// The number and the compute capability of a GPU. dfdx keeps the device to itself; a buffer on it knows.
+fn identity(gpu: &Cuda) -> Result<(usize, [i32; 2]), CudaError> {
+    let device = Storage::<f32>::try_alloc_len(gpu, 1)?.device();
+    let major = device.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = device.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    Ok((device.ordinal(), [major, minor]))
+}
+
+/// Makes sure that there is a driver and a GPU of that number: asking dfdx for one that is not there panics.
+fn find(index: usize) -> Result<(), DeviceError> {
+    let unusable = |DriverError(code): DriverError| {
+        DeviceError::Unusable(format!(
+            "no NVIDIA GPU answers ({code:?}): `nvidia-smi` should list one; install NVIDIA's driver, or use --device cpu"
+        ))
+    };
+    let count = result::init()
+        .and_then(|()| result::device::get_count())
+        .map_err(unusable)?;
+    if usize::try_from(count).is_ok_and(|count| index < count) {
+        return Ok(());
+    }
+    Err(DeviceError::Unusable(format!(
+        "there is no GPU cuda:{index}: the driver knows {count}, numbered from 0; see `nvidia-smi`, and the environment \
+         variable CUDA_VISIBLE_DEVICES, which hides some"
+    )))
+}
+
+/// Takes memory, and runs a convolution forwards and backwards: that loads kernels that were compiled with the program,
+/// compiles others, and multiplies matrices.
+fn try_out(gpu: &Gpu) -> Result<(), CudaError> {
+    drop(Storage::<f32>::try_alloc_len(&gpu.0, NEEDED_BYTES / size_of::<f32>())?);
+    let layer = Conv2d::zeros(gpu, 4, 1, 3);
+    let image: Tensor4<Gpu> = gpu.0.try_zeros_like(&(2, 1, 4, 4))?;
+    let y = layer.forward(Composed::pixel_unshuffle(image.leaky_trace(), 2)?)?;
+    let ones: Tensor<_, f32, Cuda> = gpu.0.try_zeros_like(&(2, 1, 2, 2))?;
+    let mut gradients = Composed::inner_product(y, &ones)?.try_backward()?;
+    Cuda::gradient_to_vec(gradients.get_or_alloc_mut(&image)?).map(drop)
+}
+
+/// Runs `open`; an error and a panic both become words. dfdx panics where the kernels that it compiles at run time do not
+/// compile.
+fn without_panic<R>(open: impl FnOnce() -> Result<R, CudaError>) -> Result<R, String> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
+    let result = panic::catch_unwind(AssertUnwindSafe(open));
+    panic::set_hook(hook);
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(CudaError::Driver(DriverError(code)))) if is_for_other_cards(code) => Err(format!(
+            "this program's kernels are not for this card or driver ({code:?}): build it again with the environment \
+             variable CUDA_COMPUTE_CAP set to what `nvidia-smi --query-gpu=compute_cap --format=csv` says, without the \
+             dot, and with a CUDA toolkit that is not newer than the driver"
+        )),
+        Ok(Err(error)) => Err(Cuda::explain(&error)),
+        Err(_) => Err(
+            "some kernels are compiled when the program starts, and that failed: the CUDA toolkit that it was \
+             built with must still be where it was, with its headers and the library NVRTC"
+                .into(),
+        ),
+    }
+}
+
+/// Whether the driver refused the kernels' code, rather than anything that we did.
+fn is_for_other_cards(code: CUresult) -> bool {
+    matches!(
+        code,
+        CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+            | CUresult::CUDA_ERROR_INVALID_PTX
+            | CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
+            | CUresult::CUDA_ERROR_INVALID_IMAGE
+    )
+}
