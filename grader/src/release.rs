@@ -142,7 +142,7 @@ fn is_end(line: &str) -> bool {
 fn manifest(text: &str) -> Result<String> {
     let start = text.find(MEMBERS).context("Cargo.toml lists no members")?;
     let length = text[start..].find(']').context("the list of members does not end")?;
-    let members = "members = [\"shared/*\", \"tasks/*\", \"check\"";
+    let members = "members = [\"shared/*\", \"tasks/*\", \"check\", \"notebooks/kit\"";
     Ok([&text[..start], members, &text[start + length..]].concat())
 }
 
