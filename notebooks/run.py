@@ -9,6 +9,7 @@ setup.py must have been run before.
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -50,7 +51,8 @@ def complaint(cell):
             parts.append("\n".join(output.traceback) or output.evalue)
         elif output.output_type == "stream" and output.name == "stderr":
             parts.append(output.text)
-    return "\n".join(parts).strip()
+    colours = re.compile(r"\x1b\[[0-9;]*m")
+    return colours.sub("", "\n".join(parts)).strip()
 
 
 class Stop(Exception):

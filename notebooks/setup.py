@@ -43,6 +43,8 @@ ENVIRONMENT = {
     "CARGO_PROFILE_DEV_DEBUG_ASSERTIONS": "false",
     "CARGO_PROFILE_DEV_OVERFLOW_CHECKS": "false",
     "RUSTUP_DIST_SERVER": "http://127.0.0.1:9",
+    # Not the user's own configuration of evcxr, which could name another build folder.
+    "EVCXR_CONFIG_DIR": str(HERE),
     # An error is a sentence; where in the libraries it arose helps no reader.
     "RUST_LIB_BACKTRACE": "0",
 }
@@ -73,7 +75,7 @@ def once(name, fingerprint, done, work):
     if done and read(stamp) == fingerprint:
         return False
     start = time.time()
-    stamp.unlink(missing_ok=True) if stamp.exists() else None
+    stamp.unlink(missing_ok=True)
     work()
     stamp.write_text(fingerprint, encoding="utf-8")
     say(f"   done in {time.time() - start:.0f} s")

@@ -31,7 +31,7 @@ pub use watch::Watch;
 pub mod prelude {
     pub use crate::{
         Gallery, Lab, Watch, coordinates, difference_map, line, mean_of, measure, normal_like, panel, repeat, rng,
-        show, std_map,
+        show, show_maps, std_map,
     };
     pub use cli::Scores;
     pub use diffusion::{FiniteCheck, GaussianMixtureModel, Schedule, ScoreModel, Step, Trajectory};

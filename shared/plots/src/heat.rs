@@ -17,7 +17,7 @@ const MARGIN: usize = 14;
 const TARGET: usize = 256;
 const BAR_WIDTH: usize = 18;
 /// The bar is labelled at 0, at the top, and at so many places less one between them.
-const INTERVALS: usize = 4;
+const INTERVALS: usize = 5;
 
 /// One map of [`heat_maps`].
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ fn text(text: &str, at: (usize, usize), size: usize, anchor: Anchor) -> Text {
 /// What the labels right of the bar, and the unit above it, take.
 fn bar_text_width(top: f32, unit: &str) -> Result<usize, PlotError> {
     let above = text_width(unit, TICK)?.saturating_sub(BAR_WIDTH + 8);
-    Ok(text_width(&tick(f64::from(top) / 4.0, f64::from(top)), TICK)?.max(above) + 8)
+    Ok(text_width(&tick(f64::from(top) / INTERVALS as f64, f64::from(top)), TICK)?.max(above) + 8)
 }
 
 /// The bar, brightest at its upper end; returns its labels.
