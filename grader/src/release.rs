@@ -50,7 +50,7 @@ pub fn release(root: &Path, out: &Path) -> Result<()> {
         let bytes = fs::read(root.join(CHECK).join(path)).with_context(|| format!("cannot read `{CHECK}/{path}`"))?;
         write(&out.join("check").join(path), &bytes)?;
     }
-    write(&out.join(".gitignore"), b"/target\n/out\n*.ckpt\n")?;
+    write(&out.join(".gitignore"), b"/target\n/notebooks/.venv\n.ipynb_checkpoints\n/out\n*.ckpt\n")?;
     prune_lock_file(out)
 }
 
@@ -142,7 +142,7 @@ fn is_end(line: &str) -> bool {
 fn manifest(text: &str) -> Result<String> {
     let start = text.find(MEMBERS).context("Cargo.toml lists no members")?;
     let length = text[start..].find(']').context("the list of members does not end")?;
-    let members = "members = [\"shared/*\", \"tasks/*\", \"check\"";
+    let members = "members = [\"shared/*\", \"tasks/*\", \"check\", \"notebooks/kit\"";
     Ok([&text[..start], members, &text[start + length..]].concat())
 }
 

@@ -84,6 +84,8 @@ fn no_line_of_a_solution_and_nothing_hidden_is_in_the_students_tree() -> Result<
         "tasks/task6_dps/README.md",
         "tasks/task6_dps/tests/formulas.rs",
         "check/src/lib.rs",
+        "notebooks/6_dps.ipynb",
+        "notebooks/kit/src/lib.rs",
     ] {
         assert!(out.path().join(path).is_file(), "{path} is missing");
     }

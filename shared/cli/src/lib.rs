@@ -48,5 +48,5 @@ pub use judge::{Judge, Judged, Scores};
 pub use options::CommonOptions;
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
-pub use run::{check_interrupted, run};
+pub use run::{check_interrupted, panic_message, run, unfinished};
 pub use session::Session;

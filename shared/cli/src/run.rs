@@ -121,7 +121,7 @@ fn catch_panics() {
         if let Ok(mut last) = PANIC.lock() {
             *last = Some(place);
         }
-        if wants_backtrace() && unfinished(message_of(info.payload())).is_none() {
+        if wants_backtrace() && unfinished(panic_message(info.payload())).is_none() {
             default(info);
         }
     }));
@@ -129,7 +129,7 @@ fn catch_panics() {
 
 /// What a panic means to the user, and whether it is an exercise that is not done yet.
 fn describe_panic(task: &str, payload: &(dyn Any + Send)) -> (String, bool) {
-    let text = message_of(payload);
+    let text = panic_message(payload);
     let place = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
     if let Some(what) = unfinished(text) {
         let message = format!("not implemented yet: {what} in {place}; `cargo test -p {task}` shows how far you are");
@@ -143,15 +143,18 @@ fn describe_panic(task: &str, payload: &(dyn Any + Send)) -> (String, bool) {
     (format!("the code panicked at {place}: {text}{hint}"), false)
 }
 
-fn message_of(payload: &(dyn Any + Send)) -> &str {
+/// What a panic said; `payload` comes from a panic hook or from [`panic::catch_unwind`].
+#[must_use]
+pub fn panic_message<'a>(payload: &'a (dyn Any + 'static)) -> &'a str {
     let owned = payload.downcast_ref::<String>().map(String::as_str);
     owned
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("no message")
 }
 
-/// What `todo!` or `unimplemented!` said, if it was one of them that panicked.
-fn unfinished(message: &str) -> Option<&str> {
+/// What `todo!` or `unimplemented!` said, if it was one of them that panicked with this message.
+#[must_use]
+pub fn unfinished(message: &str) -> Option<&str> {
     let starts = ["not yet implemented", "not implemented"];
     let rest = starts.iter().find_map(|start| message.strip_prefix(start))?;
     let what = rest.trim_start_matches(':').trim();

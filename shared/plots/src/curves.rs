@@ -4,6 +4,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use crate::canvas::{Anchor, Canvas, FINE, FONT, GREY, INK, Text, draw_error, text_width, use_font};
+use crate::palette::PALETTE;
 use crate::{Figure, PlotError};
 
 const WIDTH: usize = 900;
@@ -13,17 +14,6 @@ const LABEL: usize = 18;
 const TICK: usize = 16;
 const LINE: usize = 26;
 const MARGIN: usize = 16;
-
-/// The palette of Okabe and Ito, which can be told apart with every kind of colour vision.
-const PALETTE: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
 
 /// One line of [`curves`].
 #[derive(Debug, Clone, PartialEq)]
@@ -184,7 +174,7 @@ fn range(values: impl Iterator<Item = f64>, room: f64) -> (f64, f64) {
 }
 
 /// A number at an axis: as many decimals as the axis' span calls for.
-fn tick(value: f64, span: f64) -> String {
+pub(crate) fn tick(value: f64, span: f64) -> String {
     if !(1e-4..1e6).contains(&span) {
         return format!("{value:.1e}");
     }

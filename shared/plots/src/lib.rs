@@ -8,15 +8,22 @@
 //! - [`image_rows`]: the result figure: a label per row, a title per column, a caption under each picture;
 //! - [`strip`]: a sampler's path, `x_t` above the clean image expected behind it;
 //! - [`image_grid`]: samples side by side;
-//! - [`curves`]: lines over axes with units and a legend.
+//! - [`curves`]: lines over axes with units and a legend;
+//! - [`heat_maps`]: numbers as colours, side by side, with one colour bar for all;
+//! - [`flow`]: points in the plane and the vector field that moves them, at several moments.
 
 mod canvas;
 mod curves;
 mod error;
 mod figure;
+mod flow;
+mod heat;
+mod palette;
 mod pictures;
 
 pub use curves::{Series, curves};
 pub use error::PlotError;
 pub use figure::Figure;
+pub use flow::{FlowPanel, flow};
+pub use heat::{HeatMap, heat_maps};
 pub use pictures::{Cell, Frame, Row, image_grid, image_rows, strip};

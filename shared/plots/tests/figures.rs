@@ -1,7 +1,10 @@
 //! Figures: their size, that pictures stand in them unchanged, and what is refused. How they look is for the eye.
 
-use ndarray::{Array3, ArrayView3};
-use plots::{Cell, Figure, Frame, PlotError, Row, Series, curves, image_grid, image_rows, strip};
+use ndarray::{Array2, Array3, ArrayView3};
+use plots::{
+    Cell, Figure, FlowPanel, Frame, HeatMap, PlotError, Row, Series, curves, flow, heat_maps, image_grid, image_rows,
+    strip,
+};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -161,5 +164,50 @@ fn long_texts_are_cut() -> Result {
         cells: vec![cell(&image, &long)],
     }];
     assert!(image_rows(&rows, &[&long])?.width < 2000);
+    Ok(())
+}
+
+fn flow_panel(title: &str) -> FlowPanel {
+    FlowPanel {
+        title: title.into(),
+        points: vec![(0.0, 0.0), (1.0, -1.0), (50.0, 0.0)],
+        arrows: vec![((-1.0, 0.0), (3.0, 0.0))],
+        marks: vec![(0.5, 0.5)],
+    }
+}
+
+#[test]
+fn a_flow_has_a_plot_for_each_moment() -> Result {
+    let labels = ("x", "y");
+    let one = flow(&[flow_panel("t = 100")], 2.0, 0.5, labels)?;
+    let three = flow(&vec![flow_panel("t = 100"); 3], 2.0, 0.5, labels)?;
+    assert!(three.width > 2 * one.width && one.rgb.len() == 3 * (one.width * one.height) as usize);
+    let mut bare = flow_panel("t = 100");
+    bare.arrows.clear();
+    assert_ne!(flow(&[bare], 2.0, 0.5, labels)?, one, "the arrow is not drawn");
+    assert!(message(flow(&[], 2.0, 0.5, labels)) != "(no error)");
+    Ok(())
+}
+
+#[test]
+fn a_heat_map_shows_each_number_in_its_colour() -> Result {
+    let values = Array2::from_shape_fn((64, 64), |(_, x)| if x < 32 { 0.0 } else { 2.0 });
+    let map = |values| HeatMap {
+        title: "std".into(),
+        values,
+    };
+    let figure = heat_maps(&[map(values.view())], 1.0, "pixels")?;
+    // The ends of viridis; what is above the top counts as the top. Each pixel becomes 4 x 4.
+    let pixels = |colour: [u8; 3]| figure.rgb.chunks_exact(3).filter(|pixel| **pixel == colour).count();
+    let (dark, bright) = (pixels([68, 1, 84]), pixels([254, 232, 37]) + pixels([253, 231, 37]));
+    assert!((128 * 256..128 * 256 + 2000).contains(&dark), "{dark} pixels are dark");
+    assert!(
+        (128 * 256..128 * 256 + 2000).contains(&bright),
+        "{bright} pixels are bright"
+    );
+    let negative = values.mapv(|value| value - 1.0);
+    assert!(message(heat_maps(&[map(negative.view())], 1.0, "pixels")).contains("0 or more"));
+    assert!(message(heat_maps(&[map(values.view())], 0.0, "pixels")).contains("a number above 0"));
+    assert!(message(heat_maps(&[], 1.0, "pixels")) != "(no error)");
     Ok(())
 }
