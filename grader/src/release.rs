@@ -50,7 +50,10 @@ pub fn release(root: &Path, out: &Path) -> Result<()> {
         let bytes = fs::read(root.join(CHECK).join(path)).with_context(|| format!("cannot read `{CHECK}/{path}`"))?;
         write(&out.join("check").join(path), &bytes)?;
     }
-    write(&out.join(".gitignore"), b"/target\n/notebooks/.venv\n.ipynb_checkpoints\n/out\n*.ckpt\n")?;
+    write(
+        &out.join(".gitignore"),
+        b"/target\n/notebooks/.venv\n.ipynb_checkpoints\n/out\n*.ckpt\n",
+    )?;
     prune_lock_file(out)
 }
 

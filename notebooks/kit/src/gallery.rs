@@ -6,11 +6,14 @@ use plots::{Cell, Row, image_rows};
 
 use crate::show;
 
+/// An image `[C, H, W]` and what stands under it.
+type Captioned = (Array3<f32>, String);
+
 /// A figure of images in rows: titles above the columns, a label at the left of each row, a caption under each image.
 #[derive(Debug, Clone)]
 pub struct Gallery {
     titles: Vec<String>,
-    rows: Vec<(String, Vec<(Array3<f32>, String)>)>,
+    rows: Vec<(String, Vec<Captioned>)>,
 }
 
 impl Gallery {
@@ -57,8 +60,8 @@ impl Gallery {
     }
 }
 
-fn row<'a>(label: &str, cells: &'a [(Array3<f32>, String)]) -> Row<'a> {
-    let cell = |(image, caption): &'a (Array3<f32>, String)| Cell {
+fn row<'a>(label: &str, cells: &'a [Captioned]) -> Row<'a> {
+    let cell = |(image, caption): &'a Captioned| Cell {
         image: image.view(),
         caption: caption.clone(),
     };

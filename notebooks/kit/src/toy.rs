@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use diffusion::{GaussianMixtureModel, ScoreModel};
 use ndarray::Array4;
-use plots::FlowPanel;
+use plots::{Arrow, FlowPanel};
 
 /// So many arrows stand in a row.
 const ARROWS: usize = 11;
@@ -46,7 +46,7 @@ pub fn panel(model: &GaussianMixtureModel, batch: &Array4<f32>, t: usize, extent
     })
 }
 
-fn score_field(model: &GaussianMixtureModel, t: usize, extent: f64) -> Result<Vec<((f64, f64), (f64, f64))>> {
+fn score_field(model: &GaussianMixtureModel, t: usize, extent: f64) -> Result<Vec<Arrow>> {
     let place = |k: usize| extent * (2.0 * (k as f64 + 0.5) / ARROWS as f64 - 1.0);
     let grid = Array4::from_shape_fn((ARROWS * ARROWS, 2, 1, 1), |(i, axis, _, _)| {
         place(if axis == 0 { i % ARROWS } else { i / ARROWS }) as f32

@@ -20,6 +20,9 @@ const MARGIN: usize = 10;
 /// A shorter arrow, in pixels, would be a dot.
 const SHORTEST: f64 = 3.0;
 
+/// A vector of a field: the place where it begins, and the vector.
+pub type Arrow = ((f64, f64), (f64, f64));
+
 /// One moment of [`flow`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FlowPanel {
@@ -28,7 +31,7 @@ pub struct FlowPanel {
     /// Where the points are at this moment; drawn as dots.
     pub points: Vec<(f64, f64)>,
     /// Vectors of the field, each with the place where it begins.
-    pub arrows: Vec<((f64, f64), (f64, f64))>,
+    pub arrows: Vec<Arrow>,
     /// Places to be marked by crosses.
     pub marks: Vec<(f64, f64)>,
 }

@@ -24,6 +24,6 @@ mod pictures;
 pub use curves::{Series, curves};
 pub use error::PlotError;
 pub use figure::Figure;
-pub use flow::{FlowPanel, flow};
+pub use flow::{Arrow, FlowPanel, flow};
 pub use heat::{HeatMap, heat_maps};
 pub use pictures::{Cell, Frame, Row, image_grid, image_rows, strip};
