@@ -1,8 +1,8 @@
 """Starts the Rust kernel in a build folder of its own. Jupyter calls this; nobody needs to.
 
-evcxr compiles each cell in the folder EVCXR_TMPDIR. Two kernels in one folder would overwrite each other's cells, and a
-new folder takes minutes to fill. So each kernel locks the first folder that is free, and one that is not there yet is copied
-from what setup.py has compiled.
+evcxr compiles each cell in the folder EVCXR_TMPDIR, which is `cells` in a build folder that setup.py has laid out. Two kernels
+in one folder would overwrite each other's cells, and a new folder takes minutes to fill. So each kernel locks the first
+folder that is free, and one that is not there yet is copied from what setup.py has compiled.
 """
 
 import os
@@ -65,7 +65,7 @@ def free_folder():
 
 def main():
     if "EVCXR_TMPDIR" not in os.environ:
-        os.environ["EVCXR_TMPDIR"] = str(free_folder())
+        os.environ["EVCXR_TMPDIR"] = str(free_folder() / "cells")
     # It would move the compiled cells to where the kernel does not look for them.
     os.environ.pop("CARGO_TARGET_DIR", None)
     program = Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin") / "evcxr_jupyter"

@@ -36,12 +36,36 @@ PLAN = f"""What this installs, where, and how long it takes on two cores (a seco
 To remove it all, delete these two folders.
 """
 
-# How cells and crates are compiled. A kernel that lacks the toolchain's component rust-src downloads it into the user's
+# evcxr writes the manifest of the package `cells` itself, without dependencies at first; cargo would then forget which versions
+# it compiled, take newer ones as soon as there are any, and compile for minutes in a reader's first cell. So `cells` stands in
+# a workspace whose other member always depends on what the notebooks use: that keeps the lock file whole. Profiles count in
+# a workspace's own manifest only.
+WORKSPACE = """\
+[workspace]
+resolver = "3"
+members = ["cells", "pin"]
+
+[profile.dev]
+opt-level = 3
+debug = false
+strip = "debuginfo"
+rpath = true
+debug-assertions = false
+overflow-checks = false
+"""
+PIN = f"""\
+[package]
+name = "pin"
+version = "1.0.0"
+edition = "2024"
+
+[dependencies]
+notebook = {{ path = {json.dumps((HERE / "kit").as_posix())} }}
+"""
+
+# What the kernel is started with. A kernel that lacks the toolchain's component rust-src downloads it into the user's
 # toolchain, unasked, as soon as a cell has a `let` without its type; a server that is not there stops it.
 ENVIRONMENT = {
-    "CARGO_PROFILE_DEV_OPT_LEVEL": "3",
-    "CARGO_PROFILE_DEV_DEBUG_ASSERTIONS": "false",
-    "CARGO_PROFILE_DEV_OVERFLOW_CHECKS": "false",
     "RUSTUP_DIST_SERVER": "http://127.0.0.1:9",
     # Not the user's own configuration of evcxr, which could name another build folder.
     "EVCXR_CONFIG_DIR": str(HERE),
@@ -118,10 +142,14 @@ def install_kernelspec():
 def warm_up(fingerprint):
     say("4. the crates of the notebooks, by running their common first cell")
     shutil.rmtree(WARM, ignore_errors=True)
-    WARM.mkdir(parents=True)
+    (WARM / "cells").mkdir(parents=True)
+    (WARM / "pin" / "src").mkdir(parents=True)
+    (WARM / "pin" / "src" / "lib.rs").touch()
+    (WARM / "pin" / "Cargo.toml").write_text(PIN, encoding="utf-8")
+    (WARM / "Cargo.toml").write_text(WORKSPACE, encoding="utf-8")
     # The versions that the rest of the repository is tested with.
     shutil.copy2(ROOT / "Cargo.lock", WARM / "Cargo.lock")
-    run([PYTHON, HERE / "run.py", "--first-cell"], EVCXR_TMPDIR=str(WARM))
+    run([PYTHON, HERE / "run.py", "--first-cell"], EVCXR_TMPDIR=str(WARM / "cells"))
     (WARM / "stamp").write_text(fingerprint, encoding="utf-8")
 
 
@@ -139,7 +167,7 @@ def main():
     say(PLAN)
     VENV.mkdir(exist_ok=True)
     requirements = digest(read(HERE / "requirements.txt"), HERE, sys.version)
-    crates = digest(rust, VERSION, read(ROOT / "Cargo.lock"), ENVIRONMENT, HERE)
+    crates = digest(rust, VERSION, read(ROOT / "Cargo.lock"), WORKSPACE, PIN, ENVIRONMENT)
     changed = [
         once("python", requirements, PYTHON.exists(), install_python),
         once("evcxr", VERSION, EVCXR.exists(), install_evcxr),
