@@ -62,9 +62,9 @@ pub fn flow(
     }
     let columns = COLUMNS.min(panels.len());
     let rows = panels.len().div_ceil(columns);
-    let height = PANEL + TITLE_HEIGHT;
-    let mut canvas = Canvas::new(columns * PANEL + MARGIN, rows * height + MARGIN)?;
-    let corner = |index: usize| (index % columns * PANEL, MARGIN + index / columns * height);
+    let height = PANEL + TITLE_HEIGHT + MARGIN;
+    let mut canvas = Canvas::new(columns * PANEL + 2 * MARGIN, rows * height + MARGIN)?;
+    let corner = |index: usize| (MARGIN + index % columns * PANEL, MARGIN + index / columns * height);
     let titles: Vec<Text> = panels
         .iter()
         .enumerate()
