@@ -30,9 +30,9 @@ WARM = BUILD / "warm"
 
 PLAN = f"""What this installs, where, and how long it takes on two cores (a second run does nothing):
   1. JupyterLab and what runs notebooks (requirements.txt)  into notebooks/.venv      about 1 minute, 250 MB
-  2. the Rust kernel, evcxr_jupyter {VERSION}, from source     into notebooks/.venv      5 to 9 minutes, 40 MB
+  2. the Rust kernel, evcxr_jupyter {VERSION}, from source     into notebooks/.venv      5 to 12 minutes, 40 MB
   3. its kernelspec, "Rust (diffusion)"                     into notebooks/.venv      at once
-  4. the crates that the notebooks use, optimised           into target/notebooks     3 to 5 minutes, 1 GB
+  4. the crates that the notebooks use, optimised           into target/notebooks     3 to 7 minutes, 1 GB
 To remove it all, delete these two folders.
 """
 

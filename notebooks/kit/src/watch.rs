@@ -1,9 +1,10 @@
 //! Watching a sampler from a notebook.
 
 use anyhow::{Result, ensure};
+use cli::path_strip;
 use diffusion::{FiniteCheck, Observer, ScoreError, StepView, Trajectory};
 use ndarray::{Array4, Axis};
-use plots::{Figure, Frame, strip};
+use plots::Figure;
 
 /// How many moments of the path are kept as pictures.
 const MOMENTS: usize = 9;
@@ -53,15 +54,7 @@ impl Watch {
             !frames.is_empty(),
             "nothing was watched yet: hand this to a sampler as its observer"
         );
-        let frames: Vec<Frame<'_>> = frames
-            .iter()
-            .map(|frame| Frame {
-                t: frame.step.t,
-                x_t: frame.x_t.index_axis(Axis(0), 0),
-                x0_hat: frame.x0_hat.index_axis(Axis(0), 0),
-            })
-            .collect();
-        Ok(strip(&frames)?)
+        Ok(path_strip(frames)?)
     }
 
     /// `(t, ||b - A x0_hat||)` of the first image, for each step in its order.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use diffusion::TrajectoryFrame;
 use imaging::{NamedImage, OperatorSpec};
 use ndarray::{Array3, Axis};
-use plots::{Cell, Frame, Row, Series, curves, image_rows, strip};
+use plots::{Cell, Figure, Frame, PlotError, Row, Series, curves, image_rows, strip};
 
 use crate::Session;
 
@@ -66,22 +66,28 @@ fn result_row<'a>(spec: &OperatorSpec, outcome: &'a Outcome<'_>, [input, mean, s
     }
 }
 
+/// The path of a batch's first image: for each moment `x_t`, and `x0_hat` below it.
+///
+/// # Errors
+/// No moments; images that cannot be drawn.
+pub fn path_strip<'a>(path: impl IntoIterator<Item = &'a TrajectoryFrame>) -> Result<Figure, PlotError> {
+    let frame = |frame: &'a TrajectoryFrame| Frame {
+        t: frame.step.t,
+        x_t: frame.x_t.index_axis(Axis(0), 0),
+        x0_hat: frame.x0_hat.index_axis(Axis(0), 0),
+    };
+    strip(&path.into_iter().map(frame).collect::<Vec<_>>())
+}
+
 /// The path of a batch's first image, `x_t` above `x0_hat`, and its residual against `t`.
 pub(crate) fn save_path(session: &mut Session, spec: &OperatorSpec, path: &[TrajectoryFrame]) -> Result<()> {
     let last = path.len().saturating_sub(1);
     let moments = MOMENTS.min(path.len());
-    let frames: Vec<Frame<'_>> = (0..moments)
-        .map(|k| &path[k * last / (moments - 1).max(1)])
-        .map(|frame| Frame {
-            t: frame.step.t,
-            x_t: frame.x_t.index_axis(Axis(0), 0),
-            x0_hat: frame.x0_hat.index_axis(Axis(0), 0),
-        })
-        .collect();
-    if frames.is_empty() {
+    if moments == 0 {
         return Ok(());
     }
-    session.save_figure(&strip(&frames)?, &format!("path-{}.png", spec.name()))?;
+    let shown = (0..moments).map(|k| &path[k * last / (moments - 1).max(1)]);
+    session.save_figure(&path_strip(shown)?, &format!("path-{}.png", spec.name()))?;
 
     let residual = |frame: &TrajectoryFrame| Some((frame.step.t as f64, f64::from(*frame.residual.as_ref()?.first()?)));
     let points: Vec<(f64, f64)> = path.iter().filter_map(residual).collect();

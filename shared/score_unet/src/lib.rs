@@ -19,7 +19,7 @@ mod score;
 pub mod training;
 mod unet;
 
-pub use command::run_command;
+pub use command::{run_command, without_device_panic};
 pub use config::{ConfigError, UNetConfig};
 pub use nn::{Device, DeviceChoice, DeviceError};
 pub use prior::{Prior, PriorError, folder_name};

@@ -13,6 +13,7 @@ use ndarray::Array4;
 use nn::Backend;
 
 use crate::UNet;
+use crate::command::panic_text;
 use crate::prior::{Facts, Network};
 
 type Answer = Result<Array4<f32>, ScoreError>;
@@ -93,12 +94,7 @@ fn last_words(thread: Option<JoinHandle<()>>) -> String {
     let Some(Err(payload)) = thread.map(JoinHandle::join) else {
         return "the thread of the network has ended".into();
     };
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("it does not say why");
-    format!("the network's device failed: {text}")
+    format!("the network's device failed: {}", panic_text(payload.as_ref()))
 }
 
 /// Answers until nobody can ask any more.
@@ -118,9 +114,9 @@ fn serve<D: Backend>(network: &UNet<D>, requests: &Receiver<Request>) {
                 }));
             }
             Request::Pullback(number, v, answer) => {
-                if let Some(pullback) = pullbacks.remove(&number) {
-                    let _ = answer.send(pullback(&v));
-                }
+                let called = pullbacks.remove(&number).map(|pullback| pullback(&v));
+                let _ = answer
+                    .send(called.unwrap_or_else(|| Err(ScoreError::Backend("this pullback was called before".into()))));
             }
             Request::Forget(number) => {
                 pullbacks.remove(&number);

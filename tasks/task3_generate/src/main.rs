@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Progress, Report, ReportRow, Session};
+use cli::{CommonOptions, Progress, Report, ReportRow, Session, path_strip};
 use diffusion::{FiniteCheck, ScoreError, ScoreModel, Trajectory};
 use ndarray::{Array3, Axis};
-use plots::{Frame, image_grid, strip};
+use plots::image_grid;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task3_generate::{StepForm, sample};
@@ -116,15 +116,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         &image_grid(&views, (images.len() as f64).sqrt().ceil() as usize)?,
         "samples.png",
     )?;
-    let path: Vec<Frame<'_>> = frames
-        .iter()
-        .map(|frame| Frame {
-            t: frame.step.t,
-            x_t: frame.x_t.index_axis(Axis(0), 0),
-            x0_hat: frame.x0_hat.index_axis(Axis(0), 0),
-        })
-        .collect();
-    session.save_figure(&strip(&path)?, "path.png")?;
+    session.save_figure(&path_strip(&frames)?, "path.png")?;
     if options.save_each {
         for (image, row) in images.iter().zip(&report.rows) {
             session.save_image(image, &format!("{}.png", row.image))?;

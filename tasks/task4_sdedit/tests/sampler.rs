@@ -1,27 +1,20 @@
-//! Exercises 4.3 to 4.5: what the loops do, step by step, seen from the model, from the operator and from the observer.
+//! Exercises 4.3 and 4.4: what the loop does, step by step, seen from the model and from the observer.
+
+mod common;
 
 use std::sync::Mutex;
 
 use checks::Check;
+use common::{BATCH, guide, prior};
 use diffusion::{
     CountingModel, GaussianModel, Observer, Pullback, Schedule, ScoreError, ScoreModel, Step, StepView, Trajectory,
     observe_with,
 };
-use imaging::{Convolution, ForwardOperator, Inpainting};
-use ndarray::{Array1, Array2, Array4, Axis, array, s};
+use ndarray::{Array2, Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
-use task4_sdedit::{residual_norms, restore, sdedit, steps_from};
-
-const SHAPE: [usize; 3] = [2, 8, 8];
-const BATCH: (usize, usize, usize, usize) = (6, 2, 8, 8);
-
-fn prior() -> GaussianModel {
-    let d = SHAPE.iter().product::<usize>();
-    let variances = Array1::from_shape_fn(d, |i| 0.05 + 0.002 * i as f64);
-    GaussianModel::diagonal(Schedule::linear(), SHAPE, Array1::from_elem(d, 0.2), variances).unwrap()
-}
+use task4_sdedit::{sdedit, steps_from};
 
 /// A Gaussian prior that remembers what it was asked.
 struct Recorder {
@@ -60,12 +53,6 @@ impl ScoreModel for Recorder {
         self.asked.lock().unwrap().push((x_t.clone(), t));
         self.prior.score_with_pullback(x_t, t)
     }
-}
-
-fn guide() -> Array4<f32> {
-    Array4::from_shape_fn(BATCH, |(b, c, y, x)| {
-        0.7 * ((1 + b) as f32 * 0.5 + c as f32 + 0.8 * y as f32 - 0.3 * (x * y) as f32).sin()
-    })
 }
 
 /// One where the lower right may change, and neither symmetric nor half full.
@@ -524,162 +511,6 @@ fn exercise_4_4_a_mask_that_lets_everything_change_changes_nothing_else() {
     Check::new("one step with a mask of ones", &free.result)
         .formula("with a mask of ones keep_outside changes nothing")
         .verify(&run.result);
-}
-
-/// A blur that is not its own transpose.
-fn blur() -> Convolution {
-    let kernel = array![[0.5, 0.2, 0.0], [0.1, 0.1, 0.0], [0.1, 0.0, 0.0]];
-    Convolution::from_kernel(SHAPE, &kernel).unwrap()
-}
-
-fn measurement(operator: &dyn ForwardOperator) -> Array4<f32> {
-    let b = operator.apply(&guide()).unwrap();
-    let noise = Array4::<f32>::random_using(b.raw_dim(), StandardNormal, &mut StdRng::seed_from_u64(77));
-    b + noise * 0.05
-}
-
-#[test]
-fn exercise_4_5_the_start_image_is_the_guide() {
-    let (model, seed) = (prior(), 21);
-    let steps = steps_from(model.schedule(), 200, 100).unwrap();
-    let operators: [Box<dyn ForwardOperator>; 2] =
-        [Box::new(blur()), Box::new(Inpainting::random(SHAPE, 0.6, 1).unwrap())];
-    for operator in &operators {
-        let operator = operator.as_ref();
-        let b = measurement(operator);
-        let from = |guide: &Array4<f32>| {
-            sdedit(&model, guide, None, &steps, &mut StdRng::seed_from_u64(seed), &mut ()).unwrap()
-        };
-        let rng = &mut StdRng::seed_from_u64(seed);
-        let result = restore(&model, operator, &b, &steps, 1, rng, &mut ()).unwrap();
-        let start = operator.start_image(&b).unwrap();
-        let expected = from(&start);
-        let mut check = Check::new(format!("restore with one pass ({})", operator.name()), &expected)
-            .formula("sdedit(model, operator.start_image(b), None, steps, rng, observer)")
-            .suspect(&start, "it is the start image itself: sdedit was not called")
-            .suspect(
-                &from(&Array4::zeros(BATCH)),
-                "the guide is an image of zeros: it should be operator.start_image(b)",
-            );
-        if operator.measurement_shape() == SHAPE {
-            check = check
-                .suspect(
-                    &from(&operator.apply(&start).unwrap()),
-                    "the guide is A of the start image: it should be operator.start_image(b)",
-                )
-                .suspect(
-                    &from(&b),
-                    "the guide is the measurement b itself: it should be operator.start_image(b), here A^T b",
-                )
-                .suspect(
-                    &from(&operator.apply(&b).unwrap()),
-                    "the guide is A b: it should be operator.start_image(b), here A^T b",
-                )
-                .suspect(
-                    &from(&operator.pseudo_inverse(&b).unwrap()),
-                    "the guide is the pseudo-inverse, whose noise is blown up: it should be operator.start_image(b)",
-                );
-        }
-        check.verify(&result);
-    }
-}
-
-#[test]
-fn exercise_4_5_each_pass_starts_from_the_result_of_the_one_before() {
-    let (model, seed) = (prior(), 22);
-    let operator = blur();
-    let b = measurement(&operator);
-    let steps = steps_from(model.schedule(), 300, 50).unwrap();
-    let start = operator.start_image(&b).unwrap();
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let mut results = vec![start.clone()];
-    let mut from_start = start.clone();
-    for _ in 0..3 {
-        let next = sdedit(&model, results.last().unwrap(), None, &steps, rng, &mut ()).unwrap();
-        results.push(next);
-    }
-    let again = &mut StdRng::seed_from_u64(seed);
-    for _ in 0..3 {
-        from_start = sdedit(&model, &start, None, &steps, again, &mut ()).unwrap();
-    }
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let result = restore(&model, &operator, &b, &steps, 3, rng, &mut ()).unwrap();
-    Check::new("restore with three passes", &results[3])
-        .formula("three times: guide = sdedit(model, guide, None, steps, rng, observer), all with the same rng")
-        .suspect(
-            &from_start,
-            "every pass starts from the start image again; it should start from the result of the pass before",
-        )
-        .suspect(&results[1], "only one pass was made; `repeats` is 3")
-        .suspect(&results[2], "two passes were made, one too few: `repeats` is 3")
-        .suspect(&start, "no pass was made")
-        .verify(&result);
-    assert!(
-        restore(&model, &operator, &b, &steps, 0, rng, &mut ()).unwrap() == start,
-        "with no repeats the start image is the result"
-    );
-}
-
-#[test]
-fn exercise_4_5_the_observer_sees_the_residual_of_all_passes() {
-    let model = CountingModel::new(prior());
-    let operator = blur();
-    let b = measurement(&operator);
-    let steps = steps_from(model.schedule(), 300, 50).unwrap();
-    let (repeats, per_pass) = (3, steps.len());
-    let mut trajectory = Trajectory::new(1000);
-    let mut counts = Vec::new();
-    let note = observe_with(|view: &StepView<'_>| {
-        counts.push((view.index, view.num_steps));
-        Ok(())
-    });
-    let rng = &mut StdRng::seed_from_u64(23);
-    restore(
-        &model,
-        &operator,
-        &b,
-        &steps,
-        repeats,
-        rng,
-        &mut (note, &mut trajectory),
-    )
-    .unwrap();
-    let wanted: Vec<_> = (0..repeats * per_pass).map(|i| (i, repeats * per_pass)).collect();
-    assert!(
-        counts == wanted,
-        "the observer's `index` and `num_steps` should count the steps of all {repeats} passes through, (0, {n}), (1, {n}), \
-         ...; they were {:?}, ...: hand sdedit a Measured with the right `pass` and `repeats`",
-        &counts[..counts.len().min(per_pass + 2)],
-        n = repeats * per_pass
-    );
-    assert_eq!(
-        (model.forwards(), model.backwards()),
-        (repeats * per_pass, 0),
-        "{repeats} passes of {per_pass} steps take one score each and no pullback"
-    );
-    for frame in trajectory.frames() {
-        let expected = residual_norms(&operator, &b, &frame.x0_hat).unwrap();
-        let Some(residual) = &frame.residual else {
-            panic!("the observer saw no residual: hand sdedit a Measured as observer")
-        };
-        assert_eq!(*residual, expected, "the residual is ||b - A x0_hat||, image by image");
-    }
-}
-
-#[test]
-fn exercise_4_5_measurements_of_the_wrong_shape_are_refused() {
-    let model = prior();
-    let operator = blur();
-    let steps = steps_from(model.schedule(), 300, 50).unwrap();
-    let b = measurement(&operator).slice(s![.., .., ..7, ..]).to_owned();
-    let rng = &mut StdRng::seed_from_u64(24);
-    let error = restore(&model, &operator, &b, &steps, 1, rng, &mut ())
-        .err()
-        .map(|e| e.to_string());
-    assert!(
-        error.as_ref().is_some_and(|e| e.contains("[6, 2, 7, 8]")),
-        "the operator's error should come back with the shapes: {error:?}"
-    );
 }
 
 #[test]

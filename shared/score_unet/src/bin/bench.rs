@@ -76,7 +76,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         Work::Train => match &device {
             Device::Cpu(cpu) => repeat_training(options, cpu, x, v),
             #[cfg(feature = "cuda")]
-            Device::Cuda(gpu) => repeat_training(options, gpu, x, v),
+            Device::Cuda(gpu) => score_unet::without_device_panic(|| repeat_training(options, gpu, x, v)),
         },
     }
 }

@@ -112,7 +112,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     match options.device.open(|line| println!("{line}"))? {
         Device::Cpu(cpu) => train_on(&cpu, options),
         #[cfg(feature = "cuda")]
-        Device::Cuda(gpu) => train_on(&gpu, options),
+        Device::Cuda(gpu) => score_unet::without_device_panic(|| train_on(&gpu, options)),
     }
 }
 
