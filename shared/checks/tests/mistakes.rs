@@ -128,6 +128,8 @@ fn copy_shared(folder: &Path) {
 fn drop_dependencies(manifest: &Path) {
     let text = read(manifest);
     let (package, dependencies) = text.split_once("[dependencies]").expect("the task has dependencies");
+    // Features are those of dependencies that go.
+    let package = package.split("[features]").next().unwrap_or_default();
     let is_kept = |line: &&str| match line.split_once(".workspace = true") {
         Some((name, _)) => DEPENDENCIES.contains(&name),
         None => true,
