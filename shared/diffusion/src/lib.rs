@@ -42,5 +42,5 @@ pub use gaussian::GaussianModel;
 pub use mixture::GaussianMixtureModel;
 pub use model::{CountingModel, Pullback, ScoreError, ScoreModel};
 pub use observer::{FiniteCheck, FnObserver, Observer, StepView, Trajectory, TrajectoryFrame, observe_with};
-pub use schedule::{Schedule, ScheduleError, Step};
+pub use schedule::{Schedule, ScheduleError, Step, StepVariance};
 pub use sde::VpSde;

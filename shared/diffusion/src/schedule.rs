@@ -191,7 +191,7 @@ impl Schedule {
         Ok((1..=n).rev().map(|i| self.step(time(i), time(i - 1))).collect())
     }
 
-    /// The reverse step from `t` to `t_prev`.
+    /// The reverse step from `t` to `t_prev`, with the lecture's `sigma`; [`Step::with_variance`] changes that.
     ///
     /// # Panics
     ///
@@ -207,14 +207,29 @@ impl Schedule {
         } else {
             alpha_bar / alpha_bar_prev
         };
-        Step {
+        let step = Step {
             t,
             t_prev,
             alpha,
             alpha_bar,
             alpha_bar_prev,
-        }
+            sigma: 0.0,
+        };
+        step.with_variance(StepVariance::default())
     }
+}
+
+/// Which variance the noise of a reverse step has: both choices of Ho et al. 2020, section 3.2.
+///
+/// The first is exact if the clean images are standard normal, the second if there is but one of them; what is right for a
+/// given prior lies in between. With T steps they hardly differ. With few, wide steps the first leaves noise in the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepVariance {
+    /// `sigma_t^2 = 1 - alpha_t`, the lecture's.
+    #[default]
+    Beta,
+    /// `sigma_t^2 = (1 - alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t)`, that of `x_{t-1}` given `x_t` and `x_0`.
+    Posterior,
 }
 
 /// One reverse step, from time `t` down to `t_prev`, with all its coefficients.
@@ -234,12 +249,27 @@ pub struct Step {
     pub alpha_bar: f64,
     /// `alpha_bar` at `t_prev`.
     pub alpha_bar_prev: f64,
+    /// `sigma_t`, the standard deviation of the noise that the step adds (Ho et al. 2020, Algorithm 2); 0 at the last step.
+    pub sigma: f64,
 }
 
 impl Step {
     /// `beta = 1 - alpha` of this step.
     pub fn beta(&self) -> f64 {
         1.0 - self.alpha
+    }
+
+    /// The same step with the noise of another rule. At the last step `sigma` is 0 with either.
+    pub fn with_variance(self, variance: StepVariance) -> Self {
+        let sigma_squared = match variance {
+            _ if self.is_last() => 0.0,
+            StepVariance::Beta => self.beta(),
+            StepVariance::Posterior => self.beta() * (1.0 - self.alpha_bar_prev) / (1.0 - self.alpha_bar),
+        };
+        Self {
+            sigma: sigma_squared.sqrt(),
+            ..self
+        }
     }
 
     /// Whether this step ends at the clean image (where no noise is added any more).

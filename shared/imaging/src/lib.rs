@@ -24,6 +24,7 @@ mod noise;
 mod operator;
 mod operator_spec;
 mod operators;
+mod problem;
 mod range;
 mod save;
 mod source;
@@ -33,11 +34,12 @@ pub use classical::{Lambdas, Reconstruction, tikhonov, total_variation};
 pub use error::ImageError;
 pub use load::{NamedImage, PixelSet, load_images, load_split};
 pub use noise::Noise;
-pub use operator::{ForwardOperator, OperatorError};
+pub use operator::{ForwardOperator, OperatorError, OperatorKind};
 pub use operator_spec::{OperatorSpec, operator_list, parse_operator};
 pub use operators::{
     Colourisation, CompressedSensing, Convolution, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution,
     camera_shake_kernel, gaussian_kernel,
 };
+pub use problem::{measure, norms, operator_norm, residual, residual_norms};
 pub use range::{from_byte, std_from_unit, std_to_unit, to_byte};
 pub use save::{grid, save_png, stack};

@@ -4,6 +4,35 @@ use std::fmt::Debug;
 
 use ndarray::{Array4, ArrayRef4};
 
+/// What an operator does to an image: settings that were tuned for one operator are right for all of its kind.
+///
+/// Match it without `_`, so that the compiler asks whoever adds a kind what its settings are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperatorKind {
+    /// Pixels are missing here and there, with others near them.
+    ScatteredMask,
+    /// Whole regions are missing.
+    HoleMask,
+    /// Each pixel is a mean of those around it.
+    Blur,
+    /// Each pixel is a mean along a path.
+    MotionBlur,
+    /// Fewer pixels, each a mean of several.
+    Downsampling,
+    /// Fewer channels.
+    Colourisation,
+    /// Random mixtures of all pixels.
+    CompressedSensing,
+    /// Sums along lines in many directions.
+    Tomography,
+    /// Some of the Fourier coefficients.
+    Fourier,
+    /// Nonlinear: magnitudes of the Fourier transform.
+    PhaseRetrieval,
+    /// Nonlinear: a response curve that saturates.
+    Hdr,
+}
+
 /// A forward operator `A` of the image formation model `b = A(x) + noise`, for images of one shape.
 ///
 /// Images come as batches `[B, C, H, W]` in [-1, 1], measurements as batches `[B, ...measurement_shape()]`; the operator
@@ -14,6 +43,9 @@ use ndarray::{Array4, ArrayRef4};
 pub trait ForwardOperator: Debug + Send + Sync {
     /// Its name, as the command line calls it: `box-inpainting`.
     fn name(&self) -> &'static str;
+
+    /// What it does to an image.
+    fn kind(&self) -> OperatorKind;
 
     /// Its parameters in words, for reports: `24x24 pixels in the centre`.
     fn parameters(&self) -> String;
@@ -112,6 +144,19 @@ pub enum OperatorError {
         index: Vec<usize>,
         /// What stands there.
         value: f32,
+    },
+    /// A measurement that another operator made.
+    #[error(
+        "the measurement b has shape {got:?}, but {operator} makes measurements of shape {expected:?}: was b made with \
+         another operator?"
+    )]
+    Measurement {
+        /// The operator's name.
+        operator: &'static str,
+        /// With the batch.
+        expected: Vec<usize>,
+        /// With the batch.
+        got: Vec<usize>,
     },
     /// A question that only a linear operator can answer.
     #[error(

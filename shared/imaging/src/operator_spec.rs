@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 use crate::{Colourisation, CompressedSensing, Convolution, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution};
 
 /// An operator as the command line names it, `NAME[:parameters]`, read but not yet made for images of one size.
@@ -186,6 +186,24 @@ impl OperatorSpec {
     }
 }
 
+impl OperatorSpec {
+    /// What the operator does to an image; the same as that of the operator it makes.
+    #[must_use]
+    pub fn kind(&self) -> OperatorKind {
+        match self {
+            Self::Inpainting { .. } => OperatorKind::ScatteredMask,
+            Self::BoxInpainting { .. } | Self::Mask { .. } => OperatorKind::HoleMask,
+            Self::Deconvolution { .. } | Self::Kernel { .. } => OperatorKind::Blur,
+            Self::MotionBlur { .. } => OperatorKind::MotionBlur,
+            Self::SuperResolution { .. } => OperatorKind::Downsampling,
+            Self::Colourisation => OperatorKind::Colourisation,
+            Self::CompressedSensing { .. } => OperatorKind::CompressedSensing,
+            Self::PhaseRetrieval => OperatorKind::PhaseRetrieval,
+            Self::Hdr { .. } => OperatorKind::Hdr,
+        }
+    }
+}
+
 impl FromStr for OperatorSpec {
     type Err = OperatorError;
 
@@ -195,10 +213,7 @@ impl FromStr for OperatorSpec {
             None => (text.trim(), None),
         };
         let Some(&(name, syntax, _)) = KNOWN.iter().find(|known| known.0 == name) else {
-            return Err(OperatorError::Unknown {
-                got: name.to_owned(),
-                known: operator_list(),
-            });
+            return Err(unknown(name));
         };
         let mut words = Words::new(name, syntax, rest);
         let spec = match name {
@@ -230,10 +245,19 @@ impl FromStr for OperatorSpec {
                 exposure: words.next("EXPOSURE", 2.0)?,
                 gamma: words.next("GAMMA", 2.2)?,
             },
-            _ => Self::Colourisation,
+            "colourisation" => Self::Colourisation,
+            // An entry of `KNOWN` that nobody reads.
+            _ => return Err(unknown(name)),
         };
         words.end()?;
         Ok(spec)
+    }
+}
+
+fn unknown(name: &str) -> OperatorError {
+    OperatorError::Unknown {
+        got: name.to_owned(),
+        known: operator_list(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A safe face on the `gemm` crate: products of small strided matrices.
+//! A safe face on the `gemm-f32` crate: products of small strided matrices.
 
 use crate::check_len;
 
@@ -49,30 +49,32 @@ pub(crate) fn multiply(factor: f32, a: Matrix, b: Matrix, accumulate: bool, c: &
     if c.is_empty() {
         return;
     }
+    // `c` is row-major, and the crate's kernels like columns: they make `c^T = factor * b^T a^T`.
+    //
     // SAFETY: `Matrix::new` checked that both inputs fill their slices and `transposed` only
     // exchanges the axes, so every (row, column) within the sizes lies inside the slice; `c` was
     // checked above and is not aliased (&mut).
     unsafe {
-        gemm::gemm(
-            a.rows,
+        gemm_f32::gemm::f32::get_gemm_fn()(
             b.cols,
+            a.rows,
             a.cols,
             c.as_mut_ptr(),
-            1,
             b.cols as isize,
+            1,
             accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
             b.data.as_ptr(),
-            b.col_stride as isize,
             b.row_stride as isize,
+            b.col_stride as isize,
+            a.data.as_ptr(),
+            a.row_stride as isize,
+            a.col_stride as isize,
             1.0,
             factor,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayRef4};
 
 use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 const NAME: &str = "colourisation";
 /// How bright red, green and blue are to the eye: ITU-R Recommendation BT.601. Their sum is 1.
@@ -48,6 +48,10 @@ impl Colourisation {
 impl ForwardOperator for Colourisation {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Colourisation
     }
 
     fn parameters(&self) -> String {

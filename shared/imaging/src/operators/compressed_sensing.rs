@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rustdct::{DctPlanner, TransformType2And3};
 
 use super::{check_image_shape, check_images, check_measurement, check_pullback, map_planes, refuse};
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 const NAME: &str = "compressed-sensing";
 
@@ -149,6 +149,10 @@ fn transpose(from: &[f64], to: &mut [f64], height: usize, width: usize) {
 impl ForwardOperator for CompressedSensing {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::CompressedSensing
     }
 
     fn parameters(&self) -> String {

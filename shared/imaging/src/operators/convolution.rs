@@ -11,7 +11,7 @@ use super::{
     map_planes, refuse,
 };
 use crate::fft::{Fft2, FftScratch};
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 /// A kernel's response to a frequency counts as zero below this part of its greatest one.
 ///
@@ -30,6 +30,7 @@ const CUT_OFF: f64 = 16.0 * f32::EPSILON as f64;
 #[derive(Debug)]
 pub struct Convolution {
     name: &'static str,
+    kind: OperatorKind,
     parameters: String,
     image_shape: [usize; 3],
     kernel: Array2<f64>,
@@ -52,7 +53,7 @@ impl Convolution {
     pub fn gaussian(image_shape: [usize; 3], size: usize, std: f64) -> Result<Self, OperatorError> {
         let kernel = gaussian_kernel(size, std)?;
         let parameters = format!("Gaussian blur {size}x{size}, standard deviation {std} px, circular boundary");
-        Self::named("deconvolution", parameters, image_shape, kernel)
+        Self::named("deconvolution", OperatorKind::Blur, parameters, image_shape, kernel)
     }
 
     /// The blur of a shaken camera, see [`camera_shake_kernel`].
@@ -63,7 +64,7 @@ impl Convolution {
         let kernel = camera_shake_kernel(size, intensity, seed)?;
         let parameters =
             format!("camera shake {size}x{size}, intensity {intensity}, kernel seed {seed}, circular boundary");
-        Self::named("motion-blur", parameters, image_shape, kernel)
+        Self::named("motion-blur", OperatorKind::MotionBlur, parameters, image_shape, kernel)
     }
 
     /// A kernel from an image file: its brightness, divided by the sum.
@@ -75,7 +76,7 @@ impl Convolution {
         let kernel = kernel_from_file(name, path)?;
         let (height, width) = kernel.dim();
         let parameters = format!("kernel {height}x{width} from `{}`, circular boundary", path.display());
-        Self::named(name, parameters, image_shape, kernel)
+        Self::named(name, OperatorKind::Blur, parameters, image_shape, kernel)
     }
 
     /// Any kernel `[rows, columns]` up to the size of the image, as it is: neither normalised nor flipped.
@@ -85,11 +86,12 @@ impl Convolution {
     pub fn from_kernel(image_shape: [usize; 3], kernel: &ArrayRef2<f64>) -> Result<Self, OperatorError> {
         let (height, width) = kernel.dim();
         let parameters = format!("kernel {height}x{width}, circular boundary");
-        Self::named("kernel", parameters, image_shape, kernel.to_owned())
+        Self::named("kernel", OperatorKind::Blur, parameters, image_shape, kernel.to_owned())
     }
 
     fn named(
         name: &'static str,
+        kind: OperatorKind,
         parameters: String,
         image_shape: [usize; 3],
         kernel: Array2<f64>,
@@ -119,6 +121,7 @@ impl Convolution {
         };
         Ok(Self {
             name,
+            kind,
             parameters,
             image_shape,
             adjoint: response.iter().map(Complex64::conj).collect(),
@@ -176,6 +179,10 @@ fn spectrum(fft: &Fft2, kernel: &Array2<f64>, height: usize, width: usize) -> Ve
 impl ForwardOperator for Convolution {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn kind(&self) -> OperatorKind {
+        self.kind
     }
 
     fn parameters(&self) -> String {

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayRef4, Zip};
 
 use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 const NAME: &str = "hdr";
 /// Bends the curve away from an infinite slope at black.
@@ -82,6 +82,10 @@ impl HdrResponse {
 impl ForwardOperator for HdrResponse {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Hdr
     }
 
     fn parameters(&self) -> String {

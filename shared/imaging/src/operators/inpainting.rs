@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 
 use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
 use crate::decode::read_grey;
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 /// The pixels that a mask leaves, `A x = (x_i for i in observed)`, the same ones in each channel.
 ///
@@ -18,6 +18,7 @@ use crate::operator::{ForwardOperator, OperatorError};
 #[derive(Clone, Debug)]
 pub struct Inpainting {
     name: &'static str,
+    kind: OperatorKind,
     parameters: String,
     image_shape: [usize; 3],
     /// The places of the observed pixels in a plane, in reading order.
@@ -45,6 +46,7 @@ impl Inpainting {
         let percent = 100.0 * (pixels - kept) as f64 / pixels as f64;
         Ok(Self {
             name,
+            kind: OperatorKind::ScatteredMask,
             parameters: format!("{percent:.1} % of the pixels removed at random, mask seed {seed}"),
             image_shape,
             observed,
@@ -128,6 +130,7 @@ impl Inpainting {
         let places = mask.iter().enumerate();
         Ok(Self {
             name,
+            kind: OperatorKind::HoleMask,
             parameters,
             image_shape,
             observed: places.filter_map(|(place, &kept)| kept.then_some(place)).collect(),
@@ -163,6 +166,10 @@ impl Inpainting {
 impl ForwardOperator for Inpainting {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn kind(&self) -> OperatorKind {
+        self.kind
     }
 
     fn parameters(&self) -> String {

@@ -5,7 +5,7 @@ use rustfft::num_complex::Complex64;
 
 use super::{check_image_shape, check_images, check_measurement, check_pullback, map_planes};
 use crate::fft::Fft2;
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 const NAME: &str = "phase-retrieval";
 
@@ -76,6 +76,10 @@ fn magnitude(z: Complex64) -> f64 {
 impl ForwardOperator for PhaseRetrieval {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::PhaseRetrieval
     }
 
     fn parameters(&self) -> String {

@@ -3,7 +3,7 @@
 use ndarray::{Array4, ArrayRef4};
 
 use super::{check_image_shape, check_images, check_measurement, check_pullback, map_planes, refuse};
-use crate::operator::{ForwardOperator, OperatorError};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 /// Average pooling: each pixel of the measurement is the mean of `factor` x `factor` pixels of the image.
 ///
@@ -57,6 +57,10 @@ impl SuperResolution {
 impl ForwardOperator for SuperResolution {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn kind(&self) -> OperatorKind {
+        OperatorKind::Downsampling
     }
 
     fn parameters(&self) -> String {

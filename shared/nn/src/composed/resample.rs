@@ -1,6 +1,6 @@
 //! Ops that move, join or add feature maps.
 
-use dfdx::shapes::{Axes2, Axes3, Axes5, Axis, HasShape};
+use dfdx::shapes::{Axes2, Axes3, Axes4, Axes5, Axis, HasShape, Rank0};
 use dfdx::tensor::{Tape, Tensor};
 use dfdx::tensor_ops::{BroadcastTo, PermuteTo, ReshapeTo, TryAdd, TryConcatAlong, TryMul};
 
@@ -13,8 +13,12 @@ type Blocks = (usize, usize, usize, usize, usize);
 pub fn upsample2<D: DeviceExt, T: Tape<f32, D>>(x: Tensor4<Composed<D>, T>) -> Result<Tensor4<Composed<D>, T>, D::Err> {
     let &(b, c, h, w) = x.shape();
     let rows = b * c * h;
+    let blocks = (rows, 2, w, 2);
+    // dfdx 0.13's reshape on CUDA loses most of the gradient of a broadcast tensor, so that a product writes it out first.
+    let one: Tensor<Rank0, f32, D> = x.device().try_tensor_from_vec(vec![1.0], ())?;
     x.try_reshape_like(&(rows, w))?
-        .try_broadcast_like::<_, Axes2<1, 3>>(&(rows, 2, w, 2))?
+        .try_broadcast_like::<_, Axes2<1, 3>>(&blocks)?
+        .try_mul(one.try_broadcast_like::<_, Axes4<0, 1, 2, 3>>(&blocks)?)?
         .try_reshape_like(&(b, c, 2 * h, 2 * w))
 }
 
