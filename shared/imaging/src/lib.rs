@@ -9,13 +9,11 @@
 //! - [`save_png`], [`grid`]: writing one image, and putting several side by side;
 //! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with;
 //! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
-//!   [`Noise`];
-//! - [`tikhonov`], [`total_variation`]: reconstruction without a learned prior.
+//!   [`Noise`].
 //!
 //! This crate knows neither networks nor files of weights.
 
 mod blur;
-mod classical;
 mod decode;
 mod error;
 mod fft;
@@ -30,7 +28,6 @@ mod save;
 mod source;
 
 pub use blur::{best_gaussian_blur, gaussian_blur, gaussian_blur_batch};
-pub use classical::{Lambdas, Reconstruction, tikhonov, total_variation};
 pub use error::ImageError;
 pub use load::{NamedImage, PixelSet, load_images, load_split};
 pub use noise::Noise;

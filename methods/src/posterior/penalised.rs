@@ -1,15 +1,13 @@
-//! Reconstruction without a learned prior: least squares with a penalty on the image's gradient.
+//! Solvers of least squares with a penalty on the image's gradient, for the classical methods.
 //!
-//! They are what a diffusion prior has to beat: the lecture's maximum a posteriori estimates, with priors that can be
-//! written down. Both take any linear operator, treat each image by itself, and run until a stated accuracy is reached.
+//! Both take any linear operator, treat each image by itself, and run until a stated accuracy is reached.
 //!
 //! `D x` is the gradient by forward differences: to the right and downward neighbour, 0 across the border. Its norm
 //! is below `sqrt(8)`.
 
+use imaging::{ForwardOperator, OperatorError};
 use ndarray::{Array4, ArrayRef4, Axis, s};
 use rayon::prelude::*;
-
-use crate::operator::{ForwardOperator, OperatorError};
 
 /// Relative residual of the normal equations at which [`tikhonov`] stops. `f32` operators allow little less.
 const TIKHONOV_TOLERANCE: f64 = 1e-5;
@@ -21,37 +19,6 @@ const TV_ITERATIONS: usize = 5000;
 const TV_CHECK_EVERY: usize = 20;
 /// `||D||^2` is below this: each difference has two terms, in each of two directions.
 const GRADIENT_NORM_SQUARED: f64 = 8.0;
-
-/// The weights of both penalties.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lambdas {
-    /// For [`tikhonov`].
-    pub tikhonov: f64,
-    /// For [`total_variation`].
-    pub total_variation: f64,
-}
-
-impl Lambdas {
-    /// The weights that gave the highest mean PSNR for this kind of operator with its default parameters, Gaussian noise
-    /// of sigma 0.05 and 64x64 photographs of fruit kept for tuning (`examples/classical_sweep.rs`). For other noise and other
-    /// images they are a place to start.
-    #[must_use]
-    pub fn tuned(operator: &dyn ForwardOperator) -> Self {
-        let (tikhonov, total_variation) = match operator.name() {
-            "inpainting" => (0.005, 0.015),
-            "box-inpainting" | "mask" => (0.07, 0.05),
-            "deconvolution" | "kernel" => (0.03, 0.01),
-            "motion-blur" => (0.03, 0.015),
-            "super-resolution" => (0.005, 0.01),
-            "compressed-sensing" => (0.005, 0.015),
-            _ => (0.03, 0.015),
-        };
-        Self {
-            tikhonov,
-            total_variation,
-        }
-    }
-}
 
 /// Reconstructed images, and how well they solve the problem.
 #[derive(Clone, Debug)]
@@ -77,6 +44,7 @@ pub struct Reconstruction {
 /// - `lambda`: 0 or more
 ///
 /// # Errors
+///
 /// [`OperatorError::NotLinear`], a `lambda` out of range, and what [`ForwardOperator::apply`] refuses.
 pub fn tikhonov(
     operator: &dyn ForwardOperator,
@@ -115,6 +83,7 @@ pub fn tikhonov(
 /// - `lambda`: 0 or more
 ///
 /// # Errors
+///
 /// As [`tikhonov`].
 pub fn total_variation(
     operator: &dyn ForwardOperator,
