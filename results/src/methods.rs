@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use cli::{Progress, measure};
+use cli::Progress;
 use diffusion::{FiniteCheck, Schedule, ScoreModel};
-use imaging::{ForwardOperator, Lambdas, Noise, OperatorSpec, best_gaussian_blur, tikhonov, total_variation};
+use imaging::{ForwardOperator, Lambdas, Noise, OperatorSpec, best_gaussian_blur, measure, tikhonov, total_variation};
 use ndarray::{Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
