@@ -7,6 +7,7 @@ mod batch;
 mod card;
 mod checkpoint;
 mod preview;
+mod targets;
 mod trainer;
 mod validate;
 

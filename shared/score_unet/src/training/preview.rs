@@ -1,11 +1,13 @@
 //! A few samples while training, drawn quickly.
 
-use diffusion::{ScoreModel, tweedie_batch};
+use diffusion::ScoreModel;
 use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+
+use super::targets::tweedie_batch;
 
 /// Draws `count` images with the deterministic DDIM step (Song et al. 2021, "Denoising diffusion implicit models",
 /// equation 12 with sigma = 0) in `steps` steps: rougher than the thousand steps of DDPM, but quick.

@@ -1,6 +1,6 @@
 //! How good a network is: the loss on images it has not seen, and the PSNR of one-step denoising.
 
-use diffusion::{ScoreModel, noise_batch, tweedie_batch};
+use diffusion::ScoreModel;
 use imaging::PixelSet;
 use ndarray::{Array4, Axis};
 use ndarray_rand::RandomExt;
@@ -9,6 +9,7 @@ use nn::Backend;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::targets::{noise_batch, tweedie_batch};
 use crate::UNet;
 use crate::score::{device_error, to_array, to_tensor};
 
