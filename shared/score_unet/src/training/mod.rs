@@ -14,6 +14,6 @@ mod validate;
 pub use batch::{TrainingBatch, draw_batch};
 pub use card::{Card, write_card};
 pub use checkpoint::{CHECKPOINT_FILE, Checkpoint, CheckpointError};
-pub use preview::preview_samples;
+pub use preview::denoising_preview;
 pub use trainer::{Progress, Trainer, TrainerConfig, TrainingStepBench};
 pub use validate::{DENOISING_TIMES, denoising_psnr, validation_loss};
