@@ -227,7 +227,7 @@ impl Run<'_> {
         let b = measure(operator, &self.set.batch, Noise::Gaussian { sigma }, 0, first)?;
         let lambdas = Lambdas::tuned(operator);
         match self.method {
-            Method::PseudoInverse => Ok(operator.pseudo_inverse(&b)?),
+            Method::PseudoInverse => Ok(operator.linear()?.pseudo_inverse(&b)?),
             Method::Tikhonov => Ok(tikhonov(operator, &b, lambdas.tikhonov)?.images),
             Method::TotalVariation => Ok(total_variation(operator, &b, lambdas.total_variation)?.images),
             Method::Sdedit | Method::ScoreAld | Method::Dps | Method::DpsMean | Method::DpsLong => {

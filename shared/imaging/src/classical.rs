@@ -77,6 +77,7 @@ pub struct Reconstruction {
 /// - `lambda`: 0 or more
 ///
 /// # Errors
+///
 /// [`OperatorError::NotLinear`], a `lambda` out of range, and what [`ForwardOperator::apply`] refuses.
 pub fn tikhonov(
     operator: &dyn ForwardOperator,
@@ -115,6 +116,7 @@ pub fn tikhonov(
 /// - `lambda`: 0 or more
 ///
 /// # Errors
+///
 /// As [`tikhonov`].
 pub fn total_variation(
     operator: &dyn ForwardOperator,
@@ -136,11 +138,7 @@ struct Solved {
 }
 
 fn check(operator: &dyn ForwardOperator, method: &'static str, lambda: f64) -> Result<(), OperatorError> {
-    if !operator.is_linear() {
-        return Err(OperatorError::NotLinear {
-            operator: operator.name(),
-        });
-    }
+    operator.linear()?;
     if (0.0..=1e6).contains(&lambda) {
         return Ok(());
     }
