@@ -56,8 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for spec in SPECS {
         let operator = parse_operator(spec, [3, 64, 64], 0)?;
         let b = Noise::Gaussian { sigma: 0.05 }.add(&operator.apply(&truth)?, &mut StdRng::seed_from_u64(0))?;
-        println!("\n{spec}: {}", operator.parameters());
-        println!("  pseudo-inverse {:.2} dB", psnr(&operator.pseudo_inverse(&b)?, &truth));
+        println!("\n{spec}: {}", operator.description());
+        println!(
+            "  pseudo-inverse {:.2} dB",
+            psnr(&operator.linear()?.pseudo_inverse(&b)?, &truth)
+        );
         println!("  start image    {:.2} dB", psnr(&operator.start_image(&b)?, &truth));
         type Solver = fn(&dyn ForwardOperator, &Array4<f32>, f64) -> Result<Reconstruction, OperatorError>;
         let solvers: [(&str, Solver); 2] = [

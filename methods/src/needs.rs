@@ -17,10 +17,12 @@ pub enum Need {
     Linear,
     /// `A^+ b`.
     PseudoInverse,
-    /// `argmin_x ||A x - b||^2 / (2 sigma^2) + rho / 2 ||x - z||^2`.
+    /// `argmin_z ||A z - b||^2 / 2 + rho / 2 ||z - x||^2`.
     Prox,
-    /// `(r^2 A A^T + sigma^2 I)^-1`.
+    /// `(r2 A A^T + sigma2 I)^-1`.
     GramSolve,
+    /// `A = U S V^T`.
+    SingularValues,
 }
 
 impl Need {
@@ -29,7 +31,8 @@ impl Need {
     pub fn is_met_by(self, operator: &dyn ForwardOperator) -> bool {
         match self {
             Self::Score | Self::Pullback | Self::Vjp => true,
-            Self::Linear | Self::PseudoInverse | Self::Prox | Self::GramSolve => operator.is_linear(),
+            Self::Linear | Self::PseudoInverse | Self::Prox | Self::GramSolve => operator.as_linear().is_some(),
+            Self::SingularValues => operator.spectral().is_ok(),
         }
     }
 }
@@ -43,7 +46,8 @@ impl fmt::Display for Need {
             Self::Linear => "a linear operator",
             Self::PseudoInverse => "a pseudo-inverse, which linear operators have",
             Self::Prox => "a proximal map, which linear operators have",
-            Self::GramSolve => "a solver for r^2 A A^T + sigma^2, which linear operators have",
+            Self::GramSolve => "a solver for r2 A A^T + sigma2, which linear operators have",
+            Self::SingularValues => "singular values and vectors, which not every linear operator knows of itself",
         })
     }
 }

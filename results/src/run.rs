@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
             Work::Denoise { t, .. } => format!("t {t}"),
             Work::Reconstruct { method, operator } => {
                 let own = method.settings(operator.as_ref(), prior.schedule(), stepping.num_steps)?;
-                format!("{} {}; {own}", operator.name(), operator.parameters())
+                format!("{} {}; {own}", operator.name(), operator.description())
             }
         };
         let names: Vec<&str> = set.images.iter().map(|image| image.name.as_str()).collect();

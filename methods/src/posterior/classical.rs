@@ -86,7 +86,7 @@ impl PosteriorMethod for PseudoInverse {
         _: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
         self.supports(problem.operator)?;
-        Ok(problem.operator.pseudo_inverse(problem.b)?)
+        Ok(problem.operator.linear()?.pseudo_inverse(problem.b)?)
     }
 }
 

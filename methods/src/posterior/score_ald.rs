@@ -1,7 +1,7 @@
 //! Score-ALD: calls what the student writes in task 5.
 
 use diffusion::{Observer, Schedule, ScoreModel, Step};
-use imaging::{ForwardOperator, OperatorKind, operator_norm};
+use imaging::{ForwardOperator, operator_norm};
 use ndarray::Array4;
 use rand::RngCore;
 use task5_score_ald::{Guidance, score_ald, stable_sigma, tuned_lambda};
@@ -18,17 +18,11 @@ use crate::{PosteriorMethod, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScoreAld;
 
-/// The most by which the operator stretches an image. Masks and blurs stretch none; others are measured.
+/// The most by which the operator stretches an image; of a nonlinear one a hint, no more.
 fn norm(operator: &dyn ForwardOperator) -> Result<f64, MethodError> {
-    match operator.kind() {
-        OperatorKind::ScatteredMask | OperatorKind::HoleMask | OperatorKind::Blur | OperatorKind::MotionBlur => Ok(1.0),
-        OperatorKind::Downsampling
-        | OperatorKind::Colourisation
-        | OperatorKind::CompressedSensing
-        | OperatorKind::Tomography
-        | OperatorKind::Fourier
-        | OperatorKind::PhaseRetrieval
-        | OperatorKind::Hdr => Ok(operator_norm(operator)?),
+    match operator.as_linear() {
+        Some(linear) => Ok(linear.norm()),
+        None => Ok(operator_norm(operator)?),
     }
 }
 

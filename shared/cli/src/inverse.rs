@@ -189,7 +189,7 @@ fn settings(
         ("noise".to_owned(), options.measurement_noise().to_string()),
     ]);
     for operator in operators {
-        settings.insert(operator.name().to_owned(), operator.parameters());
+        settings.insert(operator.name().to_owned(), operator.description());
     }
     for (name, value) in &method.settings {
         settings.insert((*name).to_owned(), value.clone());
