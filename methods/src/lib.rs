@@ -1,8 +1,8 @@
 //! Methods that no student writes: samplers, and ways from a measurement back to an image.
 //!
 //! A method has exactly one home. What a student writes is in `tasks/`, and is here only as an adapter that calls the
-//! student's function; all others are here, one file each. Nothing in `shared/` or `tasks/` may depend on this crate. It
-//! reads no files, prints nothing and knows no command line.
+//! student's function; all others are here, one file each. Nothing in `shared/` or `tasks/` may depend on this crate.
+//! It reads no files, prints nothing and knows no command line.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -69,13 +69,13 @@ pub trait Sampler: Debug + Send + Sync {
 
     /// Draws `num_images` images, `[num_images, C, H, W]`.
     ///
-    /// The first numbers drawn from `rng` are those of `x_T`, so that all samplers start at the same noise where they start
-    /// with the same seed. The observer sees every step; the same seed gives the same images.
+    /// The first numbers drawn from `rng` are those of `x_T`, so that all samplers start at the same noise where they
+    /// start with the same seed. The observer sees every step; the same seed gives the same images.
     ///
     /// # Errors
     ///
-    /// Those of the model and of the observer; a number of steps that does not fit the model's schedule; settings out of
-    /// range.
+    /// Those of the model and of the observer; a number of steps that does not fit the model's schedule; settings out
+    /// of range.
     fn sample(
         &self,
         model: &dyn ScoreModel,
@@ -149,13 +149,13 @@ pub trait PosteriorMethod: Debug + Send + Sync {
         }
     }
 
-    /// The reconstructions `[B, C, H, W]`, one for each measurement. The observer sees every step, where there are steps;
-    /// the same seed gives the same images.
+    /// The reconstructions `[B, C, H, W]`, one for each measurement. The observer sees every step, where there are
+    /// steps; the same seed gives the same images.
     ///
     /// # Errors
     ///
-    /// [`MethodError::Unsupported`]; those of the model, of the operator (measurements of the wrong shape, a NaN) and of
-    /// the observer; a number of steps that does not fit the model's schedule.
+    /// [`MethodError::Unsupported`]; those of the model, of the operator (measurements of the wrong shape, a NaN) and
+    /// of the observer; a number of steps that does not fit the model's schedule.
     fn solve(
         &self,
         model: &dyn ScoreModel,

@@ -1,5 +1,5 @@
-//! Makes the tables of RESULTS.md: every method on every problem, over photographs of the test split, the shipped images
-//! and several seeds.
+//! Makes the tables of RESULTS.md: every method on every problem, over photographs of the test split, the shipped
+//! images and several seeds.
 
 mod denoising;
 mod problems;
@@ -25,9 +25,9 @@ use crate::store::Store;
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown.
 ///
 /// --images means nothing here: the images are --photographs of a data set's test split, evenly spread over it, and the
-/// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the
-/// sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a
-/// run which was stopped goes on where it was.
+/// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as
+/// the sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so
+/// that a run which was stopped goes on where it was.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

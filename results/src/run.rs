@@ -1,5 +1,5 @@
-//! What is compared, and how one of them runs on one case: the methods of the registry, and on the denoising cases a few
-//! columns of their own.
+//! What is compared, and how one of them runs on one case: the methods of the registry, and on the denoising cases a
+//! few columns of their own.
 
 use std::path::PathBuf;
 

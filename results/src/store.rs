@@ -40,8 +40,8 @@ impl Store {
     }
 }
 
-/// What tells one version of a prior's weights from another, on any machine and with any compiler: the first 16 digits of
-/// the SHA-256 of their file.
+/// What tells one version of a prior's weights from another, on any machine and with any compiler: the first 16 digits
+/// of the SHA-256 of their file.
 pub fn fingerprint(prior_folder: &Path) -> Result<String> {
     let path = prior_folder.join("weights.safetensors");
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;

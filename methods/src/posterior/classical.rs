@@ -24,9 +24,9 @@ pub struct Lambdas {
 }
 
 impl Lambdas {
-    /// The weights that gave the highest mean PSNR for this kind of operator with its default parameters, Gaussian noise
-    /// of sigma 0.05 and 64x64 photographs of fruit kept for tuning (`examples/classical_sweep.rs`). For other noise and other
-    /// images they are a place to start.
+    /// The weights that gave the highest mean PSNR for this kind of operator with its default parameters, Gaussian
+    /// noise of sigma 0.05 and 64x64 photographs of fruit kept for tuning (`examples/classical_sweep.rs`). For other
+    /// noise and other images they are a place to start.
     #[must_use]
     pub fn tuned(kind: OperatorKind) -> Self {
         let (tikhonov, total_variation) = match kind {

@@ -14,7 +14,8 @@ use crate::{PosteriorMethod, Problem};
 
 /// Task 6, with the `zeta` that its handout's sweep led to: the mean of some samples, each of some steps.
 ///
-/// The mean of several samples comes near the posterior mean, which no single sample is: it has the smaller squared error.
+/// The mean of several samples comes near the posterior mean, which no single sample is: it has the smaller squared
+/// error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dps {
     /// How many samples the mean is taken of, at least 1. They share the steps.
@@ -31,8 +32,8 @@ impl Dps {
     /// One sample at 4 times the price.
     pub const LONG: Self = Self { samples: 1, effort: 4 };
 
-    /// The mean of `samples` samples, which take `effort` times as many steps together as are asked for; each of the two
-    /// numbers counts as 1 at least.
+    /// The mean of `samples` samples, which take `effort` times as many steps together as are asked for; each of the
+    /// two numbers counts as 1 at least.
     #[must_use]
     pub fn new(samples: usize, effort: usize) -> Self {
         Self {

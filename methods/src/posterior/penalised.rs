@@ -36,9 +36,9 @@ pub struct Reconstruction {
 
 /// Tikhonov regularisation, `argmin_x ||A x - b||^2 + lambda ||D x||^2`.
 ///
-/// Solves the normal equations `(A^T A + lambda D^T D) x = A^T b` by conjugate gradients (Hestenes and Stiefel 1952) from
-/// `x = 0`, until the residual is 1e-5 of `||A^T b||` (at most 2000 iterations; [`Reconstruction::accuracy`] is this ratio).
-/// The result is not clipped to [-1, 1].
+/// Solves the normal equations `(A^T A + lambda D^T D) x = A^T b` by conjugate gradients (Hestenes and Stiefel 1952)
+/// from `x = 0`, until the residual is 1e-5 of `||A^T b||` (at most 2000 iterations; [`Reconstruction::accuracy`] is
+/// this ratio). The result is not clipped to [-1, 1].
 ///
 /// - `b`: measurements `[B, ...measurement_shape()]`
 /// - `lambda`: 0 or more
@@ -62,8 +62,8 @@ pub fn tikhonov(
 /// `TV(x) = sum_p ||(D x)_p||` with the norm over both directions and all channels at a pixel (isotropic and vectorial:
 /// Blomgren and Chan 1998), so that channels share their edges.
 ///
-/// Solved by the primal-dual method of Condat 2013 and Vũ 2013, which is that of Chambolle and Pock 2011 with a gradient step
-/// on the squares. With `B = [-1, 1]^N`, `P` the projections, and steps `1/tau = L/2 + 8 s + margin`:
+/// Solved by the primal-dual method of Condat 2013 and Vũ 2013, which is that of Chambolle and Pock 2011 with a
+/// gradient step on the squares. With `B = [-1, 1]^N`, `P` the projections, and steps `1/tau = L/2 + 8 s + margin`:
 ///
 /// ```text
 /// x+ = P_B(x - tau (A^T (A x - b) + D^T q))
@@ -76,8 +76,8 @@ pub fn tikhonov(
 /// 1/2 ||p||^2 + lambda TV(x) + 1/2 ||p||^2 + <p, b> + ||A^T p + D^T q||_1
 /// ```
 ///
-/// (the last term is the box's support function) falls to 1e-4 of the primal value: then `x` is as close to optimal, whatever
-/// the steps were. At most 5000 iterations; [`Reconstruction::accuracy`] is this ratio.
+/// (the last term is the box's support function) falls to 1e-4 of the primal value: then `x` is as close to optimal,
+/// whatever the steps were. At most 5000 iterations; [`Reconstruction::accuracy`] is this ratio.
 ///
 /// - `b`: measurements `[B, ...measurement_shape()]`
 /// - `lambda`: 0 or more
@@ -122,8 +122,8 @@ fn check<'a>(
     })
 }
 
-/// Solves for each image by itself, in parallel: an easy one does not wait for a hard one, and a batch gives the bits of
-/// its images.
+/// Solves for each image by itself, in parallel: an easy one does not wait for a hard one, and a batch gives the bits
+/// of its images.
 fn each_image(
     operator: &dyn ForwardOperator,
     b: &ArrayRef4<f32>,

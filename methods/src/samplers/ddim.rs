@@ -16,8 +16,7 @@ use crate::stepping::Stepping;
 /// ```
 ///
 /// with `eps_hat` the noise that `x0_hat` leaves in `x_t`, and `sigma` by Eq. 16: `eta` times the standard deviation of
-/// `x_{t-1}` given `x_t` and `x_0`. `t - 1` is the next time that is visited, so that few steps are as exact as many in
-/// the mean and the spread that they aim at.
+/// `x_{t-1}` given `x_t` and `x_0`. `t - 1` is the next time that is visited.
 ///
 /// [`Stepping::variance`] plays no part: `eta` decides on the noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,8 +36,7 @@ impl Ddim {
     fn step(self, now: &Now<'_>, rng: &mut dyn RngCore) -> Array4<f32> {
         let sigma = self.sigma(now.step);
         let keep = now.step.alpha_bar_prev.sqrt();
-        // At eta = 1 and the last step it is 0 but for rounding, which may be below.
-        let direction = (1.0 - now.step.alpha_bar_prev - sigma.powi(2)).max(0.0).sqrt();
+        let direction = (1.0 - now.step.alpha_bar_prev - sigma.powi(2)).sqrt();
         let noise = noise_from_x0_hat(now.x_t, now.x0_hat, now.step);
         let x_prev = linear(keep, now.x0_hat, direction, &noise);
         if sigma == 0.0 {

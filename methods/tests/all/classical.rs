@@ -112,7 +112,8 @@ fn tikhonov_is_the_solution_of_the_dense_normal_equations() -> Result {
             let (a, d) = (matrix(&*operator)?, difference_matrix(shape));
             let normal = a.t().dot(&a) + d.t().dot(&d) * lambda;
             let right = a.t().dot(&ndarray::Array1::from_iter(b.iter().map(|&v| f64::from(v))));
-            // Colourisation leaves directions that neither A nor D sees; there CG from 0 stays at 0, and so does the ridge.
+            // Colourisation leaves directions that neither A nor D sees; there CG from 0 stays at 0, and so does the
+            // ridge.
             let ridge = if operator.name() == "colourisation" { 1e-9 } else { 0.0 };
             let expected = solve(normal + Array2::<f64>::eye(right.len()) * ridge, right.to_vec());
             let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -151,8 +152,8 @@ fn tikhonov_damps_each_cosine_by_its_closed_form() -> Result {
     Ok(())
 }
 
-/// Two grey levels side by side, `n` and `m` columns of `h` rows: total variation moves the levels towards each other, by
-/// `lambda / n` and `lambda / m`, until they meet at the mean.
+/// Two grey levels side by side, `n` and `m` columns of `h` rows: total variation moves the levels towards each other,
+/// by `lambda / n` and `lambda / m`, until they meet at the mean.
 #[test]
 fn total_variation_moves_two_levels_towards_each_other() -> Result {
     let (h, n, m) = (3, 4, 6);

@@ -65,8 +65,8 @@ fn with_eta_one_each_step_is_the_ancestral_one_with_the_posterior_variance() -> 
             let x0 = prior.posterior_mean(&frame.x_t, step.t)?;
             let expected = bayes_step(&frame.x_t, &x0, &z, &step);
             let found = path.frames().get(index + 1).map_or(&last, |next| &next.x_t);
-            // About eight roundings, each half an epsilon, of numbers as large as x_t is. x0_hat at large t is the small
-            // difference of two large numbers; as a result it is as far off as those are rounded.
+            // About eight roundings, each half an epsilon, of numbers as large as x_t is. x0_hat at large t is the
+            // small difference of two large numbers; as a result it is as far off as those are rounded.
             let enlarged = if step.is_last() {
                 1.0 / step.alpha_bar.sqrt()
             } else {
@@ -84,8 +84,9 @@ fn with_eta_one_each_step_is_the_ancestral_one_with_the_posterior_variance() -> 
     Ok(())
 }
 
-/// Without noise DDIM follows the probability flow, which on a Gaussian prior is known: it keeps the place of each number
-/// among all, counted in standard deviations. The steps are those of Euler's method: half as wide, half as far off.
+/// Without noise DDIM follows the probability flow, which on a Gaussian prior is known: it keeps the place of each
+/// number among all, counted in standard deviations. The steps are those of Euler's method: half as wide, half as far
+/// off.
 #[test]
 fn with_eta_zero_it_approaches_the_exact_flow_of_a_gaussian() -> Result {
     let (mu, v) = (0.4, 0.05_f64);
