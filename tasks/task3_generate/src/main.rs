@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Progress, Report, ReportRow, Session, path_strip};
+use cli::{CommonOptions, Progress, Report, ReportRow, Session, VarianceOptions, path_strip};
 use diffusion::{FiniteCheck, ScoreError, ScoreModel, Trajectory};
 use ndarray::{Array3, Axis};
 use plots::image_grid;
@@ -27,6 +27,8 @@ const MOMENTS: usize = 9;
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    variance: VarianceOptions,
     /// How many images to draw.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
@@ -60,13 +62,17 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         Form::Direct => (StepForm::Direct, "ddpm direct"),
         Form::X0 => (StepForm::ThroughX0, "ddpm through x0hat"),
     };
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let steps = options
+        .variance
+        .apply(prior.schedule().steps(options.common.steps as usize)?);
     let (count, batch) = (options.count as usize, usize::from(options.batch));
 
     let mut progress = Progress::new("sampling", count.div_ceil(batch) * steps.len());
     let mut trajectory = Some(Trajectory::new(MOMENTS));
     let (mut images, mut frames) = (Vec::<Array3<f32>>::new(), Vec::new());
     let mut report = Report::default();
+    let (name, value) = options.variance.setting();
+    report.settings.insert(name.into(), value);
     let mut interrupted = Ok(());
     while images.len() < count {
         let size = batch.min(count - images.len());

@@ -9,6 +9,7 @@ use diffusion::{
 use ndarray::{Array1, Array4, Axis};
 use rand::{SeedableRng, rngs::StdRng};
 use task3_generate::{StepForm, sample};
+use testing::step_noise::noise_scale;
 
 const FORMS: [StepForm; 2] = [StepForm::Direct, StepForm::ThroughX0];
 const SHAPE: [usize; 3] = [2, 8, 8];
@@ -201,7 +202,7 @@ fn each_step_adds_fresh_noise_but_the_last() {
             let x_prev = run.asked.get(i + 1).map_or(&run.result, |(x, _)| x);
             let score = prior.score(x_t, step.t).unwrap();
             let mean = (x_t + &score * step.beta() as f32) / step.alpha.sqrt() as f32;
-            let z = (x_prev - &mean) / step.beta().sqrt() as f32;
+            let z = (x_prev - &mean) / noise_scale(step) as f32;
             let (z_mean, z_std) = mean_and_std(&z);
             let at = format!("at the step from t = {} to {}", step.t, step.t_prev);
             if step.is_last() {
@@ -222,12 +223,12 @@ fn each_step_adds_fresh_noise_but_the_last() {
             if z_std < 1e-2 {
                 panic!("{at} no noise is added: z = 0 at the last step only");
             }
-            if (z_std - step.beta().sqrt()).abs() < 0.1 * step.beta().sqrt() {
-                panic!("{at} the noise is scaled by 1 - alpha_t; it should be by sqrt(1 - alpha_t)");
+            if (z_std - step.sigma).abs() < 0.1 * step.sigma {
+                panic!("{at} the noise is scaled by the variance, sigma_t^2; it should be by sigma_t");
             }
             assert!(
                 z_mean.abs() < 0.22 && (z_std - 1.0).abs() < 0.16,
-                "{at} the noise that was added, over sqrt(1 - alpha_t), has mean {z_mean:.3} and standard deviation \
+                "{at} the noise that was added, over sigma_t, has mean {z_mean:.3} and standard deviation \
                  {z_std:.3} instead of 0 and 1: is z standard normal, and are the step functions (3.1, 3.2) right?"
             );
             let first = z.index_axis(Axis(0), 0);

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Method, ProblemOptions, Session, solve_problems};
-use diffusion::ScoreModel;
+use cli::{CommonOptions, Method, ProblemOptions, Session, VarianceOptions, solve_problems};
+use diffusion::{ScheduleError, ScoreModel, Step};
 use imaging::OperatorSpec;
 use task4_sdedit::{Settings, restore, steps_from, tuned};
 
@@ -31,6 +31,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    variance: VarianceOptions,
     /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two of
     /// them with masks.
     #[arg(long, value_name = "PATH", num_args = 0..)]
@@ -68,6 +70,12 @@ fn times<'a>(options: &'a Options, prior: &dyn ScoreModel) -> Result<&'a [usize]
     Ok(&options.t0)
 }
 
+/// The steps from `t0` down, as wide as `--steps` asks for and as noisy as `--variance` does.
+fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Step>, ScheduleError> {
+    let steps = steps_from(prior.schedule(), t0, options.common.steps as usize)?;
+    Ok(options.variance.apply(steps))
+}
+
 /// The inverse problems.
 fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
@@ -77,7 +85,6 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         "--t0 names {} times; for an inverse problem name one (a sweep: `--example sweep`, or --guide)",
         times.len()
     );
-    let num_steps = options.common.steps as usize;
     let settings = |spec: &OperatorSpec| {
         let Settings { t0, repeats } = tuned(spec.name());
         Settings {
@@ -89,7 +96,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let mut evaluations = 0;
     for spec in &options.problem.operator {
         let Settings { t0, repeats } = settings(spec);
-        let steps = steps_from(prior.schedule(), t0, num_steps)?.len();
+        let steps = steps(options, &prior, t0)?.len();
         evaluations += steps * repeats;
         told.push(format!("{}: t0 = {t0}, {steps} steps, repeats {repeats}", spec.name()));
     }
@@ -97,7 +104,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         name: "SDEdit",
         // The progress bar counts the same for each operator.
         evaluations: evaluations.div_ceil(options.problem.operator.len().max(1)),
-        settings: vec![("SDEdit", told.join("; "))],
+        settings: vec![("SDEdit", told.join("; ")), options.variance.setting()],
     };
     solve_problems(
         session,
@@ -107,7 +114,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         &method,
         &mut |problem, rng, observer| {
             let Settings { t0, repeats } = settings(problem.spec);
-            let steps = steps_from(prior.schedule(), t0, num_steps)?;
+            let steps = steps(options, &prior, t0)?;
             restore(&prior, problem.operator, problem.b, &steps, repeats, rng, observer)
         },
     )

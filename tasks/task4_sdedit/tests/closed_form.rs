@@ -83,7 +83,7 @@ fn follow(t0: usize, num_steps: usize, guide: f64, mu: f64, v: f64) -> (f64, f64
             slope * step.alpha_bar.sqrt() * mu / step.alpha.sqrt(),
         );
         mean = gain * mean + shift;
-        variance = gain * gain * variance + if step.is_last() { 0.0 } else { step.beta() };
+        variance = gain * gain * variance + step.sigma.powi(2);
     }
     (mean, variance)
 }

@@ -1,23 +1,17 @@
 //! Exercises 4.1, 4.2 and 4.4, to rounding, with given noise. A failing test says what is wrong.
 
 use checks::Check;
-use diffusion::{Schedule, Step};
+use diffusion::Schedule;
 use ndarray::{Array2, Array4};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
 use task4_sdedit::{keep_outside, noise_guide, predict_x0, reverse_step};
+use testing::step_noise::noise_suspects;
+use testing::steps::steps;
 
 fn noise(seed: u64) -> Array4<f32> {
     Array4::random_using((3, 2, 5, 5), StandardNormal, &mut StdRng::seed_from_u64(seed))
-}
-
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
 }
 
 /// `p x + q y`.
@@ -129,14 +123,13 @@ fn exercise_4_2b_reverse_step() {
     let (x, s, z) = (noise(1), noise(2), noise(3));
     for (name, step) in steps() {
         let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), beta.sqrt());
+        let (root, sigma) = (a.sqrt(), step.sigma);
         let mean = mix(1.0 / root, &x, beta / root, &s);
         let of = |p: f64, q: f64| mix(p, &x, q, &s) + &z * sigma as f32;
-        let with = |r: f64| &mean + &z * r as f32;
         let full = Schedule::linear().alpha(step.t);
-        let expected = with(sigma);
-        Check::new(format!("reverse_step, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z")
+        let expected = &mean + &z * sigma as f32;
+        let check = Check::new(format!("reverse_step, {name}"), &expected)
+            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z")
             .term("x_t", &x, 1.0 / root)
             .term("the score", &s, beta / root)
             .term("z", &z, sigma)
@@ -178,7 +171,7 @@ fn exercise_4_2b_reverse_step() {
                 "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
             )
             .suspect(
-                &of(1.0 / root, sigma / root),
+                &of(1.0 / root, beta.sqrt() / root),
                 "the score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t",
             )
             .suspect(&of(1.0 / root, 1.0 / root), "the factor 1 - alpha_t in front of the score is missing")
@@ -188,36 +181,16 @@ fn exercise_4_2b_reverse_step() {
             )
             .suspect(&of(1.0 / root, beta), "only x_t is divided by sqrt(alpha_t), not the whole bracket")
             .suspect(
-                &of(root, 0.0),
+                &(&x * root as f32 + &z * beta.sqrt() as f32),
                 "that is a step of the forward process, which adds noise: the way back enlarges x_t and adds the score",
             )
             .suspect(
-                &(mix(1.0 / full.sqrt(), &x, (1.0 - full) / full.sqrt(), &s) + &z * (1.0 - full).sqrt() as f32),
+                &(mix(1.0 / full.sqrt(), &x, (1.0 - full) / full.sqrt(), &s) + &z * sigma as f32),
                 "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its own alpha is \
                  alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
             )
-            .suspect(&with(0.0), "there is no noise in it: where is z?")
-            .suspect(
-                &with(beta),
-                "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
-            )
-            .suspect(&with(1.0), "z is not scaled: its standard deviation is sqrt(1 - alpha_t)")
-            .suspect(&with(-sigma), "z is subtracted; the formula adds it")
-            .suspect(
-                &with((1.0 - abar).sqrt()),
-                "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with((beta * (1.0 - step.alpha_bar_prev) / (1.0 - abar)).sqrt()),
-                "z is scaled by the standard deviation of x_{t-1} given x_t and x_0. That is a valid DDPM sampler too (Ho \
-                 et al., section 3.2), but the lecture and these tests take sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with(sigma / root),
-                "z is divided by sqrt(alpha_t) with the rest: the noise belongs outside the bracket",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .verify(&reverse_step(&x, &s, &z, &step));
+            .suspect(&x, "x_t came back unchanged");
+        noise_suspects(check, &mean, &z, &step).verify(&reverse_step(&x, &s, &z, &step));
     }
 }
 

@@ -15,6 +15,7 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
 use task4_sdedit::{sdedit, steps_from};
+use testing::step_noise::noise_scale;
 
 /// A Gaussian prior that remembers what it was asked.
 struct Recorder {
@@ -231,7 +232,7 @@ fn exercise_4_3_each_step_adds_fresh_noise_but_the_last() {
         let (x_t, x_prev) = run.around(i);
         let score = prior.score(x_t, step.t).unwrap();
         let mean = (x_t + &score * step.beta() as f32) / step.alpha.sqrt() as f32;
-        let z = (x_prev - &mean) / step.beta().sqrt() as f32;
+        let z = (x_prev - &mean) / noise_scale(step) as f32;
         let (z_mean, z_std) = mean_and_std(z.as_slice().unwrap());
         let at = format!("at the step from t = {} to {}", step.t, step.t_prev);
         if step.is_last() {
@@ -252,7 +253,7 @@ fn exercise_4_3_each_step_adds_fresh_noise_but_the_last() {
         // 768 values: the standard error of the mean is 0.036, of the standard deviation 0.026.
         assert!(
             z_mean.abs() < 0.22 && (z_std - 1.0).abs() < 0.16,
-            "{at} the noise that was added, over sqrt(1 - alpha_t), has mean {z_mean:.3} and standard deviation {z_std:.3} \
+            "{at} the noise that was added, over sigma_t, has mean {z_mean:.3} and standard deviation {z_std:.3} \
              instead of 0 and 1: is z standard normal, and is reverse_step (4.2) right?"
         );
         assert!(
@@ -290,7 +291,7 @@ fn exercise_4_3_random_numbers_are_drawn_in_the_order_of_the_docs() {
             let score = prior.score(&x_t, step.t).unwrap();
             x_t = (&x_t + &score * step.beta() as f32) / step.alpha.sqrt() as f32;
             if !step.is_last() {
-                x_t = x_t + draw() * step.beta().sqrt() as f32;
+                x_t = x_t + draw() * step.sigma as f32;
             }
             if let Some(mask) = &mask {
                 x_t = x_t * mask + noised(&draw(), step.alpha_bar_prev) * (1.0 - mask);

@@ -75,9 +75,7 @@ impl Linear {
             let shift = (precision.dot(&self.prior.mean) * abar.sqrt() + back.dot(&self.b)) * beta / root;
             mean = gain.dot(&mean) + shift;
             covariance = gain.dot(&covariance).dot(&gain.t());
-            if !step.is_last() {
-                covariance = covariance + &identity * beta;
-            }
+            covariance = covariance + &identity * step.sigma.powi(2);
         }
         Normal { mean, covariance }
     }

@@ -8,6 +8,8 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
 use task5_score_ald::{gamma, likelihood_score, posterior_step, predict_x0};
+use testing::step_noise::noise_suspects;
+use testing::steps::steps;
 
 const SHAPE: [usize; 3] = [2, 6, 5];
 /// Neither 1 nor each other's multiples, so that no two formulas agree by chance.
@@ -24,17 +26,10 @@ fn mix(parts: [(f64, &Array4<f32>); 4]) -> Array4<f32> {
     x + y + l + z
 }
 
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
-}
-
 #[test]
 fn exercise_5_1_gamma() {
-    let steps: Vec<Step> = steps().into_iter().map(|(_, step)| step).collect();
+    let schedule = Schedule::linear();
+    let steps = [(300, 299), (800, 799), (300, 200), (700, 450)].map(|(t, t_prev)| schedule.step(t, t_prev));
     let lambdas = [1.0, 0.3, 0.02];
     // One row for each lambda, one column for each step.
     let table = |f: &dyn Fn(&Step, f64) -> f64| {
@@ -268,16 +263,16 @@ fn exercise_5_3_posterior_step() {
     let (x, s, l, z) = (noise(1), noise(2), noise(3), noise(4));
     for (name, step) in steps() {
         let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), beta.sqrt());
+        let (root, sigma) = (a.sqrt(), step.sigma);
         let of = |p: f64, q: f64, k: f64, w: f64| mix([(p, &x), (q, &s), (k, &l), (w, &z)]);
-        // The right step with another factor of the likelihood score, of the noise, of both scores.
+        // The right step with another factor of the likelihood score, of both scores.
         let with_l = |k: f64| of(1.0 / root, beta / root, k, sigma);
-        let with_z = |w: f64| of(1.0 / root, beta / root, beta / root, w);
         let with_both = |q: f64| of(1.0 / root, q, q, sigma);
         let expected = with_l(beta / root);
         let full = Schedule::linear().alpha(step.t);
-        Check::new(format!("posterior_step, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z")
+        let mean = of(1.0 / root, beta / root, beta / root, 0.0);
+        let check = Check::new(format!("posterior_step, {name}"), &expected)
+            .formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z")
             .term("x_t", &x, 1.0 / root)
             .term("the score", &s, beta / root)
             .term("the likelihood score", &l, beta / root)
@@ -304,7 +299,7 @@ fn exercise_5_3_posterior_step() {
                 "the likelihood score stands outside the bracket: it is divided by sqrt(alpha_t) as well",
             )
             .suspect(
-                &with_l(sigma / root),
+                &with_l(beta.sqrt() / root),
                 "the likelihood score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t, as the score's",
             )
             .suspect(
@@ -345,40 +340,20 @@ fn exercise_5_3_posterior_step() {
                 "the scores are multiplied by 1 - alpha_bar_t, which jumps all the way to x0_hat; a single step takes \
                  1 - alpha_t",
             )
-            .suspect(&with_both(sigma / root), "the scores are multiplied by sqrt(1 - alpha_t); their factor is 1 - alpha_t")
+            .suspect(&with_both(beta.sqrt() / root), "the scores are multiplied by sqrt(1 - alpha_t); their factor is 1 - alpha_t")
             .suspect(&with_both(1.0 / root), "the factor 1 - alpha_t in front of the scores is missing")
             .suspect(
                 &with_both(root),
                 "the scores are multiplied by alpha_t where 1 - alpha_t, beta_t, belongs",
             )
             .suspect(&with_both(beta), "only x_t is divided by sqrt(alpha_t), not the whole bracket")
-            .suspect(&with_z(0.0), "there is no noise in it: where is z?")
-            .suspect(
-                &with_z(beta),
-                "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
-            )
-            .suspect(&with_z(1.0), "z is not scaled: its standard deviation is sqrt(1 - alpha_t)")
-            .suspect(
-                &with_z((1.0 - abar).sqrt()),
-                "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with_z((beta * (1.0 - step.alpha_bar_prev) / (1.0 - abar)).sqrt()),
-                "z is scaled by sqrt((1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) (1 - alpha_t)). That is a valid DDPM sampler \
-                 too (task 3 tells), but the lecture and these tests take sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with_z(sigma / root),
-                "z is divided by sqrt(alpha_t) with the rest: the noise belongs outside the bracket",
-            )
-            .suspect(&with_z(-sigma), "z is subtracted; the formula adds it")
             .suspect(
                 &of(1.0 + beta / 2.0, beta, beta, sigma),
                 "that is an Euler-Maruyama step of the conditional reverse SDE: close, and right as the steps become small, \
                  but not the DDPM step",
             )
             .suspect(
-                &of(1.0 / full.sqrt(), (1.0 - full) / full.sqrt(), (1.0 - full) / full.sqrt(), (1.0 - full).sqrt()),
+                &of(1.0 / full.sqrt(), (1.0 - full) / full.sqrt(), (1.0 - full) / full.sqrt(), sigma),
                 "alpha_t is that of the full schedule; this step skips times, and its own alpha is \
                  alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
             )
@@ -386,8 +361,8 @@ fn exercise_5_3_posterior_step() {
             .quantity("alpha_t", a)
             .quantity("1 - alpha_t", beta)
             .quantity("alpha_bar_t", abar)
-            .quantity("1 - alpha_bar_t", 1.0 - abar)
-            .verify(&posterior_step(&x, &s, &l, &z, &step));
+            .quantity("1 - alpha_bar_t", 1.0 - abar);
+        noise_suspects(check, &mean, &z, &step).verify(&posterior_step(&x, &s, &l, &z, &step));
     }
 }
 

@@ -12,6 +12,7 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
 use task5_score_ald::{Guidance, score_ald};
+use testing::step_noise::noise_scale;
 
 const SHAPE: [usize; 3] = [2, 8, 8];
 const NUM_IMAGES: usize = 6;
@@ -299,7 +300,7 @@ fn each_step_is_a_posterior_step() {
         // The noise that must have been added, were `l` the likelihood score: a mean that is wrong shows in it.
         let noise_for = |l: &Array4<f32>| {
             let mean = (x_t + (&score + l) * step.beta() as f32) / step.alpha.sqrt() as f32;
-            (x_prev - &mean) / step.beta().sqrt() as f32
+            (x_prev - &mean) / noise_scale(step) as f32
         };
         let at = format!("at the step from t = {} to {}", step.t, step.t_prev);
         let likelihoods = likelihoods(&run, i);
@@ -341,7 +342,7 @@ fn each_step_is_a_posterior_step() {
         }
         assert!(
             z_mean.abs() < 0.25 && (z_std - 1.0).abs() < 0.2,
-            "{at} the noise that was added, over sqrt(1 - alpha_t), has mean {z_mean:.3} and standard deviation {z_std:.3} \
+            "{at} the noise that was added, over sigma_t, has mean {z_mean:.3} and standard deviation {z_std:.3} \
              instead of 0 and 1: {}",
             why(&likelihoods[1..], noise_for)
         );
@@ -381,7 +382,7 @@ fn culprit(
         let off = noise_for(l) - &drawn;
         off.iter().fold(0f32, |worst, v| worst.max(v.abs()))
     };
-    // Rounding, over the smallest sqrt(1 - alpha_t).
+    // Rounding, over the smallest sigma_t.
     let is_it = |(l, _): &&(Array4<f32>, &'static str)| far(l) < 1e-3;
     match likelihoods.iter().find(is_it) {
         Some((_, because)) if !because.is_empty() => Some(because),

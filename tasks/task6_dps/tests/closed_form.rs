@@ -69,9 +69,7 @@ impl Problem {
             let shift = &p_vector * of_hat + back.dot(&(&self.b - &self.matrix.dot(&p_vector)));
             mean = gain.dot(&mean) + shift;
             covariance = gain.dot(&covariance).dot(&gain.t());
-            if !step.is_last() {
-                covariance = covariance + &identity * step.beta();
-            }
+            covariance = covariance + &identity * step.sigma.powi(2);
         }
         (mean, covariance)
     }

@@ -8,20 +8,14 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
 use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, residual, step_sizes};
+use testing::step_noise::noise_suspects;
+use testing::steps::steps;
 
 const SHAPE: [usize; 3] = [3, 6, 5];
 
 fn noise(seed: u64) -> Array4<f32> {
     let [c, h, w] = SHAPE;
     Array4::random_using((3, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(seed))
-}
-
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
 }
 
 fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
@@ -331,21 +325,24 @@ fn exercise_6_4_dps_step() {
         let (alpha, beta, a, prev) = (step.alpha, step.beta(), step.alpha_bar, step.alpha_bar_prev);
         let of_x = alpha.sqrt() * (1.0 - prev) / (1.0 - a);
         let of_hat = prev.sqrt() * beta / (1.0 - a);
-        let sigma = beta.sqrt();
+        let sigma = step.sigma;
         let mix = |p: f64, q: f64, r: f64, u: f64| &x * p as f32 + &hat * q as f32 + &z * r as f32 + &pull * u as f32;
         let unguided = mix(of_x, of_hat, sigma, 0.0);
         let expected = mix(of_x, of_hat, sigma, -1.0);
-        let posterior = (beta * (1.0 - prev) / (1.0 - a)).sqrt();
+        let mean = mix(of_x, of_hat, 0.0, -1.0);
         let check = Check::new(format!("dps_step, {name}"), &expected)
             .formula(
                 "x_{t-1} = sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) (1 - \
-                 alpha_t) / (1 - alpha_bar_t) x0_hat + sqrt(1 - alpha_t) z - zeta_t gradient",
+                 alpha_t) / (1 - alpha_bar_t) x0_hat + sigma_t z - zeta_t gradient",
             )
             .term("x_t", &x, of_x)
             .term("x0_hat", &hat, of_hat)
             .term("z", &z, sigma)
             .term("zeta_t gradient", &pull, -1.0)
-            .suspect(&unguided, "the measurement plays no part in it: zeta_t times the gradient is to be subtracted")
+            .suspect(
+                &unguided,
+                "the measurement plays no part in it: zeta_t times the gradient is to be subtracted",
+            )
             .suspect(
                 &mix(of_x, of_hat, sigma, 1.0),
                 "the gradient is added, which makes the residual larger: go down the gradient, subtract it",
@@ -362,20 +359,6 @@ fn exercise_6_4_dps_step() {
             .suspect(
                 &(&unguided - &scaled(zeta.map(|z| z / alpha.sqrt() as f32))),
                 "the gradient is divided by sqrt(alpha_t) with the rest: it is subtracted after the step",
-            )
-            .suspect(&mix(of_x, of_hat, 0.0, -1.0), "there is no noise in it: where is z?")
-            .suspect(
-                &mix(of_x, of_hat, beta, -1.0),
-                "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &mix(of_x, of_hat, posterior, -1.0),
-                "z is scaled by the standard deviation of x_{t-1} given x_t and x_0. That is a valid sampler too (Ho et al., \
-                 section 3.2), but the lecture and these tests take sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &mix(of_x, of_hat, (1.0 - a).sqrt(), -1.0),
-                "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
             )
             .suspect(
                 &mix(of_hat, of_x, sigma, -1.0),
@@ -405,6 +388,6 @@ fn exercise_6_4_dps_step() {
                 &mix(of_x, prev.sqrt() * alpha / (1.0 - a), sigma, -1.0),
                 "in the weight of x0_hat stands alpha_t where beta_t = 1 - alpha_t belongs",
             );
-        quantities(check, &step).verify(&dps_step(&x, &hat, &g, &zeta, &z, &step));
+        quantities(noise_suspects(check, &mean, &z, &step), &step).verify(&dps_step(&x, &hat, &g, &zeta, &z, &step));
     }
 }

@@ -10,6 +10,7 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::{SeedableRng, rngs::StdRng};
 use task6_dps::{StepSize, dps, dps_step, measurement_gradient, norms, predict_x0, residual, step_sizes};
+use testing::step_noise::noise_scale;
 
 const SHAPE: [usize; 3] = [2, 5, 4];
 const NUM_IMAGES: usize = 3;
@@ -109,7 +110,9 @@ fn by_the_book(seed: u64, steps: &[Step], noisy_end: bool, quiet: bool) -> Array
         } else {
             Array4::random_using(shape, StandardNormal, rng)
         };
-        x_t = dps_step(&x_t, &x0_hat, &gradient, &zeta_t, &z, step);
+        // The step's own sigma is 0 at the end.
+        let sigma = if noisy_end { noise_scale(step) } else { step.sigma };
+        x_t = dps_step(&x_t, &x0_hat, &gradient, &zeta_t, &z, &Step { sigma, ..*step });
     }
     x_t
 }
