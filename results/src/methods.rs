@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use cli::{Progress, measure};
+use cli::Progress;
 use diffusion::{FiniteCheck, Schedule, ScoreModel};
-use imaging::{ForwardOperator, Lambdas, Noise, OperatorSpec, best_gaussian_blur, tikhonov, total_variation};
+use imaging::{ForwardOperator, Lambdas, Noise, OperatorSpec, best_gaussian_blur, measure, tikhonov, total_variation};
 use ndarray::{Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -119,17 +119,17 @@ impl Run<'_> {
         let names: Vec<&str> = self.set.images.iter().map(|image| image.name.as_str()).collect();
         let own = match (self.method, self.case) {
             (Method::Sdedit, Case::Inverse { operator, .. }) => {
-                format!("{:?}", task4_sdedit::tuned(operator.name()))
+                format!("{:?}", task4_sdedit::tuned(operator.kind()))
             }
             (Method::ScoreAld, _) => format!("{:?}", self.guidance()),
             (Method::Dps, Case::Inverse { operator, .. }) => {
-                format!("{:?}", task6_dps::tuned(operator.name(), self.num_steps))
+                format!("{:?}", task6_dps::tuned(operator.kind(), self.num_steps))
             }
             (Method::DpsMean | Method::DpsLong, Case::Inverse { operator, .. }) => {
                 let (samples, steps) = self.samples_and_steps();
                 format!(
                     "{samples} of {steps} steps, {:?}",
-                    task6_dps::tuned(operator.name(), steps)
+                    task6_dps::tuned(operator.kind(), steps)
                 )
             }
             _ => String::new(),
@@ -154,7 +154,7 @@ impl Run<'_> {
                 samples * steps
             }
             (Method::Sdedit, Case::Inverse { operator, .. }) => {
-                let tuned = task4_sdedit::tuned(operator.name());
+                let tuned = task4_sdedit::tuned(operator.kind());
                 tuned.repeats * task4_sdedit::steps_from(self.schedule(), tuned.t0, self.num_steps)?.len()
             }
             _ => 0,
@@ -257,7 +257,7 @@ impl Run<'_> {
         let observer = &mut (FiniteCheck, progress);
         match self.method {
             Method::Sdedit => {
-                let tuned = task4_sdedit::tuned(spec.name());
+                let tuned = task4_sdedit::tuned(spec.kind());
                 let steps = task4_sdedit::steps_from(self.schedule(), tuned.t0, self.num_steps)?;
                 task4_sdedit::restore(self.prior, operator, b, &steps, tuned.repeats, rng, observer)
             }
@@ -268,7 +268,7 @@ impl Run<'_> {
             _ => {
                 let (samples, num_steps) = self.samples_and_steps();
                 let steps = self.schedule().steps(num_steps)?;
-                let step_size = task6_dps::StepSize::Normalised(task6_dps::tuned(spec.name(), num_steps));
+                let step_size = task6_dps::StepSize::Normalised(task6_dps::tuned(spec.kind(), num_steps));
                 let mut sum = Array4::zeros(self.batch_shape(b));
                 for _ in 0..samples {
                     sum += &task6_dps::dps(self.prior, operator, b, step_size, &steps, rng, observer)?;

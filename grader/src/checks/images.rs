@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use cli::measure;
 use diffusion::{ScoreModel, tweedie_batch};
 use exchange::{Message, operator};
-use imaging::{Noise, grid, to_byte};
+use imaging::{Noise, grid, measure, to_byte};
 use ndarray::{Array3, Array4, ArrayView3, Axis, concatenate, s};
 
 use super::trace::failure;

@@ -26,6 +26,7 @@ impl Moments {
     /// # Panics
     ///
     /// If there are fewer than two images.
+    #[must_use]
     pub fn of(batch: &Array4<f32>) -> Self {
         let (n, c, h, w) = batch.dim();
         assert!(n > 1, "moments need at least two images, got {n}");
@@ -64,7 +65,11 @@ pub struct Expected {
     pub covariance_allowance: f64,
 }
 
-/// Panics with a diagnosis if the batch does not have the expected moments.
+/// Compares the moments of a batch with the expected ones.
+///
+/// # Panics
+///
+/// With a diagnosis, if they differ.
 #[track_caller]
 pub fn expect_moments(what: &str, batch: &Array4<f32>, expected: &Expected) {
     if let Err(message) = check_moments(what, batch, expected) {

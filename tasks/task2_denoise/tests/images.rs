@@ -4,7 +4,7 @@
 //! seeds, minus five standard deviations between such means, rounded down to a tenth. The command that measures them is
 //!
 //! ```text
-//! cargo test --release -p task2_denoise --test images -- --ignored --nocapture
+//! cargo test -p task2_denoise --test images -- --ignored --nocapture
 //! ```
 
 use cli::{data_folder, find_prior};
@@ -99,7 +99,7 @@ fn one_step_denoising_is_as_good_as_the_reference() {
         assert!(
             denoised > noisy,
             "t = {t}: denoising made the images worse, {noisy:.2} dB before and {denoised:.2} dB after. Run the tests in \
-             formulas.rs first: cargo test -p task2_denoise --test formulas"
+             formulas.rs first: cargo test -p task2_denoise formulas"
         );
         assert!(
             denoised >= threshold,

@@ -6,7 +6,7 @@
 //! is
 //!
 //! ```text
-//! cargo test --release -p task3_generate --test images -- --ignored --nocapture
+//! cargo test -p task3_generate --test images -- --ignored --nocapture
 //! ```
 
 use std::ops::RangeInclusive;
@@ -47,7 +47,7 @@ fn draw(form: StepForm, seed: u64) -> Array4<f32> {
 }
 
 /// Mean of the four 6x6 corners: 1 is white.
-fn corners(image: ArrayView3<f32>) -> f64 {
+fn corners(image: ArrayView3<'_, f32>) -> f64 {
     let parts = [
         image.slice(s![.., ..6, ..6]),
         image.slice(s![.., ..6, -6..]),
@@ -62,7 +62,7 @@ fn corners(image: ArrayView3<f32>) -> f64 {
 }
 
 /// Mean absolute difference of horizontal neighbours: smooth images are near 0, noise of standard deviation 1 near 1.1.
-fn roughness(image: ArrayView3<f32>) -> f64 {
+fn roughness(image: ArrayView3<'_, f32>) -> f64 {
     let difference = &image.slice(s![.., .., 1..]) - &image.slice(s![.., .., ..-1]);
     difference.iter().map(|d| f64::from(d.abs())).sum::<f64>() / difference.len() as f64
 }
@@ -74,7 +74,7 @@ fn variety(samples: &Array4<f32>) -> f64 {
 
 /// Corners, roughness, variety.
 fn statistics(samples: &Array4<f32>) -> [f64; 3] {
-    let mean = |statistic: fn(ArrayView3<f32>) -> f64| {
+    let mean = |statistic: fn(ArrayView3<'_, f32>) -> f64| {
         samples.outer_iter().map(statistic).sum::<f64>() / samples.dim().0 as f64
     };
     [mean(corners), mean(roughness), variety(samples)]
@@ -85,7 +85,7 @@ fn samples_look_like_the_training_images() {
     let samples = draw(StepForm::Direct, 1);
     assert!(
         samples.iter().all(|x| x.is_finite()),
-        "the samples hold NaN or infinity: run cargo test -p task3_generate --test formulas first"
+        "the samples hold NaN or infinity: run cargo test -p task3_generate formulas first"
     );
     let [corners, roughness, variety] = statistics(&samples);
     assert!(

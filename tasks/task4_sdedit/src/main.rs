@@ -86,7 +86,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         times.len()
     );
     let settings = |spec: &OperatorSpec| {
-        let Settings { t0, repeats } = tuned(spec.name());
+        let Settings { t0, repeats } = tuned(spec.kind());
         Settings {
             t0: times.first().copied().unwrap_or(t0),
             repeats: options.repeats.map_or(repeats, usize::from),

@@ -5,16 +5,16 @@
 //! tests and 20 other seeds: mean plus or minus five standard deviations. The command that measures them is
 //!
 //! ```text
-//! cargo test --release -p task4_sdedit --test images -- --ignored --nocapture
+//! cargo test -p task4_sdedit --test images -- --ignored --nocapture
 //! ```
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use cli::{data_folder, find_prior, measure};
+use cli::{data_folder, find_prior};
 use diffusion::{ScoreModel, tweedie_batch};
-use imaging::{ForwardOperator, Noise, load_images, parse_operator, stack};
+use imaging::{ForwardOperator, Noise, load_images, measure, parse_operator, stack};
 use ndarray::{Array2, Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;

@@ -6,13 +6,9 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, VarianceOptions, solve_problems};
 use diffusion::{Observer, ScoreModel, Step};
-use imaging::ForwardOperator;
-use ndarray::Array4;
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::SeedableRng;
+use imaging::{ForwardOperator, operator_norm};
 use rand::rngs::StdRng;
-use task5_score_ald::{Guidance, norms, score_ald, stable_sigma, tuned_lambda};
+use task5_score_ald::{Guidance, score_ald, stable_sigma, tuned_lambda};
 
 /// Task 5, Score-ALD: reconstructs images from what an operator leaves of them, without differentiating the network.
 ///
@@ -113,30 +109,4 @@ fn guidance(options: &Options, operator: &dyn ForwardOperator, steps: &[Step], s
         "{name}: reckoning with a sigma of {stable:.3} in place of {sigma}, as steps of this size would overshoot"
     ));
     Ok(Guidance { sigma: stable, lambda })
-}
-
-/// The most by which the operator stretches an image: the root of the largest eigenvalue of `J^T J`, by power iteration.
-///
-/// Of a nonlinear operator it is that of the Jacobian at some image of pure noise: a hint, no more.
-fn operator_norm(operator: &dyn ForwardOperator) -> Result<f64> {
-    const ROUNDS: usize = 30;
-    /// A step this small tells the derivative, and is large enough for `f32`.
-    const SMALL: f32 = 0.1;
-    let [c, h, w] = operator.image_shape();
-    let rng = &mut StdRng::seed_from_u64(0);
-    let x = Array4::<f32>::random_using((1, c, h, w), StandardNormal, rng);
-    let mut direction = Array4::<f32>::random_using((1, c, h, w), StandardNormal, rng);
-    let at_x = operator.apply(&x)?;
-    let mut stretched = 0.0;
-    for _ in 0..ROUNDS {
-        let length = norms(&direction)[0];
-        if length == 0.0 {
-            break;
-        }
-        let scale = SMALL * ((c * h * w) as f32).sqrt() / length;
-        let ahead = operator.apply(&(&x + &direction * scale))?;
-        direction = operator.vjp(&x, &((ahead - &at_x) / (scale * length)))?;
-        stretched = norms(&direction)[0];
-    }
-    Ok(f64::from(stretched).sqrt())
 }

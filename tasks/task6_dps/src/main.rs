@@ -61,7 +61,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         .variance
         .apply(prior.schedule().steps(options.common.steps as usize)?);
     let step_size = |spec: &OperatorSpec| match (options.step, options.zeta) {
-        (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.name(), steps.len()))),
+        (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.kind(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
     };
     let method = Method {

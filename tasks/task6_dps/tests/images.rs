@@ -4,14 +4,14 @@
 //! and seeds less five standard deviations of such a mean. The command that measures them is
 //!
 //! ```text
-//! cargo test --release -p task6_dps --test images -- --ignored --nocapture
+//! cargo test -p task6_dps --test images -- --ignored --nocapture
 //! ```
 
 use std::sync::OnceLock;
 
-use cli::{Judge, data_folder, find_prior, measure};
+use cli::{Judge, data_folder, find_prior};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{Noise, OperatorSpec, load_images, stack};
+use imaging::{Noise, OperatorSpec, load_images, measure, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -57,7 +57,7 @@ fn restore(operator: &str, num_steps: usize, seed: u64) -> (f64, f64) {
         .schedule()
         .steps(num_steps)
         .expect("a number of steps within the schedule");
-    let zeta = tuned(spec.name(), num_steps);
+    let zeta = tuned(spec.kind(), num_steps);
     let rng = &mut StdRng::seed_from_u64(seed);
     let mut solve = || {
         dps(

@@ -3,15 +3,13 @@
 use checks::Check;
 use diffusion::{Schedule, Step};
 use ndarray::Array4;
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task3_generate::{ddpm_step_direct, ddpm_step_through_x0, predict_x0};
 use testing::step_noise::noise_suspects;
 use testing::steps::{VARIANCES, steps, with_variance};
+use testing::tweedie::check_predict_x0;
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 5, 4), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((3, 2, 5, 4), seed)
 }
 
 /// `p x + q y + r z`.
@@ -152,71 +150,7 @@ fn mean_with_schedule(step: &Step, x: &Array4<f32>, s: &Array4<f32>, z: &Array4<
 fn exercise_3_2a_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let hat = |a: f64| mix(1.0 / a.sqrt(), &x, (1.0 - a) / a.sqrt(), &s, 0.0, &s);
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let of = |p: f64, q: f64| mix(p, &x, q, &s, 0.0, &s);
-        let expected = hat(a);
-        let check = Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .suspect(&hat(step.alpha), "alpha_t is used where alpha_bar_t belongs")
-            .suspect(
-                &hat(step.alpha_bar_prev),
-                "alpha_bar_{t-1} is used; x_t is at time t, so that it is alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0, 1.0 - a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-            )
-            .suspect(
-                &of(1.0 / a, (1.0 - a) / a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): it is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &of(root, (1.0 - a) * root),
-                "x0_hat is off by a factor of alpha_bar_t: it is multiplied by sqrt(alpha_bar_t), not divided",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a).sqrt() / root),
-                "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 / root),
-                "the factor 1 - alpha_bar_t in front of the score is missing",
-            )
-            .suspect(
-                &of(1.0 / root, root),
-                "the score is multiplied by alpha_bar_t; its factor is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 - a),
-                "only x_t is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0, (1.0 - a) / root),
-                "only the score is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0 / root, step.beta() / root),
-                "the score is multiplied by 1 - alpha_t, one step's worth; x0_hat goes all the way: 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, 0.0),
-                "the score plays no part in it: x_t is only enlarged",
-            )
-            .suspect(&x, "x_t came back unchanged");
-        quantities(check, &step).verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }
 

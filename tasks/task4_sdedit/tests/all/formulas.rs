@@ -3,15 +3,13 @@
 use checks::Check;
 use diffusion::Schedule;
 use ndarray::{Array2, Array4};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task4_sdedit::{keep_outside, noise_guide, predict_x0, reverse_step};
 use testing::step_noise::noise_suspects;
 use testing::steps::steps;
+use testing::tweedie::check_predict_x0;
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 5, 5), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((3, 2, 5, 5), seed)
 }
 
 /// `p x + q y`.
@@ -73,48 +71,7 @@ fn exercise_4_1_at_the_ends_of_time() {
 fn exercise_4_2a_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let of = |p: f64, q: f64| mix(p, &x, q, &s);
-        let expected = of(1.0 / root, (1.0 - a) / root);
-        Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .quantity("alpha_bar_t", a)
-            .quantity("1 - alpha_bar_t", 1.0 - a)
-            .suspect(
-                &of(1.0 / step.alpha.sqrt(), step.beta() / step.alpha.sqrt()),
-                "alpha_t is used where alpha_bar_t belongs",
-            )
-            .suspect(&of(1.0, 1.0 - a), "the division by sqrt(alpha_bar_t) is missing")
-            .suspect(
-                &of(1.0 / a, (1.0 - a) / a),
-                "it is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a).sqrt() / root),
-                "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 - a),
-                "only x_t is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0, (1.0 - a) / root),
-                "only the score is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }
 

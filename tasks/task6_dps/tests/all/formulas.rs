@@ -2,20 +2,22 @@
 
 use checks::Check;
 use diffusion::{GaussianMixtureModel, Pullback, Schedule, ScoreModel, Step};
-use imaging::{Convolution, ForwardOperator, HdrResponse};
-use ndarray::{Array1, Array2, Array4, array};
+use imaging::{Convolution, ForwardOperator, HdrResponse, residual};
+use ndarray::{Array2, Array4, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
-use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, residual, step_sizes};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes};
 use testing::step_noise::noise_suspects;
 use testing::steps::steps;
+use testing::tweedie::check_predict_x0;
 
 const SHAPE: [usize; 3] = [3, 6, 5];
 
 fn noise(seed: u64) -> Array4<f32> {
     let [c, h, w] = SHAPE;
-    Array4::random_using((3, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((3, c, h, w), seed)
 }
 
 fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
@@ -33,46 +35,7 @@ fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
 fn exercise_6_1_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let mix = |p: f64, q: f64| &x * p as f32 + &s * q as f32;
-        let hat = |a: f64| mix(1.0 / a.sqrt(), (1.0 - a) / a.sqrt());
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let expected = hat(a);
-        let check = Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .suspect(&hat(step.alpha), "alpha_t is used where alpha_bar_t belongs")
-            .suspect(
-                &hat(step.alpha_bar_prev),
-                "alpha_bar_{t-1} is used; x_t is at time t, so that it is alpha_bar_t",
-            )
-            .suspect(
-                &mix(1.0, 1.0 - a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-            )
-            .suspect(
-                &mix(1.0 / a, (1.0 - a) / a),
-                "x0_hat is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &mix(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &mix(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &mix(1.0 / root, step.beta() / root),
-                "the score is multiplied by 1 - alpha_t, one step's worth; x0_hat goes all the way: 1 - alpha_bar_t",
-            )
-            .suspect(
-                &mix(1.0 / root, 1.0 / root),
-                "the factor 1 - alpha_bar_t in front of the score is missing",
-            );
-        quantities(check, &step).verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }
 
@@ -201,14 +164,8 @@ fn exercise_6_2_is_the_gradient_of_the_squared_norm() {
     let shape = [1, 1, 3];
     let operator = HdrResponse::new(shape, 0.8, 2.2).unwrap();
     let means = array![[-0.5, 0.3, 0.1], [0.4, 0.5, -0.2]];
-    let model = GaussianMixtureModel::isotropic(
-        Schedule::linear(),
-        shape,
-        array![0.6, 0.4],
-        means,
-        Array1::from_vec(vec![0.05, 0.1]),
-    )
-    .unwrap();
+    let model =
+        GaussianMixtureModel::isotropic(Schedule::linear(), shape, array![0.6, 0.4], means, array![0.05, 0.1]).unwrap();
     let b = Array4::from_shape_vec((1, 1, 1, 3), vec![0.2, -0.1, 0.3]).unwrap();
     let step = model.schedule().step(250, 249);
     let x_t = Array4::from_shape_vec((1, 1, 1, 3), vec![0.3, 0.2, -0.1]).unwrap();

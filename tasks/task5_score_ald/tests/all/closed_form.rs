@@ -9,8 +9,10 @@ use checks::{Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
 use imaging::{Convolution, ForwardOperator, Inpainting};
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald, stable_sigma};
+use testing::linear::inverse;
 
 /// Mean and covariance.
 #[derive(Debug)]
@@ -92,24 +94,6 @@ impl Linear {
     }
 }
 
-/// The inverse of a matrix, by Gauss-Jordan elimination; those here are symmetric and positive, so that no pivot is zero.
-fn inverse(matrix: &Array2<f64>) -> Array2<f64> {
-    let n = matrix.nrows();
-    let (mut left, mut right) = (matrix.clone(), Array2::<f64>::eye(n));
-    for p in 0..n {
-        let pivot = left[[p, p]];
-        left.row_mut(p).mapv_inplace(|v| v / pivot);
-        right.row_mut(p).mapv_inplace(|v| v / pivot);
-        for i in (0..n).filter(|i| *i != p) {
-            let factor = left[[i, p]];
-            let (l, r) = (left.row(p).to_owned(), right.row(p).to_owned());
-            left.row_mut(i).scaled_add(-factor, &l);
-            right.row_mut(i).scaled_add(-factor, &r);
-        }
-    }
-    right
-}
-
 fn prior() -> Normal {
     Normal {
         mean: array![0.4, -0.2, 0.1],
@@ -165,7 +149,7 @@ fn two_pixels() -> Linear {
     Linear::new(prior, Box::new(operator), array![0.5])
 }
 
-/// The table of the handout; `cargo test -p task5_score_ald --test closed_form -- --nocapture` prints it. It is about the
+/// The table of the handout; `cargo test -p task5_score_ald closed_form -- --nocapture` prints it. It is about the
 /// method, not about your code.
 #[test]
 fn score_ald_is_too_sure_of_what_it_sees_and_not_sure_enough_of_what_it_does_not() {

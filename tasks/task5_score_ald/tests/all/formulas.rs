@@ -4,12 +4,10 @@ use checks::Check;
 use diffusion::{Schedule, Step};
 use imaging::{Convolution, ForwardOperator, HdrResponse, Inpainting};
 use ndarray::{Array4, array};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task5_score_ald::{gamma, likelihood_score, posterior_step, predict_x0};
 use testing::step_noise::noise_suspects;
 use testing::steps::steps;
+use testing::tweedie::check_predict_x0;
 
 const SHAPE: [usize; 3] = [2, 6, 5];
 /// Neither 1 nor each other's multiples, so that no two formulas agree by chance.
@@ -17,7 +15,7 @@ const SIGMA: f64 = 0.23;
 const GAMMA: f64 = 0.71;
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 6, 5), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((3, 2, 6, 5), seed)
 }
 
 /// `p x + q y + r l + w z`.
@@ -370,56 +368,6 @@ fn exercise_5_3_posterior_step() {
 fn exercise_5_4a_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let of = |p: f64, q: f64| &x * p as f32 + &s * q as f32;
-        let hat = |a: f64| of(1.0 / a.sqrt(), (1.0 - a) / a.sqrt());
-        let expected = hat(a);
-        Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .suspect(&hat(step.alpha), "alpha_t is used where alpha_bar_t belongs")
-            .suspect(
-                &hat(step.alpha_bar_prev),
-                "alpha_bar_{t-1} is used; x_t is at time t, so that it is alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0, 1.0 - a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-            )
-            .suspect(
-                &of(1.0 / a, (1.0 - a) / a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): it is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &of(root, (1.0 - a) * root),
-                "x0_hat is off by a factor of alpha_bar_t: it is multiplied by sqrt(alpha_bar_t), not divided",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, step.beta() / root),
-                "the score is multiplied by 1 - alpha_t, one step's worth; x0_hat goes all the way: 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 - a),
-                "only x_t is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0 / root, 0.0),
-                "the score plays no part in it: x_t is only enlarged",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .quantity("alpha_bar_t", a)
-            .quantity("1 - alpha_bar_t", 1.0 - a)
-            .verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }

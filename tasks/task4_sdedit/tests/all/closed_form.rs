@@ -8,8 +8,10 @@ use checks::{Check, Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
 use imaging::{Convolution, ForwardOperator, Inpainting};
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task4_sdedit::{restore, sdedit, steps_from};
+use testing::linear::solve;
 
 /// So many copies of one image `[1, C, H, W]`.
 fn copies(image: &Array4<f32>, count: usize) -> Array4<f32> {
@@ -230,31 +232,6 @@ fn matrices(operator: &dyn ForwardOperator) -> (Array2<f64>, Array2<f64>) {
         columns(operator.image_shape(), &|x| operator.apply(x).unwrap()),
         columns(operator.measurement_shape(), &|b| operator.start_image(b).unwrap()),
     )
-}
-
-/// `left^-1 right` by elimination with pivoting.
-fn solve(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
-    let (mut left, mut right) = (left.clone(), right.clone());
-    let n = left.nrows();
-    for i in 0..n {
-        let pivot = (i..n)
-            .max_by(|&a, &b| left[[a, i]].abs().total_cmp(&left[[b, i]].abs()))
-            .unwrap();
-        for matrix in [&mut left, &mut right] {
-            for j in 0..matrix.ncols() {
-                matrix.swap([i, j], [pivot, j]);
-            }
-        }
-        for row in (0..n).filter(|&row| row != i) {
-            let factor = left[[row, i]] / left[[i, i]];
-            for matrix in [&mut left, &mut right] {
-                let of_pivot = matrix.row(i).to_owned();
-                matrix.row_mut(row).scaled_add(-factor, &of_pivot);
-            }
-        }
-    }
-    let diagonal = left.diag().to_owned();
-    right / diagonal.insert_axis(ndarray::Axis(1))
 }
 
 /// Averages over images from the prior and over the noise, as roots of mean squares per pixel.

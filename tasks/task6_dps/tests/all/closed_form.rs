@@ -3,10 +3,12 @@
 
 use checks::{Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel, Step};
-use imaging::{ForwardOperator, Inpainting};
+use imaging::Inpainting;
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task6_dps::{StepSize, dps};
+use testing::linear::inverse;
 
 const SHAPE: [usize; 3] = [1, 1, 3];
 const SIGMA: f64 = 0.2;
@@ -73,24 +75,6 @@ impl Problem {
         }
         (mean, covariance)
     }
-}
-
-/// Gauss-Jordan elimination; the matrices here are small, symmetric and far from singular.
-fn inverse(matrix: &Array2<f64>) -> Array2<f64> {
-    let n = matrix.nrows();
-    let (mut left, mut right) = (matrix.clone(), Array2::eye(n));
-    for pivot in 0..n {
-        let scale = left[[pivot, pivot]];
-        left.row_mut(pivot).mapv_inplace(|v| v / scale);
-        right.row_mut(pivot).mapv_inplace(|v| v / scale);
-        for row in (0..n).filter(|&row| row != pivot) {
-            let factor = left[[row, pivot]];
-            let (of_left, of_right) = (left.row(pivot).to_owned(), right.row(pivot).to_owned());
-            left.row_mut(row).scaled_add(-factor, &of_left);
-            right.row_mut(row).scaled_add(-factor, &of_right);
-        }
-    }
-    right
 }
 
 fn draw(problem: &Problem, zeta: f64, num_steps: usize, count: usize) -> Array4<f32> {
@@ -179,5 +163,4 @@ fn how_far_from_the_exact_posterior() {
             std(&moments.covariance)
         );
     }
-    let _ = problem.operator().name();
 }
