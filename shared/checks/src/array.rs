@@ -16,8 +16,8 @@ pub struct Check<'a> {
     terms: Vec<(String, &'a Array4<f32>, f64)>,
 }
 
-/// Panics with a diagnosis if `got` is not `expected` to within `tolerance` times the largest expected value. `suspects`
-/// are wrong results and the sentences that explain them.
+/// Panics with a diagnosis if `got` is not `expected` to within `tolerance` times the largest expected value.
+/// `suspects` are wrong results and the sentences that explain them.
 ///
 /// [`Check`] offers more.
 ///
@@ -75,8 +75,8 @@ impl<'a> Check<'a> {
         self
     }
 
-    /// A number that may be missing, or be there once too often, as a factor. Its powers, its root and the ratios of two
-    /// such numbers are tried as well.
+    /// A number that may be missing, or be there once too often, as a factor. Its powers, its root and the ratios of
+    /// two such numbers are tried as well.
     #[must_use]
     pub fn quantity(mut self, name: impl Into<String>, value: f64) -> Self {
         self.quantities.push((name.into(), value));
@@ -211,8 +211,8 @@ impl<'a> Check<'a> {
             let order: Option<Vec<usize>> = (0..n).map(image_of).collect();
             if let Some(order) = order {
                 return Some(format!(
-                    "the images of the batch are mixed up: image 0, 1, ... of the result is image {order:?} of the right \
-                     one"
+                    "the images of the batch are mixed up: image 0, 1, ... of the result is image {order:?} of the \
+                     right one"
                 ));
             }
         }

@@ -1,5 +1,5 @@
-//! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in the
-//! reference solution, one at a time, and the task's tests must fail and say what is wrong.
+//! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in
+//! the reference solution, one at a time, and the task's tests must fail and say what is wrong.
 //!
 //! It builds a task some dozens of times (minutes in all), so it runs only when asked for:
 //!

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 use diffusion::{Step, StepVariance};
 
-/// The flag that chooses `sigma_t`, to be flattened into a task's own beside [`CommonOptions`](crate::options::CommonOptions).
+/// The flag that chooses `sigma_t`, to be flattened into a task's own beside
+/// [`CommonOptions`](crate::options::CommonOptions).
 #[derive(Clone, Copy, Debug, Args)]
 pub struct VarianceOptions {
     /// sigma_t^2, the variance of the noise that a step adds; with few steps the first leaves noise in the result.

@@ -19,9 +19,9 @@ const MOMENTS: usize = 9;
 /// Task 3, unconditional generation: draws images from the prior that no one has photographed.
 ///
 /// Writes a grid of the images, and the path of the first one, x_t above the clean image expected behind it. The images
-/// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before it
-/// for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its own.
-/// --images means nothing here.
+/// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before
+/// it for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its
+/// own. --images means nothing here.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

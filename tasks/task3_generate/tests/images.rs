@@ -1,9 +1,9 @@
 //! Task 3 with the trained prior: do the samples look like what the prior was trained on?
 //!
 //! No sample has a right answer, but fruit photographed on white have three plain statistics that wrong samplers miss:
-//! corners are white, neighbouring pixels are alike, and two samples differ. The bands come from the reference solution with
-//! the settings of this test and 20 other seeds: mean plus or minus five standard deviations. The command that measures them
-//! is
+//! corners are white, neighbouring pixels are alike, and two samples differ. The bands come from the reference solution
+//! with the settings of this test and 20 other seeds: mean plus or minus five standard deviations. The command that
+//! measures them is
 //!
 //! ```text
 //! cargo test -p task3_generate --test images -- --ignored --nocapture
@@ -90,23 +90,23 @@ fn samples_look_like_the_training_images() {
     let [corners, roughness, variety] = statistics(&samples);
     assert!(
         roughness <= *ROUGHNESS.end(),
-        "neighbouring pixels differ by {roughness:.3} on average, expected {ROUGHNESS:?}: there is noise in the samples. Is \
-         z zero at the last step, and is the score multiplied by 1 - alpha_t?"
+        "neighbouring pixels differ by {roughness:.3} on average, expected {ROUGHNESS:?}: there is noise in the \
+         samples. Is z zero at the last step, and is the score multiplied by 1 - alpha_t?"
     );
     assert!(
         roughness >= *ROUGHNESS.start(),
-        "neighbouring pixels differ by only {roughness:.3}, expected {ROUGHNESS:?}: the samples are too smooth. Is z added in \
-         every step but the last, scaled by sqrt(1 - alpha_t)?"
+        "neighbouring pixels differ by only {roughness:.3}, expected {ROUGHNESS:?}: the samples are too smooth. Is z \
+         added in every step but the last, scaled by sqrt(1 - alpha_t)?"
     );
     assert!(
         CORNERS.contains(&corners),
-        "the corners have a mean of {corners:.3}, expected {CORNERS:?} (the photographs have a white background, 1): the \
-         samples are too dark, too pale or too glaring. Do you divide by sqrt(alpha_t)?"
+        "the corners have a mean of {corners:.3}, expected {CORNERS:?} (the photographs have a white background, 1): \
+         the samples are too dark, too pale or too glaring. Do you divide by sqrt(alpha_t)?"
     );
     assert!(
         VARIETY.contains(&variety),
-        "the samples differ by a standard deviation of {variety:.3}, expected {VARIETY:?}: are x_T and z drawn for every image \
-         by itself, and is z scaled by sqrt(1 - alpha_t)?"
+        "the samples differ by a standard deviation of {variety:.3}, expected {VARIETY:?}: are x_T and z drawn for \
+         every image by itself, and is z scaled by sqrt(1 - alpha_t)?"
     );
 }
 
@@ -117,8 +117,8 @@ fn both_forms_draw_the_same_images() {
     // Measured: at most 3e-5 over five seeds. Another machine rounds otherwise, hence the room.
     assert!(
         difference < 0.001,
-        "with one seed the two forms differ by up to {difference}, expected less than 0.001: they are the same map, and must \
-         draw the same random numbers in the same order"
+        "with one seed the two forms differ by up to {difference}, expected less than 0.001: they are the same map, \
+         and must draw the same random numbers in the same order"
     );
 }
 

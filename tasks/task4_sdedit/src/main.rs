@@ -14,12 +14,13 @@ use task4_sdedit::{Settings, restore, steps_from, tuned};
 
 /// Task 4, SDEdit: noises a guide image to the time t0, and lets the prior find the way back from there.
 ///
-/// Without --guide it is tried on inverse problems: each image is measured with each --operator, noise is added, and the
-/// start image that the operator makes of the measurement is the guide. Writes a figure (ground truth, input, result, PSNR
-/// and LPIPS underneath), the path of the first image, its residual against t, and a report with every figure in it.
+/// Without --guide it is tried on inverse problems: each image is measured with each --operator, noise is added, and
+/// the start image that the operator makes of the measurement is the guide. Writes a figure (ground truth, input,
+/// result, PSNR and LPIPS underneath), the path of the first image, its residual against t, and a report with every
+/// figure in it.
 ///
-/// With --guide it edits: strokes become an image, a patch grows into its surroundings. Each guide is edited from each of
-/// the times --t0, and a figure shows them side by side: guides from top to bottom, times from left to right. Under
+/// With --guide it edits: strokes become an image, a patch grows into its surroundings. Each guide is edited from each
+/// of the times --t0, and a figure shows them side by side: guides from top to bottom, times from left to right. Under
 /// each result stand two figures in dB: how near it is to its guide (where it may change), and how well the prior
 /// denoises it from t = 100 in one step, which is low where the image does not look like what the prior knows.
 ///
@@ -33,16 +34,16 @@ struct Options {
     problem: ProblemOptions,
     #[command(flatten)]
     variance: VarianceOptions,
-    /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two of
-    /// them with masks.
+    /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two
+    /// of them with masks.
     #[arg(long, value_name = "PATH", num_args = 0..)]
     guide: Option<Vec<PathBuf>>,
-    /// What may change, as an image file: bright may, dark stays as it is. One for each guide in their order, or one for
-    /// all [default: everything may change].
+    /// What may change, as an image file: bright may, dark stays as it is. One for each guide in their order, or one
+    /// for all [default: everything may change].
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "guide")]
     mask: Vec<PathBuf>,
-    /// The time to noise the guide to, 1 to 1000; with --guide more than one, separated by commas [default: with --guide
-    /// 100,200,350,500,650,800, else tuned for the operator, see the handout].
+    /// The time to noise the guide to, 1 to 1000; with --guide more than one, separated by commas [default: with
+    /// --guide 100,200,350,500,650,800, else tuned for the operator, see the handout].
     #[arg(long, value_name = "T,...", value_delimiter = ',')]
     t0: Vec<usize>,
     /// How many passes; each has the result of the one before as its guide [default: with --guide 1, else tuned].

@@ -13,10 +13,10 @@ use task5_score_ald::{Guidance, score_ald, stable_sigma, tuned_lambda};
 /// Task 5, Score-ALD: reconstructs images from what an operator leaves of them, without differentiating the network.
 ///
 /// Each image is measured with each --operator, noise is added, and the image is sampled from the prior with every step
-/// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath), the
-/// path of the first image, its residual against t, and a report with every figure in it. Image number i, counted from 0,
-/// has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed + k, so the
-/// same images come again only with the same --count and --batch.
+/// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath),
+/// the path of the first image, its residual against t, and a report with every figure in it. Image number i, counted
+/// from 0, has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed +
+/// k, so the same images come again only with the same --count and --batch.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -100,8 +100,8 @@ fn guidance(options: &Options, operator: &dyn ForwardOperator, steps: &[Step], s
     let name = operator.name();
     if options.lambda.is_some() {
         session.note(&format!(
-            "{name}: with lambda = {lambda} steps overshoot where sigma is below {stable:.3}, and it is {sigma}: the result may \
-             be wild; use a larger --lambda or more --steps"
+            "{name}: with lambda = {lambda} steps overshoot where sigma is below {stable:.3}, and it is {sigma}: the \
+             result may be wild; use a larger --lambda or more --steps"
         ));
         return Ok(Guidance { sigma, lambda });
     }

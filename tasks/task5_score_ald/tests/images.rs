@@ -1,7 +1,7 @@
 //! Task 5 with the trained prior: does Score-ALD restore images?
 //!
-//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over images
-//! and seeds less five standard deviations of such a mean. The command that measures them is
+//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over
+//! images and seeds less five standard deviations of such a mean. The command that measures them is
 //!
 //! ```text
 //! cargo test -p task5_score_ald --test images -- --ignored --nocapture
@@ -83,8 +83,8 @@ fn reconstructions_are_close_to_the_truth() {
         let psnr = (0..SEEDS).map(|seed| restore(operator, seed).0).sum::<f64>() / SEEDS as f64;
         assert!(
             psnr >= least,
-            "{operator}: {psnr:.2} dB over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; expected at least {least} dB. If \
-             the formula tests pass, look at the loop (sampler tests)"
+            "{operator}: {psnr:.2} dB over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; expected at least {least} \
+             dB. If the formula tests pass, look at the loop (sampler tests)"
         );
     }
 }

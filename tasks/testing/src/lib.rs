@@ -1,4 +1,5 @@
-//! What the tests of several tasks share. Nothing here is needed to solve an exercise; it says how solutions are examined.
+//! What the tests of several tasks share. Nothing here is needed to solve an exercise; it says how solutions are
+//! examined.
 //!
 //! - [`arrays`]: noise, its statistics, and how alike two batches are;
 //! - [`linear`]: linear equations in `f64`;

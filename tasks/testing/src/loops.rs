@@ -45,7 +45,8 @@ pub fn check_times(run: &Run) {
     }
     let ends_there = |(t, step): (&usize, &Step)| *t == step.t_prev || step.is_last();
     let hint = if asked.iter().eq(right.iter().rev()) {
-        "these are the right times in the wrong order: the way back goes down in time, and `steps` is in that order already"
+        "these are the right times in the wrong order: the way back goes down in time, and `steps` is in that order \
+         already"
     } else if asked.first() == Some(&run.prior.schedule().num_steps()) && right.first() != asked.first() {
         "the way back starts at t0, not at T: take the times from `steps`"
     } else if asked.iter().zip(&run.steps).all(ends_there) {
@@ -72,8 +73,8 @@ pub fn check_times(run: &Run) {
     );
 }
 
-/// The sampler starts from standard normal noise, another for each image. `lookalikes` are what it may start from instead,
-/// and what to say then.
+/// The sampler starts from standard normal noise, another for each image. `lookalikes` are what it may start from
+/// instead, and what to say then.
 ///
 /// # Panics
 ///
@@ -167,8 +168,8 @@ impl FreshNoise {
         // 768 values: six standard errors of the mean and of the standard deviation.
         assert!(
             mean.abs() < 0.22 && (std - 1.0).abs() < 0.16,
-            "{at} the noise that was added, over sigma_t, has mean {mean:.3} and standard deviation {std:.3} instead of 0 and \
-             1: {}",
+            "{at} the noise that was added, over sigma_t, has mean {mean:.3} and standard deviation {std:.3} instead \
+             of 0 and 1: {}",
             why()
         );
         assert!(

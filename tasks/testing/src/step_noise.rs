@@ -26,18 +26,19 @@ pub fn noise_suspects<'a>(check: Check<'a>, mean: &Array4<f32>, z: &Array4<f32>,
         (-sigma, "z is subtracted; the formula adds it"),
         (
             (1.0 - step.alpha_bar).sqrt(),
-            "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sigma_t = step.sigma",
+            "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sigma_t = \
+             step.sigma",
         ),
         (
             beta.sqrt(),
-            "z is scaled by sqrt(1 - alpha_t); this step's sigma_t is step.sigma, which follows the other rule, that of the \
-             posterior variance (task 3, \"How much noise?\"). Take step.sigma: it is right with either",
+            "z is scaled by sqrt(1 - alpha_t); this step's sigma_t is step.sigma, which follows the other rule, that \
+             of the posterior variance (task 3, \"How much noise?\"). Take step.sigma: it is right with either",
         ),
         (
             posterior.sqrt(),
-            "z is scaled by the root of the posterior variance, (1 - alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t); this \
-             step's sigma_t is step.sigma, which follows the other rule, sqrt(1 - alpha_t) (task 3, \"How much noise?\"). \
-             Take step.sigma: it is right with either",
+            "z is scaled by the root of the posterior variance, (1 - alpha_t) (1 - alpha_bar_{t-1}) / (1 - \
+             alpha_bar_t); this step's sigma_t is step.sigma, which follows the other rule, sqrt(1 - alpha_t) (task 3, \
+             \"How much noise?\"). Take step.sigma: it is right with either",
         ),
         (
             step.alpha.sqrt(),
@@ -58,8 +59,8 @@ pub fn noise_suspects<'a>(check: Check<'a>, mean: &Array4<f32>, z: &Array4<f32>,
         })
 }
 
-/// What the noise that a loop has added is divided by to look at `z`: `sigma_t`; at the last step, where that is 0, what a
-/// step that is not the last would have had.
+/// What the noise that a loop has added is divided by to look at `z`: `sigma_t`; at the last step, where that is 0,
+/// what a step that is not the last would have had.
 #[must_use]
 pub fn noise_scale(step: &Step) -> f64 {
     if step.is_last() { step.beta().sqrt() } else { step.sigma }

@@ -5,7 +5,8 @@ use diffusion::{Schedule, Step, StepVariance};
 /// Both rules for the noise of a step; `step.sigma` follows the one that was chosen.
 pub const VARIANCES: [StepVariance; 2] = [StepVariance::Beta, StepVariance::Posterior];
 
-/// Steps of the linear schedule and their names: ordinary ones and such as skip times, each with both rules for its noise.
+/// Steps of the linear schedule and their names: ordinary ones and such as skip times, each with both rules for its
+/// noise.
 ///
 /// Only where times are skipped does `step.alpha` differ from the schedule's `alpha(t)`.
 #[must_use]

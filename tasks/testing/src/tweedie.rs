@@ -10,8 +10,8 @@ pub fn x0_hat(x_t: &Array4<f32>, score: &Array4<f32>, alpha_bar: f64) -> Array4<
     (x_t + score * (1.0 - alpha_bar) as f32) / alpha_bar.sqrt() as f32
 }
 
-/// The comparison of some `x0_hat` with `expected`, which [`x0_hat`] gives, with all the ways to combine `x_t` and the score
-/// wrongly.
+/// The comparison of some `x0_hat` with `expected`, which [`x0_hat`] gives, with all the ways to combine `x_t` and the
+/// score wrongly.
 #[must_use]
 pub fn tweedie_check<'a>(
     what: String,
@@ -36,18 +36,18 @@ pub fn tweedie_check<'a>(
         ),
         (
             (1.0 / root, -climb / root),
-            "the score has the wrong sign: it is added, since it points to where images are more likely; it is the noise \
-             prediction that is subtracted",
+            "the score has the wrong sign: it is added, since it points to where images are more likely; it is the \
+             noise prediction that is subtracted",
         ),
         (
             (1.0 / root, sigma / root),
-            "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the score's is \
-             1 - alpha_bar_t",
+            "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
+             score's is 1 - alpha_bar_t",
         ),
         (
             (1.0 / root, -sigma / root),
-            "the score is used as if it were a noise prediction: (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t) is \
-             right for eps = -sqrt(1 - alpha_bar_t) s",
+            "the score is used as if it were a noise prediction: (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t) \
+             is right for eps = -sqrt(1 - alpha_bar_t) s",
         ),
         (
             (1.0 / root, 1.0 / root),

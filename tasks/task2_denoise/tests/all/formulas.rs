@@ -56,8 +56,8 @@ fn exercise_2_1_forward_diffusion() {
             )
             .suspect(
                 &mix(1.0, &x0, sigma, &eps),
-                "x0 is not scaled: the variance-preserving process shrinks the image by sqrt(alpha_bar_t) while it adds \
-                 noise",
+                "x0 is not scaled: the variance-preserving process shrinks the image by sqrt(alpha_bar_t) while it \
+                 adds noise",
             )
             .suspect(
                 &mix(signal, &x0, 1.0, &eps),
@@ -70,8 +70,8 @@ fn exercise_2_1_forward_diffusion() {
             .suspect(&eps, "eps came back unchanged")
             .suspect(
                 &mix(signal, &x0, -sigma, &eps),
-                "the noise is subtracted. Either sign gives noise of the same distribution, but the network is trained to \
-                 find the eps that was added",
+                "the noise is subtracted. Either sign gives noise of the same distribution, but the network is trained \
+                 to find the eps that was added",
             )
             .suspect(
                 &mix(signal, &x0, 1.0 - signal, &eps),
@@ -148,8 +148,8 @@ fn exercise_2_2_undoes_2_1_when_the_noise_is_known() {
     }
 }
 
-/// A model that answers with noise of its own for each `t`, on a schedule that is not the default one, and remembers what
-/// it was asked.
+/// A model that answers with noise of its own for each `t`, on a schedule that is not the default one, and remembers
+/// what it was asked.
 struct Scripted {
     schedule: Schedule,
     asked: Mutex<Vec<(Array4<f32>, usize)>>,

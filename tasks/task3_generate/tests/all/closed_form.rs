@@ -1,13 +1,14 @@
 //! Sampling from priors that are known exactly: mean and covariance of the samples against the exact ones.
 //!
-//! How far off may they be? The samples scatter: five standard errors are allowed. And the sampler takes steps of finite
-//! size, which shifts the moments a little; for the Gaussian that shift is computed below without any sampling, by
-//! following the mean and the variance through all the steps.
+//! How far off may they be? The samples scatter: five standard errors are allowed. And the sampler takes steps of
+//! finite size, which shifts the moments a little; for the Gaussian that shift is computed below without any sampling,
+//! by following the mean and the variance through all the steps.
 
 use checks::{Expected, expect_moments};
 use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel, Step};
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task3_generate::{StepForm, sample};
 use testing::steps::{VARIANCES, with_variance};
 
@@ -65,7 +66,8 @@ fn samples_of_a_mixture() {
             &samples,
             &expected,
         );
-        // Not only the moments: each mode gets its share. At t = 1 the modes are far apart, so that a sample tells its own.
+        // Not only the moments: each mode gets its share. At t = 1 the modes are far apart, so that a sample tells its
+        // own.
         let shares = model
             .responsibilities(&samples, 1)
             .unwrap()
@@ -81,8 +83,8 @@ fn samples_of_a_mixture() {
     }
 }
 
-/// Mean and variance of the DDPM sampler in one dimension, on the prior N(mu, v), followed through all steps: each step is
-/// an affine map of `x_t` plus noise.
+/// Mean and variance of the DDPM sampler in one dimension, on the prior N(mu, v), followed through all steps: each step
+/// is an affine map of `x_t` plus noise.
 fn follow(steps: &[Step], mu: f64, v: f64) -> (f64, f64) {
     let (mut mean, mut variance) = (0.0, 1.0);
     for step in steps {
@@ -128,8 +130,8 @@ fn few_steps_shift_the_moments_by_what_theory_says() {
 
 #[test]
 fn the_allowance_for_finite_steps_is_honest() {
-    // What 1000 steps do to the moments without any sampling error, over the variances that occur above. This is about the
-    // tests, not about your code.
+    // What 1000 steps do to the moments without any sampling error, over the variances that occur above. This is about
+    // the tests, not about your code.
     for (mu, v) in [(0.5, 0.37), (-0.7, 0.1), (0.8, 0.05), (0.5, 0.01)] {
         let (mean, variance) = follow(&steps(1000), mu, v);
         assert!(

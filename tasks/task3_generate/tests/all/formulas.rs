@@ -137,8 +137,8 @@ fn exercise_3_1_direct_step() {
     }
 }
 
-const WITH_SCHEDULE: &str = "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its \
-                             own alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha";
+const WITH_SCHEDULE: &str = "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and \
+                             its own alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha";
 
 /// The step with `alpha(t)` of the schedule in place of the step's own.
 fn mean_with_schedule(step: &Step, x: &Array4<f32>, s: &Array4<f32>, z: &Array4<f32>) -> Array4<f32> {

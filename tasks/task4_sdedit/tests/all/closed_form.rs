@@ -1,8 +1,9 @@
-//! SDEdit on priors that are known exactly: with a Gaussian prior the result is a Gaussian, too, whose mean is an affine map of
-//! the guide. Mean and covariance of the samples are compared with the exact ones, and those with the exact posterior.
+//! SDEdit on priors that are known exactly: with a Gaussian prior the result is a Gaussian, too, whose mean is an
+//! affine map of the guide. Mean and covariance of the samples are compared with the exact ones, and those with the
+//! exact posterior.
 //!
-//! How far off may samples be? They scatter: five standard errors are allowed. And the sampler takes steps of finite size,
-//! which shifts the moments a little; how much is computed below without any sampling.
+//! How far off may samples be? They scatter: five standard errors are allowed. And the sampler takes steps of finite
+//! size, which shifts the moments a little; how much is computed below without any sampling.
 
 use checks::{Check, Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
@@ -29,8 +30,8 @@ fn small_prior() -> GaussianModel {
     GaussianModel::new(Schedule::linear(), [3, 1, 1], array![0.5, -0.3, 0.1], covariance).unwrap()
 }
 
-/// Mean and covariance of SDEdit in the limit of many steps: `x_{t0}` is a Gaussian around the guide, and the reverse process
-/// draws from the posterior of `x_0` given `x_{t0}`, whose mean is affine in `x_{t0}`.
+/// Mean and covariance of SDEdit in the limit of many steps: `x_{t0}` is a Gaussian around the guide, and the reverse
+/// process draws from the posterior of `x_0` given `x_{t0}`, whose mean is affine in `x_{t0}`.
 fn limit(model: &GaussianModel, guide: &Array4<f32>, t0: usize) -> (Array1<f64>, Array2<f64>) {
     let (abar, d) = (model.schedule().alpha_bar(t0), guide.len());
     let flat = |x: Array4<f32>| x.iter().map(|v| f64::from(*v)).collect::<Array1<f64>>();
@@ -71,8 +72,8 @@ fn the_results_on_a_gaussian_prior_have_the_exact_moments() {
     }
 }
 
-/// Mean and variance of SDEdit in one dimension, on the prior N(mu, v), followed through all steps: each step is an affine
-/// map of `x_t` plus noise.
+/// Mean and variance of SDEdit in one dimension, on the prior N(mu, v), followed through all steps: each step is an
+/// affine map of `x_t` plus noise.
 fn follow(t0: usize, num_steps: usize, guide: f64, mu: f64, v: f64) -> (f64, f64) {
     let steps = steps_from(&Schedule::linear(), t0, num_steps).unwrap();
     let abar = steps[0].alpha_bar;
@@ -118,8 +119,8 @@ fn with_few_steps_the_moments_are_what_following_them_gives() {
 
 #[test]
 fn the_allowance_for_finite_steps_is_honest() {
-    // What steps of width 1 do to the moments, over the variances that occur above. This is about the tests, not about your
-    // code.
+    // What steps of width 1 do to the moments, over the variances that occur above. This is about the tests, not about
+    // your code.
     for t0 in [150, 500] {
         let abar = Schedule::linear().alpha_bar(t0);
         for (guide, mu, v) in [(-0.8, 0.5, 0.37), (0.9, -0.3, 0.1), (0.6, 0.1, 0.05)] {
@@ -147,8 +148,8 @@ fn from_the_first_time_the_guide_comes_back() {
     // The noise at t = 1 has a standard deviation of 0.01; five times that, for 1500 numbers.
     assert!(
         furthest < 0.05,
-        "with t0 = 1 the result is up to {furthest} off the guide, expected less than 0.05: hardly any noise is added at \
-         t0 = 1. Is the guide noised to steps[0].alpha_bar?"
+        "with t0 = 1 the result is up to {furthest} off the guide, expected less than 0.05: hardly any noise is added \
+         at t0 = 1. Is the guide noised to steps[0].alpha_bar?"
     );
 }
 
@@ -164,15 +165,15 @@ fn from_the_last_time_the_guide_is_forgotten() {
     // sqrt(alpha_bar_T) = 0.0064 is left of a difference of 2, and the posterior keeps about that much of it.
     assert!(
         furthest < 0.02,
-        "with t0 = T and one seed, a black and a white guide lead to results that differ by up to {furthest}, expected less \
-         than 0.02: at T nothing is left of the guide. Is it multiplied by sqrt(alpha_bar)?"
+        "with t0 = T and one seed, a black and a white guide lead to results that differ by up to {furthest}, expected \
+         less than 0.02: at T nothing is left of the guide. Is it multiplied by sqrt(alpha_bar)?"
     );
 }
 
 #[test]
 fn every_pass_takes_the_same_share_of_the_guide_away() {
-    // With t0 fixed each pass maps the distance of the mean from the prior's to `keep` times it: the chain forgets where it
-    // began, and settles at the prior.
+    // With t0 fixed each pass maps the distance of the mean from the prior's to `keep` times it: the chain forgets
+    // where it began, and settles at the prior.
     let (mu, v, guide, t0) = (-0.2, 0.1, 0.9, 300);
     let model = GaussianModel::diagonal(Schedule::linear(), [1, 1, 1], array![mu], array![v]).unwrap();
     let identity = Inpainting::random([1, 1, 1], 0.0, 0).unwrap();
@@ -201,8 +202,8 @@ fn every_pass_takes_the_same_share_of_the_guide_away() {
     }
 }
 
-// What SDEdit is as a solver: the table of the handout. Nothing is sampled here, so that the numbers are exact (in the limit
-// of many steps); they are about the method and not about your code.
+// What SDEdit is as a solver: the table of the handout. Nothing is sampled here, so that the numbers are exact (in the
+// limit of many steps); they are about the method and not about your code.
 
 const SIDE: usize = 8;
 const PIXELS: usize = SIDE * SIDE;

@@ -31,25 +31,41 @@ fn exercise_4_1_noise_guide() {
             .term("eps", &eps, sigma)
             .quantity("alpha_bar", a)
             .quantity("1 - alpha_bar", 1.0 - a)
-            .suspect(&of(1.0, sigma), "the guide is not scaled: its factor is sqrt(alpha_bar)")
+            .suspect(
+                &of(1.0, sigma),
+                "the guide is not scaled: its factor is sqrt(alpha_bar)",
+            )
             .suspect(&of(keep, 1.0), "eps is not scaled: its factor is sqrt(1 - alpha_bar)")
             .suspect(&of(a, sigma), "the square root of alpha_bar is missing")
             .suspect(
                 &of(keep, 1.0 - a),
-                "eps is scaled by the variance, 1 - alpha_bar; it should be by the standard deviation, sqrt(1 - alpha_bar)",
+                "eps is scaled by the variance, 1 - alpha_bar; it should be by the standard deviation, sqrt(1 - \
+                 alpha_bar)",
             )
             .suspect(&of(a, 1.0 - a), "both square roots are missing")
-            .suspect(&of(sigma, keep), "sqrt(alpha_bar) and sqrt(1 - alpha_bar) have changed places")
-            .suspect(&of(1.0 - a, a), "the factors have changed places, and lack their square roots")
+            .suspect(
+                &of(sigma, keep),
+                "sqrt(alpha_bar) and sqrt(1 - alpha_bar) have changed places",
+            )
+            .suspect(
+                &of(1.0 - a, a),
+                "the factors have changed places, and lack their square roots",
+            )
             .suspect(
                 &of(1.0, sigma / keep),
                 "the variance is let grow, as for a VE-SDE; this course's process preserves it: divide nothing by \
                  sqrt(alpha_bar)",
             )
             .suspect(&of(keep, -sigma), "eps is subtracted; the formula adds it")
-            .suspect(&of(keep, 1.0 - keep), "eps is scaled by 1 - sqrt(alpha_bar); it should be by sqrt(1 - alpha_bar)")
+            .suspect(
+                &of(keep, 1.0 - keep),
+                "eps is scaled by 1 - sqrt(alpha_bar); it should be by sqrt(1 - alpha_bar)",
+            )
             .suspect(&of(keep, 0.0), "there is no noise in it: where is eps?")
-            .suspect(&of(0.0, sigma), "the guide is not in it: that would be generation from noise, task 3")
+            .suspect(
+                &of(0.0, sigma),
+                "the guide is not in it: that would be generation from noise, task 3",
+            )
             .suspect(&eps, "it is eps alone")
             .suspect(&guide, "the guide came back unchanged")
             .verify(&noise_guide(&guide, &eps, a));
@@ -95,7 +111,10 @@ fn exercise_4_2b_reverse_step() {
             .quantity("alpha_bar_t", abar)
             .quantity("1 - alpha_bar_t", 1.0 - abar)
             .suspect(&of(1.0, beta), "the division by sqrt(alpha_t) is missing")
-            .suspect(&of(1.0 / a, beta / a), "the bracket is divided by alpha_t, without the square root")
+            .suspect(
+                &of(1.0 / a, beta / a),
+                "the bracket is divided by alpha_t, without the square root",
+            )
             .suspect(
                 &of(root, beta * root),
                 "the bracket is multiplied by sqrt(alpha_t); on the way back it is divided",
@@ -131,20 +150,26 @@ fn exercise_4_2b_reverse_step() {
                 &of(1.0 / root, beta.sqrt() / root),
                 "the score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t",
             )
-            .suspect(&of(1.0 / root, 1.0 / root), "the factor 1 - alpha_t in front of the score is missing")
+            .suspect(
+                &of(1.0 / root, 1.0 / root),
+                "the factor 1 - alpha_t in front of the score is missing",
+            )
             .suspect(
                 &of(1.0 / root, 0.0),
                 "the score plays no part in it: x_t is only enlarged and noised",
             )
-            .suspect(&of(1.0 / root, beta), "only x_t is divided by sqrt(alpha_t), not the whole bracket")
+            .suspect(
+                &of(1.0 / root, beta),
+                "only x_t is divided by sqrt(alpha_t), not the whole bracket",
+            )
             .suspect(
                 &(&x * root as f32 + &z * beta.sqrt() as f32),
                 "that is a step of the forward process, which adds noise: the way back enlarges x_t and adds the score",
             )
             .suspect(
                 &(mix(1.0 / full.sqrt(), &x, (1.0 - full) / full.sqrt(), &s) + &z * sigma as f32),
-                "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its own alpha is \
-                 alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
+                "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its own \
+                 alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
             )
             .suspect(&x, "x_t came back unchanged");
         noise_suspects(check, &mean, &z, &step).verify(&reverse_step(&x, &s, &z, &step));
@@ -232,7 +257,8 @@ fn exercise_4_4_at_the_end_the_image_is_back_to_the_bit() {
         };
         assert!(
             *value == wanted[[b, c, y, x]],
-            "keep_outside with alpha_bar = 1 holds {value} at {:?}, where the mask is {}; expected {whose}, {}, exactly",
+            "keep_outside with alpha_bar = 1 holds {value} at {:?}, where the mask is {}; expected {whose}, {}, \
+             exactly",
             [b, c, y, x],
             mask[[y, x]],
             wanted[[b, c, y, x]]

@@ -121,8 +121,8 @@ fn exercise_4_5_the_observer_sees_the_residual_of_all_passes() {
     let wanted: Vec<_> = (0..repeats * per_pass).map(|i| (i, repeats * per_pass)).collect();
     assert!(
         counts == wanted,
-        "the observer's `index` and `num_steps` should count the steps of all {repeats} passes through, (0, {n}), (1, {n}), \
-         ...; they were {:?}, ...: hand sdedit a Measured with the right `pass` and `repeats`",
+        "the observer's `index` and `num_steps` should count the steps of all {repeats} passes through, (0, {n}), (1, \
+         {n}), ...; they were {:?}, ...: hand sdedit a Measured with the right `pass` and `repeats`",
         &counts[..counts.len().min(per_pass + 2)],
         n = repeats * per_pass
     );

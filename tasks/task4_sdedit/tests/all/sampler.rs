@@ -148,8 +148,8 @@ fn exercise_4_3_random_numbers_are_drawn_in_the_order_of_the_docs() {
         Check::new(format!("the result of three steps {with}"), &x_t)
             .tolerance(1e-4)
             .formula(
-                "draw eps of the guide first; in each step z (none in the last one), then, with a mask, the eps of what \
-                 is put back. If all other tests pass, it is the order",
+                "draw eps of the guide first; in each step z (none in the last one), then, with a mask, the eps of \
+                 what is put back. If all other tests pass, it is the order",
             )
             .verify(&run.result);
     }
@@ -224,8 +224,8 @@ fn exercise_4_4_with_a_mask_the_outside_stays_what_the_guide_is() {
             );
             assert!(
                 alike.abs() < 0.4,
-                "{at}, outside of the mask, the noise is the same as before it (correlation {alike:.2}): draw a new eps in \
-                 each step"
+                "{at}, outside of the mask, the noise is the same as before it (correlation {alike:.2}): draw a new \
+                 eps in each step"
             );
             continue;
         }
@@ -245,8 +245,9 @@ fn exercise_4_4_with_a_mask_the_outside_stays_what_the_guide_is() {
             "did you call keep_outside after the step, with the guide, and with step.alpha_bar_prev?"
         };
         panic!(
-            "{at}, outside of the mask, the images are not the guide at that time: what is left after subtracting it, over \
-             sqrt(1 - alpha_bar_prev), has mean {mean:.2} and standard deviation {std:.2} instead of 0 and 1: {hint}"
+            "{at}, outside of the mask, the images are not the guide at that time: what is left after subtracting it, \
+             over sqrt(1 - alpha_bar_prev), has mean {mean:.2} and standard deviation {std:.2} instead of 0 and 1: \
+             {hint}"
         );
     }
     let difference = outside(&(&run.result - &guide()))
@@ -254,8 +255,8 @@ fn exercise_4_4_with_a_mask_the_outside_stays_what_the_guide_is() {
         .fold(0f32, |m, d| m.max(d.abs()));
     assert!(
         difference == 0.0,
-        "outside of the mask the result differs from the guide by up to {difference}, expected not at all: at the last step \
-         keep_outside is called too, with alpha_bar_prev = 1"
+        "outside of the mask the result differs from the guide by up to {difference}, expected not at all: at the last \
+         step keep_outside is called too, with alpha_bar_prev = 1"
     );
     let inside = (&run.result - &guide())
         .indexed_iter()

@@ -1,9 +1,11 @@
-//! A Gaussian prior and a linear measurement, where everything is known: the exact posterior, and what Score-ALD makes of it.
+//! A Gaussian prior and a linear measurement, where everything is known: the exact posterior, and what Score-ALD makes
+//! of it.
 //!
-//! With this prior the score is affine in `x_t`, and so is the likelihood score. A step of the sampler is then an affine map
-//! plus noise, and mean and covariance of its result can be followed through all steps without any sampling. Two things are
-//! tested: that your sampler has these moments (but for the scatter of a finite number of samples: five standard errors),
-//! and how far they are from the exact posterior's, which is a property of the method. The handout shows that table.
+//! With this prior the score is affine in `x_t`, and so is the likelihood score. A step of the sampler is then an
+//! affine map plus noise, and mean and covariance of its result can be followed through all steps without any sampling.
+//! Two things are tested: that your sampler has these moments (but for the scatter of a finite number of samples: five
+//! standard errors), and how far they are from the exact posterior's, which is a property of the method. The handout
+//! shows that table.
 
 use checks::{Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
@@ -138,8 +140,8 @@ fn samples_have_the_moments_that_the_formulas_give() {
     }
 }
 
-/// Two pixels, alike to a correlation of 0.9, prior standard deviation 0.5; the first is measured with sigma = 0.05, and
-/// found at 0.5, one standard deviation off the mean.
+/// Two pixels, alike to a correlation of 0.9, prior standard deviation 0.5; the first is measured with sigma = 0.05,
+/// and found at 0.5, one standard deviation off the mean.
 fn two_pixels() -> Linear {
     let prior = Normal {
         mean: array![0.0, 0.0],

@@ -83,8 +83,15 @@ fn exercise_5_1_gamma() {
     .verify(&table(&gamma));
 }
 
-/// What a solver can do wrong with `A`, `b` and `x_t`; `square` says whether a measurement has the shape of an image.
-fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
+/// Whether a measurement has the shape of an image, so that `A` in place of `A^T` goes unnoticed by the shapes.
+#[derive(Clone, Copy, PartialEq)]
+enum Measurement {
+    LikeAnImage,
+    OfAnotherShape,
+}
+
+/// What a solver can do wrong with `A`, `b` and `x_t`.
+fn check_likelihood(what: &str, operator: &dyn ForwardOperator, measurement: Measurement) {
     let (x, truth) = (noise(1), noise(2));
     let b = operator.apply(&truth).unwrap() + operator.apply(&noise(3)).unwrap() * 0.1;
     let r = &b - &operator.apply(&x).unwrap();
@@ -96,21 +103,31 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
         .formula("l = A^T (b - A x_t) / (sigma^2 + gamma_t^2)")
         .suspect(
             &over(-(s2 + g2)),
-            "it has the wrong sign: the score climbs towards the measurement, + A^T (b - A x_t). (The slide's minus is a slip)",
+            "it has the wrong sign: the score climbs towards the measurement, + A^T (b - A x_t). (The slide's minus is \
+             a slip)",
         )
         .suspect(
             &over((SIGMA + GAMMA).powi(2)),
             "sigma and gamma_t are added and then squared; variances add: sigma^2 + gamma_t^2",
         )
         .suspect(&over(SIGMA + g2), "sigma is not squared")
-        .suspect(&over(s2 + GAMMA), "gamma_t is not squared: gamma returns gamma_t, not its square")
+        .suspect(
+            &over(s2 + GAMMA),
+            "gamma_t is not squared: gamma returns gamma_t, not its square",
+        )
         .suspect(&over(SIGMA + GAMMA), "neither sigma nor gamma_t is squared")
         .suspect(
             &over((s2 + g2).sqrt()),
             "it is divided by the standard deviation, sqrt(sigma^2 + gamma_t^2); the formula has the variance",
         )
-        .suspect(&over((s2 + g2).powi(2)), "the variance is squared once more: is gamma_t^2 squared twice?")
-        .suspect(&over(s2), "gamma_t^2 is missing: that is the likelihood score of a clean image")
+        .suspect(
+            &over((s2 + g2).powi(2)),
+            "the variance is squared once more: is gamma_t^2 squared twice?",
+        )
+        .suspect(
+            &over(s2),
+            "gamma_t^2 is missing: that is the likelihood score of a clean image",
+        )
         .suspect(&over(g2), "sigma^2 is missing")
         .suspect(&over(s2 - g2), "gamma_t^2 is subtracted from sigma^2; variances add")
         .suspect(
@@ -118,14 +135,19 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
             "sigma^2 and gamma_t^2 are multiplied; variances of independent errors add",
         )
         .suspect(&over(1.0), "the division by sigma^2 + gamma_t^2 is missing")
-        .suspect(&(&back * (s2 + g2) as f32), "it is multiplied by sigma^2 + gamma_t^2, not divided")
+        .suspect(
+            &(&back * (s2 + g2) as f32),
+            "it is multiplied by sigma^2 + gamma_t^2, not divided",
+        )
         .suspect(
             &over((s2 + g2) / 2.0),
-            "there is a factor of 2 too much: the exponent is -||b - A x||^2 / (2 variance), and the 2 of the square cancels it",
+            "there is a factor of 2 too much: the exponent is -||b - A x||^2 / (2 variance), and the 2 of the square \
+             cancels it",
         )
         .suspect(
             &over((s2 + g2) * 2.0),
-            "it is half of what it should be: the 2 in -||b - A x||^2 / (2 variance) is cancelled by that of the square",
+            "it is half of what it should be: the 2 in -||b - A x||^2 / (2 variance) is cancelled by that of the \
+             square",
         )
         .suspect(
             &over((s2 / 4.0) + g2),
@@ -172,17 +194,20 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
             "the Jacobian is taken at 0: for a nonlinear operator it depends on the image, operator.vjp(x_t, ...)",
         );
     }
-    if square {
+    if measurement == Measurement::LikeAnImage {
         let forward = operator.apply(&r).unwrap() / (s2 + g2) as f32;
         let plain = &r / (s2 + g2) as f32;
         let at_b = operator.vjp(&b, &r).unwrap() / (s2 + g2) as f32;
         check = check
             .suspect(
                 &forward,
-                "A is applied where A^T belongs: operator.vjp(x_t, ...) is A^T. (Where A is symmetric, as a Gaussian blur \
-                 is, you would not notice)",
+                "A is applied where A^T belongs: operator.vjp(x_t, ...) is A^T. (Where A is symmetric, as a Gaussian \
+                 blur is, you would not notice)",
             )
-            .suspect(&plain, "A^T is missing: the residual is a measurement, A^T carries it back to an image");
+            .suspect(
+                &plain,
+                "A^T is missing: the residual is a measurement, A^T carries it back to an image",
+            );
         if !operator.is_linear() {
             check = check.suspect(
                 &at_b,
@@ -207,19 +232,27 @@ fn lopsided_blur() -> Convolution {
 
 #[test]
 fn exercise_5_2_likelihood_score_of_a_blur() {
-    check_likelihood("a blur whose kernel is not symmetric", &lopsided_blur(), true);
+    check_likelihood(
+        "a blur whose kernel is not symmetric",
+        &lopsided_blur(),
+        Measurement::LikeAnImage,
+    );
 }
 
 #[test]
 fn exercise_5_2_likelihood_score_of_inpainting() {
     let operator = Inpainting::random(SHAPE, 0.6, 3).unwrap();
-    check_likelihood("inpainting", &operator, false);
+    check_likelihood("inpainting", &operator, Measurement::OfAnotherShape);
 }
 
 #[test]
 fn exercise_5_2_likelihood_score_of_a_nonlinear_operator() {
     let operator = HdrResponse::new(SHAPE, 1.2, 1.8).unwrap();
-    check_likelihood("an overexposed photograph, which is not linear in x", &operator, true);
+    check_likelihood(
+        "an overexposed photograph, which is not linear in x",
+        &operator,
+        Measurement::LikeAnImage,
+    );
 }
 
 #[test]
@@ -229,8 +262,8 @@ fn a_variance_of_zero_is_an_error() {
     for (sigma, gamma_t) in [(0.0, 0.0), (f64::NAN, 0.1), (0.05, f64::INFINITY)] {
         let Err(error) = likelihood_score(&operator, &b, &x, sigma, gamma_t) else {
             panic!(
-                "likelihood_score with sigma = {sigma} and gamma_t = {gamma_t} divides by {}: it should return an error. Is \
-                 `check_variance(sigma, gamma_t)?` still its first line?",
+                "likelihood_score with sigma = {sigma} and gamma_t = {gamma_t} divides by {}: it should return an \
+                 error. Is `check_variance(sigma, gamma_t)?` still its first line?",
                 sigma * sigma + gamma_t * gamma_t
             )
         };
@@ -249,8 +282,8 @@ fn a_measurement_of_the_wrong_shape_is_an_error() {
     for shape in [(1, 2, 6, 5), (2, 2, 6, 5), (3, 2, 6, 4)] {
         assert!(
             likelihood_score(&operator, &Array4::zeros(shape), &x, SIGMA, GAMMA).is_err(),
-            "b of shape {shape:?} for x_t of shape {:?} should be an error: take the residual with `residual(operator, b, \
-             x_t)?`, which checks it (ndarray would repeat a single measurement for all images)",
+            "b of shape {shape:?} for x_t of shape {:?} should be an error: take the residual with `residual(operator, \
+             b, x_t)?`, which checks it (ndarray would repeat a single measurement for all images)",
             x.dim()
         );
     }
@@ -285,8 +318,8 @@ fn exercise_5_3_posterior_step() {
             )
             .suspect(
                 &with_l(1.0),
-                "the likelihood score is added to the finished step; it belongs beside the score, inside the bracket, with \
-                 the same factor 1 - alpha_t",
+                "the likelihood score is added to the finished step; it belongs beside the score, inside the bracket, \
+                 with the same factor 1 - alpha_t",
             )
             .suspect(
                 &with_l(1.0 / root),
@@ -306,8 +339,8 @@ fn exercise_5_3_posterior_step() {
             )
             .suspect(
                 &with_l(beta / (2.0 * root)),
-                "the likelihood score is halved, as in a step of Langevin dynamics; the reverse process takes both scores in \
-                 full",
+                "the likelihood score is halved, as in a step of Langevin dynamics; the reverse process takes both \
+                 scores in full",
             )
             .suspect(
                 &of(1.0 / root, 0.0, beta / root, sigma),
@@ -317,10 +350,7 @@ fn exercise_5_3_posterior_step() {
                 &with_both(-beta / root),
                 "both scores have the wrong sign: scores are added; it is the noise prediction that is subtracted",
             )
-            .suspect(
-                &of(1.0, beta, beta, sigma),
-                "the division by sqrt(alpha_t) is missing",
-            )
+            .suspect(&of(1.0, beta, beta, sigma), "the division by sqrt(alpha_t) is missing")
             .suspect(
                 &of(1.0 / a, beta / a, beta / a, sigma),
                 "the bracket is divided by alpha_t, without the square root",
@@ -330,7 +360,12 @@ fn exercise_5_3_posterior_step() {
                 "the bracket is multiplied by sqrt(alpha_t); on the way back it is divided",
             )
             .suspect(
-                &of(1.0 / abar.sqrt(), (1.0 - abar) / abar.sqrt(), (1.0 - abar) / abar.sqrt(), sigma),
+                &of(
+                    1.0 / abar.sqrt(),
+                    (1.0 - abar) / abar.sqrt(),
+                    (1.0 - abar) / abar.sqrt(),
+                    sigma,
+                ),
                 "alpha_bar_t is used where alpha_t belongs: that jumps all the way to x0_hat",
             )
             .suspect(
@@ -338,20 +373,35 @@ fn exercise_5_3_posterior_step() {
                 "the scores are multiplied by 1 - alpha_bar_t, which jumps all the way to x0_hat; a single step takes \
                  1 - alpha_t",
             )
-            .suspect(&with_both(beta.sqrt() / root), "the scores are multiplied by sqrt(1 - alpha_t); their factor is 1 - alpha_t")
-            .suspect(&with_both(1.0 / root), "the factor 1 - alpha_t in front of the scores is missing")
+            .suspect(
+                &with_both(beta.sqrt() / root),
+                "the scores are multiplied by sqrt(1 - alpha_t); their factor is \
+                                                      1 - alpha_t",
+            )
+            .suspect(
+                &with_both(1.0 / root),
+                "the factor 1 - alpha_t in front of the scores is missing",
+            )
             .suspect(
                 &with_both(root),
                 "the scores are multiplied by alpha_t where 1 - alpha_t, beta_t, belongs",
             )
-            .suspect(&with_both(beta), "only x_t is divided by sqrt(alpha_t), not the whole bracket")
             .suspect(
-                &of(1.0 + beta / 2.0, beta, beta, sigma),
-                "that is an Euler-Maruyama step of the conditional reverse SDE: close, and right as the steps become small, \
-                 but not the DDPM step",
+                &with_both(beta),
+                "only x_t is divided by sqrt(alpha_t), not the whole bracket",
             )
             .suspect(
-                &of(1.0 / full.sqrt(), (1.0 - full) / full.sqrt(), (1.0 - full) / full.sqrt(), sigma),
+                &of(1.0 + beta / 2.0, beta, beta, sigma),
+                "that is an Euler-Maruyama step of the conditional reverse SDE: close, and right as the steps become \
+                 small, but not the DDPM step",
+            )
+            .suspect(
+                &of(
+                    1.0 / full.sqrt(),
+                    (1.0 - full) / full.sqrt(),
+                    (1.0 - full) / full.sqrt(),
+                    sigma,
+                ),
                 "alpha_t is that of the full schedule; this step skips times, and its own alpha is \
                  alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
             )

@@ -60,8 +60,8 @@ fn one_score_per_step_and_no_pullback() {
         check_calls(&run);
         assert_eq!(
             run.pullbacks, 0,
-            "score_with_pullback was called: Score-ALD never differentiates the network (that is DPS, and twice as slow); \
-             `score` is enough"
+            "score_with_pullback was called: Score-ALD never differentiates the network (that is DPS, and twice as \
+             slow); `score` is enough"
         );
     }
 }
@@ -90,7 +90,8 @@ fn sampling_starts_from_standard_normal_noise() {
     check_start(&run(10, 2, &mut ()), &lookalikes);
 }
 
-/// What a student may have put in place of the likelihood score at `x_t`, and what to say then. The right one comes first.
+/// What a student may have put in place of the likelihood score at `x_t`, and what to say then. The right one comes
+/// first.
 fn likelihoods(run: &Run, i: usize) -> Vec<(Array4<f32>, &'static str)> {
     let (operator, b, step) = (operator(), measurements(), &run.steps[i]);
     let (x_t, x_prev) = run.around(i);

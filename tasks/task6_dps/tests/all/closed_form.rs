@@ -1,5 +1,5 @@
-//! A Gaussian prior and a linear measurement: there the exact posterior is known, and, for a constant step size, so is the
-//! distribution of what DPS returns. The two are not the same; the handout shows by how much.
+//! A Gaussian prior and a linear measurement: there the exact posterior is known, and, for a constant step size, so is
+//! the distribution of what DPS returns. The two are not the same; the handout shows by how much.
 
 use checks::{Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel, Step};
@@ -123,7 +123,8 @@ fn the_unmeasured_pixel_follows_the_measured_ones() {
     let middle: f64 = samples.iter().skip(1).step_by(3).map(|&v| f64::from(v)).sum::<f64>() / 2000.0;
     assert!(
         (middle - mean[1]).abs() < 0.05,
-        "the unmeasured pixel is {middle:.3} in the mean, by theory {:.3}; the prior's mean is {}, the exact posterior's {:.3}",
+        "the unmeasured pixel is {middle:.3} in the mean, by theory {:.3}; the prior's mean is {}, the exact \
+         posterior's {:.3}",
         mean[1],
         problem.mean[1],
         exact[1]

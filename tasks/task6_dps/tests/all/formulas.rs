@@ -101,7 +101,8 @@ fn exercise_6_2_measurement_gradient() {
             )
             .suspect(
                 &mix(1.0 / root, 0.0),
-                "the gradient does not go through the network: the pullback's part, (1 - alpha_bar_t) J_s^T v, is missing",
+                "the gradient does not go through the network: the pullback's part, (1 - alpha_bar_t) J_s^T v, is \
+                 missing",
             )
             .suspect(
                 &mix(1.0, 0.0),
@@ -116,10 +117,7 @@ fn exercise_6_2_measurement_gradient() {
                 &mix(0.0, 1.0),
                 "that is J_s^T v alone; x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t) has two parts",
             )
-            .suspect(
-                &mix(1.0, 1.0 - a),
-                "the division by sqrt(alpha_bar_t) is missing",
-            )
+            .suspect(&mix(1.0, 1.0 - a), "the division by sqrt(alpha_bar_t) is missing")
             .suspect(
                 &mix(1.0 / a, (1.0 - a) / a),
                 "it is divided by alpha_bar_t, without the square root",
@@ -227,7 +225,8 @@ fn exercise_6_3_step_sizes() {
             ),
             (
                 [1.2, 0.3, 0.075],
-                "the 2 is missing: the gradient of ||r||^2 is 2 ||r|| times that of ||r||, so that zeta / (2 ||r||) undoes both",
+                "the 2 is missing: the gradient of ||r||^2 is 2 ||r|| times that of ||r||, so that zeta / (2 ||r||) \
+                 undoes both",
             ),
             (
                 [2.4, 0.6, 0.15],
@@ -261,8 +260,8 @@ fn exercise_6_3_step_sizes() {
     assert_eq!(
         at_zero,
         [0.0, 0.3],
-        "step_sizes(Normalised(0.6)) for residuals of norm 0 and 1: where the residual is 0 there is nothing to correct, so \
-         zeta_t = 0; zeta / (2 * 0) is infinite, and infinity times a gradient of 0 is NaN"
+        "step_sizes(Normalised(0.6)) for residuals of norm 0 and 1: where the residual is 0 there is nothing to \
+         correct, so zeta_t = 0; zeta / (2 * 0) is infinite, and infinity times a gradient of 0 is NaN"
     );
 }
 

@@ -223,7 +223,8 @@ fn an_error_of_the_observer_stops_the_sampler() {
     );
     assert!(
         result.is_err() && seen == 3,
-        "the observer stopped the sampler at step 3, but it went on to step {seen}: hand the observer's error on with `?`"
+        "the observer stopped the sampler at step 3, but it went on to step {seen}: hand the observer's error on with \
+         `?`"
     );
 }
 
@@ -264,7 +265,8 @@ fn an_image_does_not_depend_on_its_neighbours_in_the_batch() {
     assert_eq!(
         together.index_axis(Axis(0), 0),
         first,
-        "the first image changed as the measurements of the others did: zeta_t and the residual's norm are each image's own"
+        "the first image changed as the measurements of the others did: zeta_t and the residual's norm are each \
+         image's own"
     );
 }
 
