@@ -38,7 +38,7 @@ pub fn checks() -> Vec<Check> {
             "4.2",
             "step",
             |bench| Ok(step_requests(bench, "4.2b")),
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new("4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
         Check::new(

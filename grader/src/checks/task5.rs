@@ -38,7 +38,7 @@ pub fn checks() -> Vec<Check> {
             "5.3",
             "formula",
             ask_step,
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new(
             "5.4",
