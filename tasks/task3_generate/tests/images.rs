@@ -96,7 +96,7 @@ fn samples_look_like_the_training_images() {
     assert!(
         roughness >= *ROUGHNESS.start(),
         "neighbouring pixels differ by only {roughness:.3}, expected {ROUGHNESS:?}: the samples are too smooth. Is z \
-         added in every step but the last, scaled by sqrt(1 - alpha_t)?"
+         added in every step but the last, scaled by sigma_t?"
     );
     assert!(
         CORNERS.contains(&corners),
@@ -106,7 +106,7 @@ fn samples_look_like_the_training_images() {
     assert!(
         VARIETY.contains(&variety),
         "the samples differ by a standard deviation of {variety:.3}, expected {VARIETY:?}: are x_T and z drawn for \
-         every image by itself, and is z scaled by sqrt(1 - alpha_t)?"
+         every image by itself, and is z scaled by sigma_t?"
     );
 }
 
