@@ -153,6 +153,8 @@ fn sigma_by_both_rules() {
                 assert_eq!((beta.sigma, posterior.sigma), (0.0, 0.0));
                 continue;
             }
+            // To the bit what a step function had that took the root itself.
+            assert_eq!(beta.sigma, (1.0 - step.alpha).sqrt());
             // From the alpha_bars alone: alpha_bar_t is alpha_t alpha_bar_{t-1}.
             let (a, prev) = (step.alpha_bar, step.alpha_bar_prev);
             assert_relative_eq!(beta.sigma.powi(2), (prev - a) / prev, max_relative = 1e-9);
