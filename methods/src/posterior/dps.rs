@@ -81,7 +81,7 @@ impl PosteriorMethod for Dps {
         num_steps: usize,
     ) -> Result<String, MethodError> {
         let steps_of_each = self.steps_of_each(schedule, num_steps);
-        let zeta = tuned(operator.name(), steps_of_each);
+        let zeta = tuned(operator.kind(), steps_of_each);
         Ok(format!(
             "{} samples of {steps_of_each} steps, zeta {zeta}",
             self.samples
@@ -107,7 +107,7 @@ impl PosteriorMethod for Dps {
         let Problem { operator, b, .. } = *problem;
         let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps);
         let steps = Stepping { num_steps, ..stepping }.steps(model.schedule())?;
-        let step_size = StepSize::Normalised(tuned(operator.name(), num_steps));
+        let step_size = StepSize::Normalised(tuned(operator.kind(), num_steps));
         let [c, h, w] = model.image_shape();
         let mut sum = Array4::zeros((b.dim().0, c, h, w));
         for pass in 0..self.samples {

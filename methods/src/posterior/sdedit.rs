@@ -17,7 +17,7 @@ pub struct Sdedit;
 
 /// As wide as those from `T` would be.
 fn steps(operator: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Vec<Step>, ScheduleError> {
-    steps_from(schedule, tuned(operator.name()).t0, num_steps)
+    steps_from(schedule, tuned(operator.kind()).t0, num_steps)
 }
 
 impl PosteriorMethod for Sdedit {
@@ -38,13 +38,13 @@ impl PosteriorMethod for Sdedit {
     }
 
     fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
-        let tuned = tuned(operator.name());
+        let tuned = tuned(operator.kind());
         Ok(format!("t0 {}, {} passes", tuned.t0, tuned.repeats))
     }
 
     fn cost(&self, operator: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
         Ok(Cost {
-            evaluations: tuned(operator.name()).repeats * steps(operator, schedule, num_steps)?.len(),
+            evaluations: tuned(operator.kind()).repeats * steps(operator, schedule, num_steps)?.len(),
             pullbacks: 0,
         })
     }
@@ -59,7 +59,7 @@ impl PosteriorMethod for Sdedit {
     ) -> Result<Array4<f32>, MethodError> {
         let Problem { operator, b, .. } = *problem;
         let steps = stepping.with_noise(steps(operator, model.schedule(), stepping.num_steps)?);
-        let repeats = tuned(operator.name()).repeats;
+        let repeats = tuned(operator.kind()).repeats;
         Ok(restore(model, operator, b, &steps, repeats, &mut rng, observer)?)
     }
 }

@@ -144,7 +144,7 @@ fn the_adapter_of_task_4_hands_everything_on() -> Result {
     let operator = Inpainting::random(SHAPE, 0.5, 0)?;
     let b = measurements(&operator)?;
     let found = solve(registry::posterior_method("sdedit")?, &prior, &operator, &b)?;
-    let tuned = task4_sdedit::tuned(operator.name());
+    let tuned = task4_sdedit::tuned(operator.kind());
     let steps = task4_sdedit::steps_from(prior.schedule(), tuned.t0, STEPS)?;
     let rng = &mut StdRng::seed_from_u64(1);
     let expected = task4_sdedit::restore(&prior, &operator, &b, &steps, tuned.repeats, rng, &mut ())?;
@@ -178,7 +178,7 @@ fn dps_samples(
 ) -> Result<Vec<Array4<f32>>> {
     let prior = prior()?;
     let steps = prior.schedule().steps(num_steps)?;
-    let step_size = StepSize::Normalised(task6_dps::tuned(operator.name(), num_steps));
+    let step_size = StepSize::Normalised(task6_dps::tuned(operator.kind(), num_steps));
     let rng = &mut StdRng::seed_from_u64(1);
     (0..count)
         .map(|_| Ok(task6_dps::dps(&prior, operator, b, step_size, &steps, rng, &mut ())?))

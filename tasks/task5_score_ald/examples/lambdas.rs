@@ -1,7 +1,7 @@
 //! Residual and PSNR of `x0_hat` along the way, for several `lambda`: two figures for each problem.
 //!
 //! ```text
-//! cargo run --release -p task5_score_ald --example lambdas -- --steps 250
+//! cargo run -p task5_score_ald --example lambdas -- --steps 250
 //! ```
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use checks::expect_close;
-use diffusion::{Schedule, ScheduleError, forward_kernel, noise_from_score, score_from_noise};
+use diffusion::{Schedule, ScheduleError, StepVariance, forward_kernel, noise_from_score, score_from_noise};
 use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -136,6 +136,67 @@ fn respaced_steps() {
     );
     assert!(matches!(schedule.steps_from(0, 1), Err(ScheduleError::Start { .. })));
     assert!(matches!(schedule.steps_from(1001, 1), Err(ScheduleError::Start { .. })));
+}
+
+#[test]
+fn sigma_by_both_rules() {
+    let schedule = Schedule::linear();
+    for n in [1000, 250, 25, 2] {
+        for step in schedule.steps(n).unwrap() {
+            let beta = step.with_variance(StepVariance::Beta);
+            let posterior = step.with_variance(StepVariance::Posterior);
+            assert_eq!(step, beta, "the lecture's rule is what nobody has to ask for");
+            if step.is_last() {
+                assert_eq!((beta.sigma, posterior.sigma), (0.0, 0.0));
+                continue;
+            }
+            // To the bit what a step function had that took the root itself.
+            assert_eq!(beta.sigma, (1.0 - step.alpha).sqrt());
+            // From the alpha_bars alone: alpha_bar_t is alpha_t alpha_bar_{t-1}.
+            let (a, prev) = (step.alpha_bar, step.alpha_bar_prev);
+            assert_relative_eq!(beta.sigma.powi(2), (prev - a) / prev, max_relative = 1e-9);
+            let exact = (prev - a) / prev * (1.0 - prev) / (1.0 - a);
+            assert_relative_eq!(posterior.sigma.powi(2), exact, max_relative = 1e-9);
+            // One over the precision of x_{t-1} given x_t and x_0, by Bayes' rule.
+            let precision = step.alpha / step.beta() + 1.0 / (1.0 - prev);
+            assert_relative_eq!(posterior.sigma.powi(2), 1.0 / precision, max_relative = 1e-9);
+            assert!(posterior.sigma < beta.sigma);
+            // The rules do not add up, and nothing but sigma changes.
+            assert_eq!(posterior.with_variance(StepVariance::Beta), beta);
+            assert_eq!(
+                posterior,
+                diffusion::Step {
+                    sigma: posterior.sigma,
+                    ..step
+                }
+            );
+        }
+    }
+}
+
+#[test]
+fn sigma_at_the_limits() {
+    let schedule = Schedule::linear();
+    let ratio = |step: diffusion::Step| step.with_variance(StepVariance::Posterior).sigma / step.sigma;
+    // Where hardly anything is left of the image, and where steps are small against t, both rules agree; close to the end,
+    // and where a step is wide, the posterior's is the smaller.
+    assert_relative_eq!(ratio(schedule.step(1000, 999)), 1.0, max_relative = 1e-6);
+    assert_relative_eq!(ratio(schedule.step(500, 499)), 1.0, max_relative = 2e-3);
+    assert!(ratio(schedule.step(2, 1)) < 0.7);
+    assert!(ratio(schedule.step(500, 1)) < 0.02);
+    // A step that goes all the way ends at the clean image.
+    assert_eq!(schedule.step(1000, 0).sigma, 0.0);
+    assert_eq!(schedule.step(1, 0).sigma, 0.0);
+}
+
+#[test]
+fn the_rule_for_noise_of_standard_normal_images_is_exact() {
+    // If images are N(0, I), the score is -x at all times, and x_{t-1} has variance 1 as x_t does.
+    for step in Schedule::linear().steps(40).unwrap() {
+        let gain = (1.0 - step.beta()) / step.alpha.sqrt();
+        let left = if step.is_last() { step.beta() } else { 0.0 };
+        assert_relative_eq!(gain * gain + step.sigma.powi(2) + left, 1.0, max_relative = 1e-12);
+    }
 }
 
 #[test]

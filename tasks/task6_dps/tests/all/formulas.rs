@@ -2,26 +2,22 @@
 
 use checks::Check;
 use diffusion::{GaussianMixtureModel, Pullback, Schedule, ScoreModel, Step};
-use imaging::{Convolution, ForwardOperator, HdrResponse};
-use ndarray::{Array1, Array2, Array4, array};
+use imaging::{Convolution, ForwardOperator, HdrResponse, residual};
+use ndarray::{Array2, Array4, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
-use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, residual, step_sizes};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes};
+use testing::step_noise::noise_suspects;
+use testing::steps::steps;
+use testing::tweedie::check_predict_x0;
 
 const SHAPE: [usize; 3] = [3, 6, 5];
 
 fn noise(seed: u64) -> Array4<f32> {
     let [c, h, w] = SHAPE;
-    Array4::random_using((3, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(seed))
-}
-
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
+    testing::arrays::noise((3, c, h, w), seed)
 }
 
 fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
@@ -39,46 +35,7 @@ fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
 fn exercise_6_1_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let mix = |p: f64, q: f64| &x * p as f32 + &s * q as f32;
-        let hat = |a: f64| mix(1.0 / a.sqrt(), (1.0 - a) / a.sqrt());
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let expected = hat(a);
-        let check = Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .suspect(&hat(step.alpha), "alpha_t is used where alpha_bar_t belongs")
-            .suspect(
-                &hat(step.alpha_bar_prev),
-                "alpha_bar_{t-1} is used; x_t is at time t, so that it is alpha_bar_t",
-            )
-            .suspect(
-                &mix(1.0, 1.0 - a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-            )
-            .suspect(
-                &mix(1.0 / a, (1.0 - a) / a),
-                "x0_hat is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &mix(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &mix(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &mix(1.0 / root, step.beta() / root),
-                "the score is multiplied by 1 - alpha_t, one step's worth; x0_hat goes all the way: 1 - alpha_bar_t",
-            )
-            .suspect(
-                &mix(1.0 / root, 1.0 / root),
-                "the factor 1 - alpha_bar_t in front of the score is missing",
-            );
-        quantities(check, &step).verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }
 
@@ -144,7 +101,8 @@ fn exercise_6_2_measurement_gradient() {
             )
             .suspect(
                 &mix(1.0 / root, 0.0),
-                "the gradient does not go through the network: the pullback's part, (1 - alpha_bar_t) J_s^T v, is missing",
+                "the gradient does not go through the network: the pullback's part, (1 - alpha_bar_t) J_s^T v, is \
+                 missing",
             )
             .suspect(
                 &mix(1.0, 0.0),
@@ -159,10 +117,7 @@ fn exercise_6_2_measurement_gradient() {
                 &mix(0.0, 1.0),
                 "that is J_s^T v alone; x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t) has two parts",
             )
-            .suspect(
-                &mix(1.0, 1.0 - a),
-                "the division by sqrt(alpha_bar_t) is missing",
-            )
+            .suspect(&mix(1.0, 1.0 - a), "the division by sqrt(alpha_bar_t) is missing")
             .suspect(
                 &mix(1.0 / a, (1.0 - a) / a),
                 "it is divided by alpha_bar_t, without the square root",
@@ -207,14 +162,8 @@ fn exercise_6_2_is_the_gradient_of_the_squared_norm() {
     let shape = [1, 1, 3];
     let operator = HdrResponse::new(shape, 0.8, 2.2).unwrap();
     let means = array![[-0.5, 0.3, 0.1], [0.4, 0.5, -0.2]];
-    let model = GaussianMixtureModel::isotropic(
-        Schedule::linear(),
-        shape,
-        array![0.6, 0.4],
-        means,
-        Array1::from_vec(vec![0.05, 0.1]),
-    )
-    .unwrap();
+    let model =
+        GaussianMixtureModel::isotropic(Schedule::linear(), shape, array![0.6, 0.4], means, array![0.05, 0.1]).unwrap();
     let b = Array4::from_shape_vec((1, 1, 1, 3), vec![0.2, -0.1, 0.3]).unwrap();
     let step = model.schedule().step(250, 249);
     let x_t = Array4::from_shape_vec((1, 1, 1, 3), vec![0.3, 0.2, -0.1]).unwrap();
@@ -276,7 +225,8 @@ fn exercise_6_3_step_sizes() {
             ),
             (
                 [1.2, 0.3, 0.075],
-                "the 2 is missing: the gradient of ||r||^2 is 2 ||r|| times that of ||r||, so that zeta / (2 ||r||) undoes both",
+                "the 2 is missing: the gradient of ||r||^2 is 2 ||r|| times that of ||r||, so that zeta / (2 ||r||) \
+                 undoes both",
             ),
             (
                 [2.4, 0.6, 0.15],
@@ -310,8 +260,8 @@ fn exercise_6_3_step_sizes() {
     assert_eq!(
         at_zero,
         [0.0, 0.3],
-        "step_sizes(Normalised(0.6)) for residuals of norm 0 and 1: where the residual is 0 there is nothing to correct, so \
-         zeta_t = 0; zeta / (2 * 0) is infinite, and infinity times a gradient of 0 is NaN"
+        "step_sizes(Normalised(0.6)) for residuals of norm 0 and 1: where the residual is 0 there is nothing to \
+         correct, so zeta_t = 0; zeta / (2 * 0) is infinite, and infinity times a gradient of 0 is NaN"
     );
 }
 
@@ -331,21 +281,24 @@ fn exercise_6_4_dps_step() {
         let (alpha, beta, a, prev) = (step.alpha, step.beta(), step.alpha_bar, step.alpha_bar_prev);
         let of_x = alpha.sqrt() * (1.0 - prev) / (1.0 - a);
         let of_hat = prev.sqrt() * beta / (1.0 - a);
-        let sigma = beta.sqrt();
+        let sigma = step.sigma;
         let mix = |p: f64, q: f64, r: f64, u: f64| &x * p as f32 + &hat * q as f32 + &z * r as f32 + &pull * u as f32;
         let unguided = mix(of_x, of_hat, sigma, 0.0);
         let expected = mix(of_x, of_hat, sigma, -1.0);
-        let posterior = (beta * (1.0 - prev) / (1.0 - a)).sqrt();
+        let mean = mix(of_x, of_hat, 0.0, -1.0);
         let check = Check::new(format!("dps_step, {name}"), &expected)
             .formula(
                 "x_{t-1} = sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) (1 - \
-                 alpha_t) / (1 - alpha_bar_t) x0_hat + sqrt(1 - alpha_t) z - zeta_t gradient",
+                 alpha_t) / (1 - alpha_bar_t) x0_hat + sigma_t z - zeta_t gradient",
             )
             .term("x_t", &x, of_x)
             .term("x0_hat", &hat, of_hat)
             .term("z", &z, sigma)
             .term("zeta_t gradient", &pull, -1.0)
-            .suspect(&unguided, "the measurement plays no part in it: zeta_t times the gradient is to be subtracted")
+            .suspect(
+                &unguided,
+                "the measurement plays no part in it: zeta_t times the gradient is to be subtracted",
+            )
             .suspect(
                 &mix(of_x, of_hat, sigma, 1.0),
                 "the gradient is added, which makes the residual larger: go down the gradient, subtract it",
@@ -362,20 +315,6 @@ fn exercise_6_4_dps_step() {
             .suspect(
                 &(&unguided - &scaled(zeta.map(|z| z / alpha.sqrt() as f32))),
                 "the gradient is divided by sqrt(alpha_t) with the rest: it is subtracted after the step",
-            )
-            .suspect(&mix(of_x, of_hat, 0.0, -1.0), "there is no noise in it: where is z?")
-            .suspect(
-                &mix(of_x, of_hat, beta, -1.0),
-                "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &mix(of_x, of_hat, posterior, -1.0),
-                "z is scaled by the standard deviation of x_{t-1} given x_t and x_0. That is a valid sampler too (Ho et al., \
-                 section 3.2), but the lecture and these tests take sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &mix(of_x, of_hat, (1.0 - a).sqrt(), -1.0),
-                "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
             )
             .suspect(
                 &mix(of_hat, of_x, sigma, -1.0),
@@ -405,6 +344,6 @@ fn exercise_6_4_dps_step() {
                 &mix(of_x, prev.sqrt() * alpha / (1.0 - a), sigma, -1.0),
                 "in the weight of x0_hat stands alpha_t where beta_t = 1 - alpha_t belongs",
             );
-        quantities(check, &step).verify(&dps_step(&x, &hat, &g, &zeta, &z, &step));
+        quantities(noise_suspects(check, &mean, &z, &step), &step).verify(&dps_step(&x, &hat, &g, &zeta, &z, &step));
     }
 }

@@ -5,15 +5,13 @@ use std::sync::Mutex;
 use checks::Check;
 use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::Array4;
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task2_denoise::{denoise, forward_diffusion, tweedie};
+use testing::tweedie::{tweedie_check, x0_hat};
 
 const TIMES: [usize; 3] = [100, 300, 700];
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 5, 4), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((3, 2, 5, 4), seed)
 }
 
 /// `a x + b y`.
@@ -58,8 +56,8 @@ fn exercise_2_1_forward_diffusion() {
             )
             .suspect(
                 &mix(1.0, &x0, sigma, &eps),
-                "x0 is not scaled: the variance-preserving process shrinks the image by sqrt(alpha_bar_t) while it adds \
-                 noise",
+                "x0 is not scaled: the variance-preserving process shrinks the image by sqrt(alpha_bar_t) while it \
+                 adds noise",
             )
             .suspect(
                 &mix(signal, &x0, 1.0, &eps),
@@ -72,8 +70,8 @@ fn exercise_2_1_forward_diffusion() {
             .suspect(&eps, "eps came back unchanged")
             .suspect(
                 &mix(signal, &x0, -sigma, &eps),
-                "the noise is subtracted. Either sign gives noise of the same distribution, but the network is trained to \
-                 find the eps that was added",
+                "the noise is subtracted. Either sign gives noise of the same distribution, but the network is trained \
+                 to find the eps that was added",
             )
             .suspect(
                 &mix(signal, &x0, 1.0 - signal, &eps),
@@ -110,80 +108,12 @@ fn exercise_2_1_at_the_ends() {
         .verify(&forward_diffusion(&x0, &eps, 0.0));
 }
 
-/// The comparison that exercises 2.2 and 2.3 share: `x_t`, its score, and all the ways to combine them wrongly.
-fn tweedie_check<'a>(
-    what: String,
-    x_t: &'a Array4<f32>,
-    score: &'a Array4<f32>,
-    a: f64,
-    expected: &'a Array4<f32>,
-) -> Check<'a> {
-    let (climb, sigma, root) = (1.0 - a, (1.0 - a).sqrt(), a.sqrt());
-    let mix = |p: f64, q: f64| mix(p, x_t, q, score);
-    Check::new(what, expected)
-        .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-        .quantity("alpha_bar_t", a)
-        .quantity("1 - alpha_bar_t", climb)
-        .term("x_t", x_t, 1.0 / root)
-        .term("the score", score, climb / root)
-        .suspect(
-            &mix(1.0, climb),
-            "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-        )
-        .suspect(
-            &mix(1.0 / a, climb / a),
-            "x0_hat is off by a factor of sqrt(alpha_bar_t): it is divided by alpha_bar_t, without the square root",
-        )
-        .suspect(
-            &mix(root, climb * root),
-            "x0_hat is off by a factor of alpha_bar_t: it is multiplied by sqrt(alpha_bar_t), not divided",
-        )
-        .suspect(
-            &mix(1.0 / root, -climb / root),
-            "the score has the wrong sign: it is added, since it points to where images are more likely (a noise \
-             prediction would be subtracted)",
-        )
-        .suspect(
-            &mix(1.0 / root, sigma / root),
-            "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the score's \
-             is 1 - alpha_bar_t",
-        )
-        .suspect(
-            &mix(1.0 / root, -sigma / root),
-            "the score is used as if it were a noise prediction: (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t) is \
-             right for eps = -sqrt(1 - alpha_bar_t) s",
-        )
-        .suspect(&mix(1.0 / root, 1.0 / root), "the factor 1 - alpha_bar_t in front of the score is missing")
-        .suspect(
-            &mix(1.0 / root, root),
-            "the score is multiplied by alpha_bar_t; its factor is 1 - alpha_bar_t",
-        )
-        .suspect(
-            &mix(1.0 / root, climb),
-            "only x_t is divided by sqrt(alpha_bar_t), not the whole sum: are the brackets in place?",
-        )
-        .suspect(
-            &mix(1.0, climb / root),
-            "only the score is divided by sqrt(alpha_bar_t), not the whole sum: are the brackets in place?",
-        )
-        .suspect(&mix(1.0 / root, climb * climb / root), "the factor of the score is squared: it is 1 - alpha_bar_t")
-        .suspect(
-            &mix(1.0 / root, 1.0 / (climb * root)),
-            "the score is divided by 1 - alpha_bar_t; it should be multiplied",
-        )
-        .suspect(&mix(1.0 / root, 0.0), "the score plays no part in it: x_t is only enlarged, not denoised")
-        .suspect(&mix(climb / root, climb / root), "x_t is multiplied by 1 - alpha_bar_t too: only the score is")
-        .suspect(&mix(1.0 / sigma, climb / sigma), "the sum is divided by sqrt(1 - alpha_bar_t), not by sqrt(alpha_bar_t)")
-        .suspect(x_t, "x_t came back unchanged")
-        .suspect(score, "the score came back unchanged")
-}
-
 #[test]
 fn exercise_2_2_tweedie() {
     let (x_t, score) = (noise(3), noise(4));
     for t in TIMES {
         let a = Schedule::linear().alpha_bar(t);
-        let expected = mix(1.0 / a.sqrt(), &x_t, (1.0 - a) / a.sqrt(), &score);
+        let expected = x0_hat(&x_t, &score, a);
         tweedie_check(
             format!("tweedie(x_t, score, alpha_bar_t = {a:.4})"),
             &x_t,
@@ -218,8 +148,8 @@ fn exercise_2_2_undoes_2_1_when_the_noise_is_known() {
     }
 }
 
-/// A model that answers with noise of its own for each `t`, on a schedule that is not the default one, and remembers what
-/// it was asked.
+/// A model that answers with noise of its own for each `t`, on a schedule that is not the default one, and remembers
+/// what it was asked.
 struct Scripted {
     schedule: Schedule,
     asked: Mutex<Vec<(Array4<f32>, usize)>>,
@@ -291,7 +221,7 @@ fn exercise_2_3_denoise() {
         let schedule = &model.schedule;
         let score = Scripted::answer(t);
         let a = schedule.alpha_bar(t);
-        let hat = |a: f64| mix(1.0 / a.sqrt(), &x_t, (1.0 - a) / a.sqrt(), &score);
+        let hat = |a: f64| x0_hat(&x_t, &score, a);
         let expected = hat(a);
         let check = tweedie_check(format!("denoise(model, x_t, t = {t})"), &x_t, &score, a, &expected)
             .suspect(

@@ -3,9 +3,8 @@
 use checks::{Check, Expected, expect_moments};
 use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel};
 use ndarray::{Array1, Array2, Array4, Axis, array};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task2_denoise::{denoise, forward_diffusion};
 
 const TIMES: [usize; 6] = [1, 30, 100, 300, 700, 1000];
@@ -13,7 +12,7 @@ const SHAPE: [usize; 3] = [3, 2, 2];
 
 fn noise(seed: u64, n: usize) -> Array4<f32> {
     let [c, h, w] = SHAPE;
-    Array4::random_using((n, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((n, c, h, w), seed)
 }
 
 /// What `forward_diffusion` should make, so that denoising is tested by itself.

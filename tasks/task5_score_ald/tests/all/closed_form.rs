@@ -1,16 +1,20 @@
-//! A Gaussian prior and a linear measurement, where everything is known: the exact posterior, and what Score-ALD makes of it.
+//! A Gaussian prior and a linear measurement, where everything is known: the exact posterior, and what Score-ALD makes
+//! of it.
 //!
-//! With this prior the score is affine in `x_t`, and so is the likelihood score. A step of the sampler is then an affine map
-//! plus noise, and mean and covariance of its result can be followed through all steps without any sampling. Two things are
-//! tested: that your sampler has these moments (but for the scatter of a finite number of samples: five standard errors),
-//! and how far they are from the exact posterior's, which is a property of the method. The handout shows that table.
+//! With this prior the score is affine in `x_t`, and so is the likelihood score. A step of the sampler is then an
+//! affine map plus noise, and mean and covariance of its result can be followed through all steps without any sampling.
+//! Two things are tested: that your sampler has these moments (but for the scatter of a finite number of samples: five
+//! standard errors), and how far they are from the exact posterior's, which is a property of the method. The handout
+//! shows that table.
 
 use checks::{Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
 use imaging::{Convolution, ForwardOperator, Inpainting};
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald, stable_sigma};
+use testing::linear::inverse;
 
 /// Mean and covariance.
 #[derive(Debug)]
@@ -75,9 +79,7 @@ impl Linear {
             let shift = (precision.dot(&self.prior.mean) * abar.sqrt() + back.dot(&self.b)) * beta / root;
             mean = gain.dot(&mean) + shift;
             covariance = gain.dot(&covariance).dot(&gain.t());
-            if !step.is_last() {
-                covariance = covariance + &identity * beta;
-            }
+            covariance = covariance + &identity * step.sigma.powi(2);
         }
         Normal { mean, covariance }
     }
@@ -92,24 +94,6 @@ impl Linear {
         score_ald(&model, self.operator.as_ref(), &b, guidance, &steps, rng, &mut ())
             .expect("neither the model nor the operator failed")
     }
-}
-
-/// The inverse of a matrix, by Gauss-Jordan elimination; those here are symmetric and positive, so that no pivot is zero.
-fn inverse(matrix: &Array2<f64>) -> Array2<f64> {
-    let n = matrix.nrows();
-    let (mut left, mut right) = (matrix.clone(), Array2::<f64>::eye(n));
-    for p in 0..n {
-        let pivot = left[[p, p]];
-        left.row_mut(p).mapv_inplace(|v| v / pivot);
-        right.row_mut(p).mapv_inplace(|v| v / pivot);
-        for i in (0..n).filter(|i| *i != p) {
-            let factor = left[[i, p]];
-            let (l, r) = (left.row(p).to_owned(), right.row(p).to_owned());
-            left.row_mut(i).scaled_add(-factor, &l);
-            right.row_mut(i).scaled_add(-factor, &r);
-        }
-    }
-    right
 }
 
 fn prior() -> Normal {
@@ -156,8 +140,8 @@ fn samples_have_the_moments_that_the_formulas_give() {
     }
 }
 
-/// Two pixels, alike to a correlation of 0.9, prior standard deviation 0.5; the first is measured with sigma = 0.05, and
-/// found at 0.5, one standard deviation off the mean.
+/// Two pixels, alike to a correlation of 0.9, prior standard deviation 0.5; the first is measured with sigma = 0.05,
+/// and found at 0.5, one standard deviation off the mean.
 fn two_pixels() -> Linear {
     let prior = Normal {
         mean: array![0.0, 0.0],
@@ -167,7 +151,7 @@ fn two_pixels() -> Linear {
     Linear::new(prior, Box::new(operator), array![0.5])
 }
 
-/// The table of the handout; `cargo test -p task5_score_ald --test closed_form -- --nocapture` prints it. It is about the
+/// The table of the handout; `cargo test -p task5_score_ald closed_form -- --nocapture` prints it. It is about the
 /// method, not about your code.
 #[test]
 fn score_ald_is_too_sure_of_what_it_sees_and_not_sure_enough_of_what_it_does_not() {

@@ -4,10 +4,10 @@ use checks::Check;
 use diffusion::{Schedule, Step};
 use imaging::{Convolution, ForwardOperator, HdrResponse, Inpainting};
 use ndarray::{Array4, array};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task5_score_ald::{gamma, likelihood_score, posterior_step, predict_x0};
+use testing::step_noise::noise_suspects;
+use testing::steps::steps;
+use testing::tweedie::check_predict_x0;
 
 const SHAPE: [usize; 3] = [2, 6, 5];
 /// Neither 1 nor each other's multiples, so that no two formulas agree by chance.
@@ -15,7 +15,7 @@ const SIGMA: f64 = 0.23;
 const GAMMA: f64 = 0.71;
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 6, 5), StandardNormal, &mut StdRng::seed_from_u64(seed))
+    testing::arrays::noise((3, 2, 6, 5), seed)
 }
 
 /// `p x + q y + r l + w z`.
@@ -24,17 +24,10 @@ fn mix(parts: [(f64, &Array4<f32>); 4]) -> Array4<f32> {
     x + y + l + z
 }
 
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
-}
-
 #[test]
 fn exercise_5_1_gamma() {
-    let steps: Vec<Step> = steps().into_iter().map(|(_, step)| step).collect();
+    let schedule = Schedule::linear();
+    let steps = [(300, 299), (800, 799), (300, 200), (700, 450)].map(|(t, t_prev)| schedule.step(t, t_prev));
     let lambdas = [1.0, 0.3, 0.02];
     // One row for each lambda, one column for each step.
     let table = |f: &dyn Fn(&Step, f64) -> f64| {
@@ -90,8 +83,15 @@ fn exercise_5_1_gamma() {
     .verify(&table(&gamma));
 }
 
-/// What a solver can do wrong with `A`, `b` and `x_t`; `square` says whether a measurement has the shape of an image.
-fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
+/// Whether a measurement has the shape of an image, so that `A` in place of `A^T` goes unnoticed by the shapes.
+#[derive(Clone, Copy, PartialEq)]
+enum Measurement {
+    LikeAnImage,
+    OfAnotherShape,
+}
+
+/// What a solver can do wrong with `A`, `b` and `x_t`.
+fn check_likelihood(what: &str, operator: &dyn ForwardOperator, measurement: Measurement) {
     let (x, truth) = (noise(1), noise(2));
     let b = operator.apply(&truth).unwrap() + operator.apply(&noise(3)).unwrap() * 0.1;
     let r = &b - &operator.apply(&x).unwrap();
@@ -103,21 +103,31 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
         .formula("l = A^T (b - A x_t) / (sigma^2 + gamma_t^2)")
         .suspect(
             &over(-(s2 + g2)),
-            "it has the wrong sign: the score climbs towards the measurement, + A^T (b - A x_t). (The slide's minus is a slip)",
+            "it has the wrong sign: the score climbs towards the measurement, + A^T (b - A x_t). (The slide's minus is \
+             a slip)",
         )
         .suspect(
             &over((SIGMA + GAMMA).powi(2)),
             "sigma and gamma_t are added and then squared; variances add: sigma^2 + gamma_t^2",
         )
         .suspect(&over(SIGMA + g2), "sigma is not squared")
-        .suspect(&over(s2 + GAMMA), "gamma_t is not squared: gamma returns gamma_t, not its square")
+        .suspect(
+            &over(s2 + GAMMA),
+            "gamma_t is not squared: gamma returns gamma_t, not its square",
+        )
         .suspect(&over(SIGMA + GAMMA), "neither sigma nor gamma_t is squared")
         .suspect(
             &over((s2 + g2).sqrt()),
             "it is divided by the standard deviation, sqrt(sigma^2 + gamma_t^2); the formula has the variance",
         )
-        .suspect(&over((s2 + g2).powi(2)), "the variance is squared once more: is gamma_t^2 squared twice?")
-        .suspect(&over(s2), "gamma_t^2 is missing: that is the likelihood score of a clean image")
+        .suspect(
+            &over((s2 + g2).powi(2)),
+            "the variance is squared once more: is gamma_t^2 squared twice?",
+        )
+        .suspect(
+            &over(s2),
+            "gamma_t^2 is missing: that is the likelihood score of a clean image",
+        )
         .suspect(&over(g2), "sigma^2 is missing")
         .suspect(&over(s2 - g2), "gamma_t^2 is subtracted from sigma^2; variances add")
         .suspect(
@@ -125,14 +135,19 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
             "sigma^2 and gamma_t^2 are multiplied; variances of independent errors add",
         )
         .suspect(&over(1.0), "the division by sigma^2 + gamma_t^2 is missing")
-        .suspect(&(&back * (s2 + g2) as f32), "it is multiplied by sigma^2 + gamma_t^2, not divided")
+        .suspect(
+            &(&back * (s2 + g2) as f32),
+            "it is multiplied by sigma^2 + gamma_t^2, not divided",
+        )
         .suspect(
             &over((s2 + g2) / 2.0),
-            "there is a factor of 2 too much: the exponent is -||b - A x||^2 / (2 variance), and the 2 of the square cancels it",
+            "there is a factor of 2 too much: the exponent is -||b - A x||^2 / (2 variance), and the 2 of the square \
+             cancels it",
         )
         .suspect(
             &over((s2 + g2) * 2.0),
-            "it is half of what it should be: the 2 in -||b - A x||^2 / (2 variance) is cancelled by that of the square",
+            "it is half of what it should be: the 2 in -||b - A x||^2 / (2 variance) is cancelled by that of the \
+             square",
         )
         .suspect(
             &over((s2 / 4.0) + g2),
@@ -179,17 +194,20 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
             "the Jacobian is taken at 0: for a nonlinear operator it depends on the image, operator.vjp(x_t, ...)",
         );
     }
-    if square {
+    if measurement == Measurement::LikeAnImage {
         let forward = operator.apply(&r).unwrap() / (s2 + g2) as f32;
         let plain = &r / (s2 + g2) as f32;
         let at_b = operator.vjp(&b, &r).unwrap() / (s2 + g2) as f32;
         check = check
             .suspect(
                 &forward,
-                "A is applied where A^T belongs: operator.vjp(x_t, ...) is A^T. (Where A is symmetric, as a Gaussian blur \
-                 is, you would not notice)",
+                "A is applied where A^T belongs: operator.vjp(x_t, ...) is A^T. (Where A is symmetric, as a Gaussian \
+                 blur is, you would not notice)",
             )
-            .suspect(&plain, "A^T is missing: the residual is a measurement, A^T carries it back to an image");
+            .suspect(
+                &plain,
+                "A^T is missing: the residual is a measurement, A^T carries it back to an image",
+            );
         if operator.as_linear().is_none() {
             check = check.suspect(
                 &at_b,
@@ -214,19 +232,27 @@ fn lopsided_blur() -> Convolution {
 
 #[test]
 fn exercise_5_2_likelihood_score_of_a_blur() {
-    check_likelihood("a blur whose kernel is not symmetric", &lopsided_blur(), true);
+    check_likelihood(
+        "a blur whose kernel is not symmetric",
+        &lopsided_blur(),
+        Measurement::LikeAnImage,
+    );
 }
 
 #[test]
 fn exercise_5_2_likelihood_score_of_inpainting() {
     let operator = Inpainting::random(SHAPE, 0.6, 3).unwrap();
-    check_likelihood("inpainting", &operator, false);
+    check_likelihood("inpainting", &operator, Measurement::OfAnotherShape);
 }
 
 #[test]
 fn exercise_5_2_likelihood_score_of_a_nonlinear_operator() {
     let operator = HdrResponse::new(SHAPE, 1.2, 1.8).unwrap();
-    check_likelihood("an overexposed photograph, which is not linear in x", &operator, true);
+    check_likelihood(
+        "an overexposed photograph, which is not linear in x",
+        &operator,
+        Measurement::LikeAnImage,
+    );
 }
 
 #[test]
@@ -236,8 +262,8 @@ fn a_variance_of_zero_is_an_error() {
     for (sigma, gamma_t) in [(0.0, 0.0), (f64::NAN, 0.1), (0.05, f64::INFINITY)] {
         let Err(error) = likelihood_score(&operator, &b, &x, sigma, gamma_t) else {
             panic!(
-                "likelihood_score with sigma = {sigma} and gamma_t = {gamma_t} divides by {}: it should return an error. Is \
-                 `check_variance(sigma, gamma_t)?` still its first line?",
+                "likelihood_score with sigma = {sigma} and gamma_t = {gamma_t} divides by {}: it should return an \
+                 error. Is `check_variance(sigma, gamma_t)?` still its first line?",
                 sigma * sigma + gamma_t * gamma_t
             )
         };
@@ -256,8 +282,8 @@ fn a_measurement_of_the_wrong_shape_is_an_error() {
     for shape in [(1, 2, 6, 5), (2, 2, 6, 5), (3, 2, 6, 4)] {
         assert!(
             likelihood_score(&operator, &Array4::zeros(shape), &x, SIGMA, GAMMA).is_err(),
-            "b of shape {shape:?} for x_t of shape {:?} should be an error: take the residual with `residual(operator, b, \
-             x_t)?`, which checks it (ndarray would repeat a single measurement for all images)",
+            "b of shape {shape:?} for x_t of shape {:?} should be an error: take the residual with `residual(operator, \
+             b, x_t)?`, which checks it (ndarray would repeat a single measurement for all images)",
             x.dim()
         );
     }
@@ -268,16 +294,16 @@ fn exercise_5_3_posterior_step() {
     let (x, s, l, z) = (noise(1), noise(2), noise(3), noise(4));
     for (name, step) in steps() {
         let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), beta.sqrt());
+        let (root, sigma) = (a.sqrt(), step.sigma);
         let of = |p: f64, q: f64, k: f64, w: f64| mix([(p, &x), (q, &s), (k, &l), (w, &z)]);
-        // The right step with another factor of the likelihood score, of the noise, of both scores.
+        // The right step with another factor of the likelihood score, of both scores.
         let with_l = |k: f64| of(1.0 / root, beta / root, k, sigma);
-        let with_z = |w: f64| of(1.0 / root, beta / root, beta / root, w);
         let with_both = |q: f64| of(1.0 / root, q, q, sigma);
         let expected = with_l(beta / root);
         let full = Schedule::linear().alpha(step.t);
-        Check::new(format!("posterior_step, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z")
+        let mean = of(1.0 / root, beta / root, beta / root, 0.0);
+        let check = Check::new(format!("posterior_step, {name}"), &expected)
+            .formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z")
             .term("x_t", &x, 1.0 / root)
             .term("the score", &s, beta / root)
             .term("the likelihood score", &l, beta / root)
@@ -292,8 +318,8 @@ fn exercise_5_3_posterior_step() {
             )
             .suspect(
                 &with_l(1.0),
-                "the likelihood score is added to the finished step; it belongs beside the score, inside the bracket, with \
-                 the same factor 1 - alpha_t",
+                "the likelihood score is added to the finished step; it belongs beside the score, inside the bracket, \
+                 with the same factor 1 - alpha_t",
             )
             .suspect(
                 &with_l(1.0 / root),
@@ -304,7 +330,7 @@ fn exercise_5_3_posterior_step() {
                 "the likelihood score stands outside the bracket: it is divided by sqrt(alpha_t) as well",
             )
             .suspect(
-                &with_l(sigma / root),
+                &with_l(beta.sqrt() / root),
                 "the likelihood score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t, as the score's",
             )
             .suspect(
@@ -313,8 +339,8 @@ fn exercise_5_3_posterior_step() {
             )
             .suspect(
                 &with_l(beta / (2.0 * root)),
-                "the likelihood score is halved, as in a step of Langevin dynamics; the reverse process takes both scores in \
-                 full",
+                "the likelihood score is halved, as in a step of Langevin dynamics; the reverse process takes both \
+                 scores in full",
             )
             .suspect(
                 &of(1.0 / root, 0.0, beta / root, sigma),
@@ -324,10 +350,7 @@ fn exercise_5_3_posterior_step() {
                 &with_both(-beta / root),
                 "both scores have the wrong sign: scores are added; it is the noise prediction that is subtracted",
             )
-            .suspect(
-                &of(1.0, beta, beta, sigma),
-                "the division by sqrt(alpha_t) is missing",
-            )
+            .suspect(&of(1.0, beta, beta, sigma), "the division by sqrt(alpha_t) is missing")
             .suspect(
                 &of(1.0 / a, beta / a, beta / a, sigma),
                 "the bracket is divided by alpha_t, without the square root",
@@ -337,7 +360,12 @@ fn exercise_5_3_posterior_step() {
                 "the bracket is multiplied by sqrt(alpha_t); on the way back it is divided",
             )
             .suspect(
-                &of(1.0 / abar.sqrt(), (1.0 - abar) / abar.sqrt(), (1.0 - abar) / abar.sqrt(), sigma),
+                &of(
+                    1.0 / abar.sqrt(),
+                    (1.0 - abar) / abar.sqrt(),
+                    (1.0 - abar) / abar.sqrt(),
+                    sigma,
+                ),
                 "alpha_bar_t is used where alpha_t belongs: that jumps all the way to x0_hat",
             )
             .suspect(
@@ -345,40 +373,35 @@ fn exercise_5_3_posterior_step() {
                 "the scores are multiplied by 1 - alpha_bar_t, which jumps all the way to x0_hat; a single step takes \
                  1 - alpha_t",
             )
-            .suspect(&with_both(sigma / root), "the scores are multiplied by sqrt(1 - alpha_t); their factor is 1 - alpha_t")
-            .suspect(&with_both(1.0 / root), "the factor 1 - alpha_t in front of the scores is missing")
+            .suspect(
+                &with_both(beta.sqrt() / root),
+                "the scores are multiplied by sqrt(1 - alpha_t); their factor is \
+                                                      1 - alpha_t",
+            )
+            .suspect(
+                &with_both(1.0 / root),
+                "the factor 1 - alpha_t in front of the scores is missing",
+            )
             .suspect(
                 &with_both(root),
                 "the scores are multiplied by alpha_t where 1 - alpha_t, beta_t, belongs",
             )
-            .suspect(&with_both(beta), "only x_t is divided by sqrt(alpha_t), not the whole bracket")
-            .suspect(&with_z(0.0), "there is no noise in it: where is z?")
             .suspect(
-                &with_z(beta),
-                "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
+                &with_both(beta),
+                "only x_t is divided by sqrt(alpha_t), not the whole bracket",
             )
-            .suspect(&with_z(1.0), "z is not scaled: its standard deviation is sqrt(1 - alpha_t)")
-            .suspect(
-                &with_z((1.0 - abar).sqrt()),
-                "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with_z((beta * (1.0 - step.alpha_bar_prev) / (1.0 - abar)).sqrt()),
-                "z is scaled by sqrt((1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) (1 - alpha_t)). That is a valid DDPM sampler \
-                 too (task 3 tells), but the lecture and these tests take sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with_z(sigma / root),
-                "z is divided by sqrt(alpha_t) with the rest: the noise belongs outside the bracket",
-            )
-            .suspect(&with_z(-sigma), "z is subtracted; the formula adds it")
             .suspect(
                 &of(1.0 + beta / 2.0, beta, beta, sigma),
-                "that is an Euler-Maruyama step of the conditional reverse SDE: close, and right as the steps become small, \
-                 but not the DDPM step",
+                "that is an Euler-Maruyama step of the conditional reverse SDE: close, and right as the steps become \
+                 small, but not the DDPM step",
             )
             .suspect(
-                &of(1.0 / full.sqrt(), (1.0 - full) / full.sqrt(), (1.0 - full) / full.sqrt(), (1.0 - full).sqrt()),
+                &of(
+                    1.0 / full.sqrt(),
+                    (1.0 - full) / full.sqrt(),
+                    (1.0 - full) / full.sqrt(),
+                    sigma,
+                ),
                 "alpha_t is that of the full schedule; this step skips times, and its own alpha is \
                  alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
             )
@@ -386,8 +409,8 @@ fn exercise_5_3_posterior_step() {
             .quantity("alpha_t", a)
             .quantity("1 - alpha_t", beta)
             .quantity("alpha_bar_t", abar)
-            .quantity("1 - alpha_bar_t", 1.0 - abar)
-            .verify(&posterior_step(&x, &s, &l, &z, &step));
+            .quantity("1 - alpha_bar_t", 1.0 - abar);
+        noise_suspects(check, &mean, &z, &step).verify(&posterior_step(&x, &s, &l, &z, &step));
     }
 }
 
@@ -395,56 +418,6 @@ fn exercise_5_3_posterior_step() {
 fn exercise_5_4a_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let of = |p: f64, q: f64| &x * p as f32 + &s * q as f32;
-        let hat = |a: f64| of(1.0 / a.sqrt(), (1.0 - a) / a.sqrt());
-        let expected = hat(a);
-        Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .suspect(&hat(step.alpha), "alpha_t is used where alpha_bar_t belongs")
-            .suspect(
-                &hat(step.alpha_bar_prev),
-                "alpha_bar_{t-1} is used; x_t is at time t, so that it is alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0, 1.0 - a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-            )
-            .suspect(
-                &of(1.0 / a, (1.0 - a) / a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): it is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &of(root, (1.0 - a) * root),
-                "x0_hat is off by a factor of alpha_bar_t: it is multiplied by sqrt(alpha_bar_t), not divided",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, step.beta() / root),
-                "the score is multiplied by 1 - alpha_t, one step's worth; x0_hat goes all the way: 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 - a),
-                "only x_t is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0 / root, 0.0),
-                "the score plays no part in it: x_t is only enlarged",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .quantity("alpha_bar_t", a)
-            .quantity("1 - alpha_bar_t", 1.0 - a)
-            .verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }

@@ -3,21 +3,13 @@
 use checks::Check;
 use diffusion::{Schedule, Step};
 use ndarray::Array4;
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task3_generate::{ddpm_step_direct, ddpm_step_through_x0, predict_x0};
+use testing::step_noise::noise_suspects;
+use testing::steps::{VARIANCES, steps, with_variance};
+use testing::tweedie::check_predict_x0;
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 5, 4), StandardNormal, &mut StdRng::seed_from_u64(seed))
-}
-
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
+    testing::arrays::noise((3, 2, 5, 4), seed)
 }
 
 /// `p x + q y + r z`.
@@ -35,53 +27,17 @@ fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
         .quantity("1 - alpha_bar_{t-1}", 1.0 - step.alpha_bar_prev)
 }
 
-/// The suspects that concern the noise alone: `mean` is the right mean of the step.
-fn noise_suspects<'a>(check: Check<'a>, mean: &Array4<f32>, z: &Array4<f32>, step: &Step) -> Check<'a> {
-    let (beta, sigma) = (step.beta(), step.beta().sqrt());
-    let with = |r: f64| mean + z * r as f32;
-    let posterior = (beta * (1.0 - step.alpha_bar_prev) / (1.0 - step.alpha_bar)).sqrt();
-    check
-        .suspect(&with(0.0), "there is no noise in it: where is z?")
-        .suspect(
-            &with(beta),
-            "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
-        )
-        .suspect(
-            &with(1.0),
-            "z is not scaled: its standard deviation is sqrt(1 - alpha_t)",
-        )
-        .suspect(&with(-sigma), "z is subtracted; the formula adds it")
-        .suspect(
-            &with((1.0 - step.alpha_bar).sqrt()),
-            "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
-        )
-        .suspect(
-            &with(posterior),
-            "z is scaled by sqrt((1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) (1 - alpha_t)), the standard deviation of \
-             x_{t-1} given x_t and x_0. That is a valid DDPM sampler too (Ho et al., section 3.2), but the lecture and \
-             these tests take sqrt(1 - alpha_t)",
-        )
-        .suspect(
-            &with(step.alpha.sqrt()),
-            "z is scaled by sqrt(alpha_t); it should be by sqrt(1 - alpha_t)",
-        )
-        .suspect(
-            &with(sigma / step.alpha.sqrt()),
-            "z is divided by sqrt(alpha_t) with the rest: the noise belongs outside the bracket",
-        )
-}
-
 #[test]
 fn exercise_3_1_direct_step() {
     let (x, s, z) = (noise(1), noise(2), noise(3));
     for (name, step) in steps() {
         let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), beta.sqrt());
+        let (root, sigma) = (a.sqrt(), step.sigma);
         let of = |p: f64, q: f64| mix(p, &x, q, &s, sigma, &z);
         let mean = mix(1.0 / root, &x, beta / root, &s, 0.0, &z);
         let expected = of(1.0 / root, beta / root);
         let check = Check::new(format!("ddpm_step_direct, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z")
+            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z")
             .term("x_t", &x, 1.0 / root)
             .term("the score", &s, beta / root)
             .term("z", &z, sigma)
@@ -133,7 +89,7 @@ fn exercise_3_1_direct_step() {
                 "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
             )
             .suspect(
-                &of(1.0 / root, sigma / root),
+                &of(1.0 / root, beta.sqrt() / root),
                 "the score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t",
             )
             .suspect(
@@ -157,11 +113,11 @@ fn exercise_3_1_direct_step() {
                 "only the score is divided by sqrt(alpha_t), not the whole bracket",
             )
             .suspect(
-                &of(root, sigma),
+                &of(root, beta.sqrt()),
                 "that is a step of the forward process with the score added",
             )
             .suspect(
-                &mix(root, &x, 0.0, &s, sigma, &z),
+                &mix(root, &x, 0.0, &s, beta.sqrt(), &z),
                 "that is a step of the forward process, which adds noise: the way back enlarges x_t and adds the score",
             )
             .suspect(
@@ -181,84 +137,20 @@ fn exercise_3_1_direct_step() {
     }
 }
 
-const WITH_SCHEDULE: &str = "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its \
-                             own alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha";
+const WITH_SCHEDULE: &str = "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and \
+                             its own alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha";
 
 /// The step with `alpha(t)` of the schedule in place of the step's own.
 fn mean_with_schedule(step: &Step, x: &Array4<f32>, s: &Array4<f32>, z: &Array4<f32>) -> Array4<f32> {
     let a = Schedule::linear().alpha(step.t);
-    mix(1.0 / a.sqrt(), x, (1.0 - a) / a.sqrt(), s, (1.0 - a).sqrt(), z)
+    mix(1.0 / a.sqrt(), x, (1.0 - a) / a.sqrt(), s, step.sigma, z)
 }
 
 #[test]
 fn exercise_3_2a_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let hat = |a: f64| mix(1.0 / a.sqrt(), &x, (1.0 - a) / a.sqrt(), &s, 0.0, &s);
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let of = |p: f64, q: f64| mix(p, &x, q, &s, 0.0, &s);
-        let expected = hat(a);
-        let check = Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .suspect(&hat(step.alpha), "alpha_t is used where alpha_bar_t belongs")
-            .suspect(
-                &hat(step.alpha_bar_prev),
-                "alpha_bar_{t-1} is used; x_t is at time t, so that it is alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0, 1.0 - a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): did you divide by sqrt(alpha_bar_t)?",
-            )
-            .suspect(
-                &of(1.0 / a, (1.0 - a) / a),
-                "x0_hat is off by a factor of sqrt(alpha_bar_t): it is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &of(root, (1.0 - a) * root),
-                "x0_hat is off by a factor of alpha_bar_t: it is multiplied by sqrt(alpha_bar_t), not divided",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a).sqrt() / root),
-                "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 / root),
-                "the factor 1 - alpha_bar_t in front of the score is missing",
-            )
-            .suspect(
-                &of(1.0 / root, root),
-                "the score is multiplied by alpha_bar_t; its factor is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 - a),
-                "only x_t is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0, (1.0 - a) / root),
-                "only the score is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0 / root, step.beta() / root),
-                "the score is multiplied by 1 - alpha_t, one step's worth; x0_hat goes all the way: 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, 0.0),
-                "the score plays no part in it: x_t is only enlarged",
-            )
-            .suspect(&x, "x_t came back unchanged");
-        quantities(check, &step).verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }
 
@@ -267,7 +159,7 @@ fn exercise_3_2b_step_through_x0() {
     let (x, s, z) = (noise(1), noise(2), noise(3));
     for (name, step) in steps() {
         let (a, abar, prev, beta) = (step.alpha, step.alpha_bar, step.alpha_bar_prev, step.beta());
-        let sigma = beta.sqrt();
+        let sigma = step.sigma;
         let hat = mix(1.0 / abar.sqrt(), &x, (1.0 - abar) / abar.sqrt(), &s, 0.0, &s);
         let of_x = a.sqrt() * (1.0 - prev) / (1.0 - abar);
         let of_hat = prev.sqrt() * beta / (1.0 - abar);
@@ -277,7 +169,7 @@ fn exercise_3_2b_step_through_x0() {
         let check = Check::new(format!("ddpm_step_through_x0, {name}"), &expected)
             .formula(
                 "x_{t-1} = sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) \
-                 (1 - alpha_t) / (1 - alpha_bar_t) x0_hat + sqrt(1 - alpha_t) z",
+                 (1 - alpha_t) / (1 - alpha_bar_t) x0_hat + sigma_t z",
             )
             .term("x_t", &x, of_x)
             .term("x0_hat", &hat, of_hat)
@@ -346,7 +238,7 @@ fn exercise_3_2b_step_through_x0() {
                 "1 - alpha_bar_t and 1 - alpha_bar_{t-1} have changed places in the factor of x_t",
             )
             .suspect(
-                &of(of_x, prev.sqrt() * sigma / (1.0 - abar)),
+                &of(of_x, prev.sqrt() * beta.sqrt() / (1.0 - abar)),
                 "sqrt(1 - alpha_t) is used where 1 - alpha_t belongs, in the factor of x0_hat",
             )
             .suspect(
@@ -391,8 +283,11 @@ fn both_forms_agree() {
     let (x, s, z) = (noise(4), noise(5), noise(6));
     let zero = Array4::zeros(x.dim());
     let schedule = Schedule::linear();
-    for n in [1000, 250, 10] {
-        for step in schedule.steps(n).unwrap() {
+    for (n, variance) in [1000, 250, 10]
+        .into_iter()
+        .flat_map(|n| VARIANCES.map(|variance| (n, variance)))
+    {
+        for step in with_variance(schedule.steps(n).unwrap(), variance) {
             // A score of the size that occurs: noise over its standard deviation.
             let s = &s / (1.0 - step.alpha_bar).sqrt() as f32;
             let z = if step.is_last() { &zero } else { &z };

@@ -1,28 +1,26 @@
 //! Sampling from priors that are known exactly: mean and covariance of the samples against the exact ones.
 //!
-//! How far off may they be? The samples scatter: five standard errors are allowed. And the sampler takes steps of finite
-//! size, which shifts the moments a little; for the Gaussian that shift is computed below without any sampling, by
-//! following the mean and the variance through all the steps.
+//! How far off may they be? The samples scatter: five standard errors are allowed. And the sampler takes steps of
+//! finite size, which shifts the moments a little; for the Gaussian that shift is computed below without any sampling,
+//! by following the mean and the variance through all the steps.
 
 use checks::{Expected, expect_moments};
-use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel};
+use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel, Step};
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task3_generate::{StepForm, sample};
+use testing::steps::{VARIANCES, with_variance};
 
 const FORMS: [StepForm; 2] = [StepForm::Direct, StepForm::ThroughX0];
 
-fn draw(model: &dyn ScoreModel, num_images: usize, num_steps: usize, form: StepForm, seed: u64) -> Array4<f32> {
-    let steps = model.schedule().steps(num_steps).unwrap();
-    sample(
-        model,
-        num_images,
-        &steps,
-        form,
-        &mut StdRng::seed_from_u64(seed),
-        &mut (),
-    )
-    .expect("neither the model nor the observer failed")
+fn steps(num_steps: usize) -> Vec<Step> {
+    Schedule::linear().steps(num_steps).unwrap()
+}
+
+fn draw(model: &dyn ScoreModel, num_images: usize, steps: &[Step], form: StepForm, seed: u64) -> Array4<f32> {
+    let rng = &mut StdRng::seed_from_u64(seed);
+    sample(model, num_images, steps, form, rng, &mut ()).expect("neither the model nor the observer failed")
 }
 
 #[test]
@@ -38,7 +36,7 @@ fn samples_of_a_gaussian() {
             mean_allowance: 0.004,
             covariance_allowance: 0.001,
         };
-        let samples = draw(&model, 3000, 1000, form, 1);
+        let samples = draw(&model, 3000, &steps(1000), form, 1);
         expect_moments(
             &format!("1000 steps ({form:?}) on a Gaussian prior"),
             &samples,
@@ -55,7 +53,7 @@ fn samples_of_a_mixture() {
     let model =
         GaussianMixtureModel::isotropic(Schedule::linear(), [1, 1, 2], weights.clone(), means, variances).unwrap();
     for form in FORMS {
-        let samples = draw(&model, 2500, 1000, form, 2);
+        let samples = draw(&model, 2500, &steps(1000), form, 2);
         let expected = Expected {
             mean: model.mean(),
             covariance: model.covariance(),
@@ -68,7 +66,8 @@ fn samples_of_a_mixture() {
             &samples,
             &expected,
         );
-        // Not only the moments: each mode gets its share. At t = 1 the modes are far apart, so that a sample tells its own.
+        // Not only the moments: each mode gets its share. At t = 1 the modes are far apart, so that a sample tells its
+        // own.
         let shares = model
             .responsibilities(&samples, 1)
             .unwrap()
@@ -84,11 +83,11 @@ fn samples_of_a_mixture() {
     }
 }
 
-/// Mean and variance of the DDPM sampler in one dimension, on the prior N(mu, v), followed through all steps: each step is
-/// an affine map of `x_t` plus noise.
-fn follow(num_steps: usize, mu: f64, v: f64) -> (f64, f64) {
+/// Mean and variance of the DDPM sampler in one dimension, on the prior N(mu, v), followed through all steps: each step
+/// is an affine map of `x_t` plus noise.
+fn follow(steps: &[Step], mu: f64, v: f64) -> (f64, f64) {
     let (mut mean, mut variance) = (0.0, 1.0);
-    for step in Schedule::linear().steps(num_steps).unwrap() {
+    for step in steps {
         // The score is (sqrt(alpha_bar) mu - x) / (alpha_bar v + 1 - alpha_bar).
         let slope = step.beta() / (step.alpha_bar * v + 1.0 - step.alpha_bar);
         let (gain, shift) = (
@@ -96,7 +95,7 @@ fn follow(num_steps: usize, mu: f64, v: f64) -> (f64, f64) {
             slope * step.alpha_bar.sqrt() * mu / step.alpha.sqrt(),
         );
         mean = gain * mean + shift;
-        variance = gain * gain * variance + if step.is_last() { 0.0 } else { step.beta() };
+        variance = gain * gain * variance + step.sigma.powi(2);
     }
     (mean, variance)
 }
@@ -105,8 +104,12 @@ fn follow(num_steps: usize, mu: f64, v: f64) -> (f64, f64) {
 fn few_steps_shift_the_moments_by_what_theory_says() {
     let (mu, v) = (array![0.4, -0.6], array![0.3, 0.02]);
     let model = GaussianModel::diagonal(Schedule::linear(), [2, 1, 1], mu.clone(), v.clone()).unwrap();
-    for num_steps in [1, 5, 25, 100] {
-        let moments: Vec<(f64, f64)> = mu.iter().zip(&v).map(|(m, v)| follow(num_steps, *m, *v)).collect();
+    for (num_steps, variance) in [1, 5, 25, 100]
+        .into_iter()
+        .flat_map(|n| VARIANCES.map(|variance| (n, variance)))
+    {
+        let steps = with_variance(steps(num_steps), variance);
+        let moments: Vec<(f64, f64)> = mu.iter().zip(&v).map(|(m, v)| follow(&steps, *m, *v)).collect();
         let expected = Expected {
             mean: moments.iter().map(|m| m.0).collect::<Array1<f64>>(),
             covariance: Array2::from_diag(&moments.iter().map(|m| m.1).collect::<Array1<f64>>()),
@@ -115,9 +118,9 @@ fn few_steps_shift_the_moments_by_what_theory_says() {
             covariance_allowance: 1e-5,
         };
         for form in FORMS {
-            let samples = draw(&model, 10_000, num_steps, form, 3);
+            let samples = draw(&model, 10_000, &steps, form, 3);
             expect_moments(
-                &format!("{num_steps} steps ({form:?}) on a Gaussian prior"),
+                &format!("{num_steps} steps ({form:?}, {variance:?}) on a Gaussian prior"),
                 &samples,
                 &expected,
             );
@@ -127,10 +130,10 @@ fn few_steps_shift_the_moments_by_what_theory_says() {
 
 #[test]
 fn the_allowance_for_finite_steps_is_honest() {
-    // What 1000 steps do to the moments without any sampling error, over the variances that occur above. This is about the
-    // tests, not about your code.
+    // What 1000 steps do to the moments without any sampling error, over the variances that occur above. This is about
+    // the tests, not about your code.
     for (mu, v) in [(0.5, 0.37), (-0.7, 0.1), (0.8, 0.05), (0.5, 0.01)] {
-        let (mean, variance) = follow(1000, mu, v);
+        let (mean, variance) = follow(&steps(1000), mu, v);
         assert!(
             (mean - mu).abs() < 0.003 && (variance - v).abs() < 0.001,
             "{mu} -> {mean}, {v} -> {variance}"

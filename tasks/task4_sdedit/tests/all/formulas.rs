@@ -1,23 +1,15 @@
 //! Exercises 4.1, 4.2 and 4.4, to rounding, with given noise. A failing test says what is wrong.
 
 use checks::Check;
-use diffusion::{Schedule, Step};
+use diffusion::Schedule;
 use ndarray::{Array2, Array4};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
 use task4_sdedit::{keep_outside, noise_guide, predict_x0, reverse_step};
+use testing::step_noise::noise_suspects;
+use testing::steps::steps;
+use testing::tweedie::check_predict_x0;
 
 fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((3, 2, 5, 5), StandardNormal, &mut StdRng::seed_from_u64(seed))
-}
-
-/// Ordinary steps, and steps that skip times: only for those does `step.alpha` differ from the schedule's `alpha(t)`.
-fn steps() -> Vec<(String, Step)> {
-    let schedule = Schedule::linear();
-    [(300, 299), (800, 799), (300, 200), (700, 450)]
-        .map(|(t, t_prev)| (format!("step from t = {t} to {t_prev}"), schedule.step(t, t_prev)))
-        .to_vec()
+    testing::arrays::noise((3, 2, 5, 5), seed)
 }
 
 /// `p x + q y`.
@@ -39,25 +31,41 @@ fn exercise_4_1_noise_guide() {
             .term("eps", &eps, sigma)
             .quantity("alpha_bar", a)
             .quantity("1 - alpha_bar", 1.0 - a)
-            .suspect(&of(1.0, sigma), "the guide is not scaled: its factor is sqrt(alpha_bar)")
+            .suspect(
+                &of(1.0, sigma),
+                "the guide is not scaled: its factor is sqrt(alpha_bar)",
+            )
             .suspect(&of(keep, 1.0), "eps is not scaled: its factor is sqrt(1 - alpha_bar)")
             .suspect(&of(a, sigma), "the square root of alpha_bar is missing")
             .suspect(
                 &of(keep, 1.0 - a),
-                "eps is scaled by the variance, 1 - alpha_bar; it should be by the standard deviation, sqrt(1 - alpha_bar)",
+                "eps is scaled by the variance, 1 - alpha_bar; it should be by the standard deviation, sqrt(1 - \
+                 alpha_bar)",
             )
             .suspect(&of(a, 1.0 - a), "both square roots are missing")
-            .suspect(&of(sigma, keep), "sqrt(alpha_bar) and sqrt(1 - alpha_bar) have changed places")
-            .suspect(&of(1.0 - a, a), "the factors have changed places, and lack their square roots")
+            .suspect(
+                &of(sigma, keep),
+                "sqrt(alpha_bar) and sqrt(1 - alpha_bar) have changed places",
+            )
+            .suspect(
+                &of(1.0 - a, a),
+                "the factors have changed places, and lack their square roots",
+            )
             .suspect(
                 &of(1.0, sigma / keep),
                 "the variance is let grow, as for a VE-SDE; this course's process preserves it: divide nothing by \
                  sqrt(alpha_bar)",
             )
             .suspect(&of(keep, -sigma), "eps is subtracted; the formula adds it")
-            .suspect(&of(keep, 1.0 - keep), "eps is scaled by 1 - sqrt(alpha_bar); it should be by sqrt(1 - alpha_bar)")
+            .suspect(
+                &of(keep, 1.0 - keep),
+                "eps is scaled by 1 - sqrt(alpha_bar); it should be by sqrt(1 - alpha_bar)",
+            )
             .suspect(&of(keep, 0.0), "there is no noise in it: where is eps?")
-            .suspect(&of(0.0, sigma), "the guide is not in it: that would be generation from noise, task 3")
+            .suspect(
+                &of(0.0, sigma),
+                "the guide is not in it: that would be generation from noise, task 3",
+            )
             .suspect(&eps, "it is eps alone")
             .suspect(&guide, "the guide came back unchanged")
             .verify(&noise_guide(&guide, &eps, a));
@@ -79,48 +87,7 @@ fn exercise_4_1_at_the_ends_of_time() {
 fn exercise_4_2a_predict_x0() {
     let (x, s) = (noise(1), noise(2));
     for (name, step) in steps() {
-        let a = step.alpha_bar;
-        let root = a.sqrt();
-        let of = |p: f64, q: f64| mix(p, &x, q, &s);
-        let expected = of(1.0 / root, (1.0 - a) / root);
-        Check::new(format!("predict_x0, {name}"), &expected)
-            .formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, (1.0 - a) / root)
-            .quantity("alpha_bar_t", a)
-            .quantity("1 - alpha_bar_t", 1.0 - a)
-            .suspect(
-                &of(1.0 / step.alpha.sqrt(), step.beta() / step.alpha.sqrt()),
-                "alpha_t is used where alpha_bar_t belongs",
-            )
-            .suspect(&of(1.0, 1.0 - a), "the division by sqrt(alpha_bar_t) is missing")
-            .suspect(
-                &of(1.0 / a, (1.0 - a) / a),
-                "it is divided by alpha_bar_t, without the square root",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a) / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - a).sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_bar_t), the factor that belongs to a noise prediction; the \
-                 score's is 1 - alpha_bar_t",
-            )
-            .suspect(
-                &of(1.0 / root, -(1.0 - a).sqrt() / root),
-                "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 - a),
-                "only x_t is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0, (1.0 - a) / root),
-                "only the score is divided by sqrt(alpha_bar_t), not the whole bracket",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .verify(&predict_x0(&x, &s, &step));
+        check_predict_x0(&name, &x, &s, &step, &predict_x0(&x, &s, &step));
     }
 }
 
@@ -129,14 +96,13 @@ fn exercise_4_2b_reverse_step() {
     let (x, s, z) = (noise(1), noise(2), noise(3));
     for (name, step) in steps() {
         let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), beta.sqrt());
+        let (root, sigma) = (a.sqrt(), step.sigma);
         let mean = mix(1.0 / root, &x, beta / root, &s);
         let of = |p: f64, q: f64| mix(p, &x, q, &s) + &z * sigma as f32;
-        let with = |r: f64| &mean + &z * r as f32;
         let full = Schedule::linear().alpha(step.t);
-        let expected = with(sigma);
-        Check::new(format!("reverse_step, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z")
+        let expected = &mean + &z * sigma as f32;
+        let check = Check::new(format!("reverse_step, {name}"), &expected)
+            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z")
             .term("x_t", &x, 1.0 / root)
             .term("the score", &s, beta / root)
             .term("z", &z, sigma)
@@ -145,7 +111,10 @@ fn exercise_4_2b_reverse_step() {
             .quantity("alpha_bar_t", abar)
             .quantity("1 - alpha_bar_t", 1.0 - abar)
             .suspect(&of(1.0, beta), "the division by sqrt(alpha_t) is missing")
-            .suspect(&of(1.0 / a, beta / a), "the bracket is divided by alpha_t, without the square root")
+            .suspect(
+                &of(1.0 / a, beta / a),
+                "the bracket is divided by alpha_t, without the square root",
+            )
             .suspect(
                 &of(root, beta * root),
                 "the bracket is multiplied by sqrt(alpha_t); on the way back it is divided",
@@ -178,46 +147,32 @@ fn exercise_4_2b_reverse_step() {
                 "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
             )
             .suspect(
-                &of(1.0 / root, sigma / root),
+                &of(1.0 / root, beta.sqrt() / root),
                 "the score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t",
             )
-            .suspect(&of(1.0 / root, 1.0 / root), "the factor 1 - alpha_t in front of the score is missing")
+            .suspect(
+                &of(1.0 / root, 1.0 / root),
+                "the factor 1 - alpha_t in front of the score is missing",
+            )
             .suspect(
                 &of(1.0 / root, 0.0),
                 "the score plays no part in it: x_t is only enlarged and noised",
             )
-            .suspect(&of(1.0 / root, beta), "only x_t is divided by sqrt(alpha_t), not the whole bracket")
             .suspect(
-                &of(root, 0.0),
+                &of(1.0 / root, beta),
+                "only x_t is divided by sqrt(alpha_t), not the whole bracket",
+            )
+            .suspect(
+                &(&x * root as f32 + &z * beta.sqrt() as f32),
                 "that is a step of the forward process, which adds noise: the way back enlarges x_t and adds the score",
             )
             .suspect(
-                &(mix(1.0 / full.sqrt(), &x, (1.0 - full) / full.sqrt(), &s) + &z * (1.0 - full).sqrt() as f32),
-                "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its own alpha is \
-                 alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
+                &(mix(1.0 / full.sqrt(), &x, (1.0 - full) / full.sqrt(), &s) + &z * sigma as f32),
+                "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its own \
+                 alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
             )
-            .suspect(&with(0.0), "there is no noise in it: where is z?")
-            .suspect(
-                &with(beta),
-                "z is scaled by the variance, 1 - alpha_t; it should be by the standard deviation, sqrt(1 - alpha_t)",
-            )
-            .suspect(&with(1.0), "z is not scaled: its standard deviation is sqrt(1 - alpha_t)")
-            .suspect(&with(-sigma), "z is subtracted; the formula adds it")
-            .suspect(
-                &with((1.0 - abar).sqrt()),
-                "z is scaled by sqrt(1 - alpha_bar_t), the noise of all steps together; this step adds sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with((beta * (1.0 - step.alpha_bar_prev) / (1.0 - abar)).sqrt()),
-                "z is scaled by the standard deviation of x_{t-1} given x_t and x_0. That is a valid DDPM sampler too (Ho \
-                 et al., section 3.2), but the lecture and these tests take sqrt(1 - alpha_t)",
-            )
-            .suspect(
-                &with(sigma / root),
-                "z is divided by sqrt(alpha_t) with the rest: the noise belongs outside the bracket",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .verify(&reverse_step(&x, &s, &z, &step));
+            .suspect(&x, "x_t came back unchanged");
+        noise_suspects(check, &mean, &z, &step).verify(&reverse_step(&x, &s, &z, &step));
     }
 }
 
@@ -302,7 +257,8 @@ fn exercise_4_4_at_the_end_the_image_is_back_to_the_bit() {
         };
         assert!(
             *value == wanted[[b, c, y, x]],
-            "keep_outside with alpha_bar = 1 holds {value} at {:?}, where the mask is {}; expected {whose}, {}, exactly",
+            "keep_outside with alpha_bar = 1 holds {value} at {:?}, where the mask is {}; expected {whose}, {}, \
+             exactly",
             [b, c, y, x],
             mask[[y, x]],
             wanted[[b, c, y, x]]

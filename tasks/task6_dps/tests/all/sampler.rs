@@ -4,15 +4,19 @@ use checks::Check;
 use diffusion::{
     CountingModel, GaussianModel, Observer, Schedule, ScoreError, ScoreModel, Step, StepView, Trajectory, observe_with,
 };
-use imaging::{ForwardOperator, Inpainting};
+use imaging::{ForwardOperator, Inpainting, norms, residual};
 use ndarray::{Array1, Array2, Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
-use task6_dps::{StepSize, dps, dps_step, measurement_gradient, norms, predict_x0, residual, step_sizes};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use task6_dps::{StepSize, dps, dps_step, measurement_gradient, predict_x0, step_sizes};
+use testing::arrays::noise;
+use testing::step_noise::noise_scale;
 
 const SHAPE: [usize; 3] = [2, 5, 4];
 const NUM_IMAGES: usize = 3;
+const BATCH: (usize, usize, usize, usize) = (NUM_IMAGES, SHAPE[0], SHAPE[1], SHAPE[2]);
 const STEP_SIZE: StepSize = StepSize::Normalised(0.2);
 
 fn model() -> GaussianModel {
@@ -27,9 +31,7 @@ fn operator() -> Inpainting {
 }
 
 fn measurement(operator: &dyn ForwardOperator) -> Array4<f32> {
-    let [c, h, w] = SHAPE;
-    let truth = Array4::random_using((NUM_IMAGES, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(11)) * 0.4;
-    operator.apply(&truth).unwrap()
+    operator.apply(&(noise(BATCH, 11) * 0.4)).unwrap()
 }
 
 fn run(num_steps: usize, seed: u64, observer: &mut dyn Observer) -> anyhow::Result<Array4<f32>> {
@@ -90,26 +92,35 @@ fn one_forward_and_one_backward_pass_per_step() {
     }
 }
 
-/// The loop as the docstring of `dps` tells it, made of your own functions. `noisy_end`: with noise at the last step.
-fn by_the_book(seed: u64, steps: &[Step], noisy_end: bool, quiet: bool) -> Array4<f32> {
+/// Which steps add noise.
+#[derive(Clone, Copy, PartialEq)]
+enum Noise {
+    /// All but the last, as it should be.
+    ButTheLast,
+    InEveryStep,
+    Never,
+}
+
+/// The loop as the docstring of `dps` tells it, made of your own functions.
+fn by_the_book(seed: u64, steps: &[Step], noisy: Noise) -> Array4<f32> {
     let (model, operator) = (model(), operator());
     let b = measurement(&operator);
-    let [c, h, w] = SHAPE;
-    let shape = (NUM_IMAGES, c, h, w);
     let rng = &mut StdRng::seed_from_u64(seed);
-    let mut x_t: Array4<f32> = Array4::random_using(shape, StandardNormal, rng);
+    let mut x_t: Array4<f32> = Array4::random_using(BATCH, StandardNormal, rng);
     for step in steps {
         let (score, pullback) = model.score_with_pullback(&x_t, step.t).unwrap();
         let x0_hat = predict_x0(&x_t, &score, step);
         let r = residual(&operator, &b, &x0_hat).unwrap();
         let gradient = measurement_gradient(&operator, &x0_hat, &r, pullback, step).unwrap();
         let zeta_t = step_sizes(STEP_SIZE, &norms(&r));
-        let z = if quiet || (step.is_last() && !noisy_end) {
-            Array4::zeros(shape)
-        } else {
-            Array4::random_using(shape, StandardNormal, rng)
+        let z = match noisy {
+            Noise::ButTheLast if !step.is_last() => Array4::random_using(BATCH, StandardNormal, rng),
+            Noise::InEveryStep => Array4::random_using(BATCH, StandardNormal, rng),
+            Noise::ButTheLast | Noise::Never => Array4::zeros(BATCH),
         };
-        x_t = dps_step(&x_t, &x0_hat, &gradient, &zeta_t, &z, step);
+        // The step's own sigma is 0 at the end.
+        let sigma = noise_scale(step);
+        x_t = dps_step(&x_t, &x0_hat, &gradient, &zeta_t, &z, &Step { sigma, ..*step });
     }
     x_t
 }
@@ -118,23 +129,23 @@ fn by_the_book(seed: u64, steps: &[Step], noisy_end: bool, quiet: bool) -> Array
 fn exercise_6_5_the_whole_loop() {
     for num_steps in [1, 2, 15] {
         let steps = model().schedule().steps(num_steps).unwrap();
-        let expected = by_the_book(3, &steps, false, false);
+        let expected = by_the_book(3, &steps, Noise::ButTheLast);
         let mut check = Check::new(format!("dps, {num_steps} steps"), &expected)
             .formula("x_T, then for each step: score and pullback, x0_hat, residual, gradient, z, step")
             .tolerance(1e-4)
             .suspect(
-                &by_the_book(3, &steps, true, false),
+                &by_the_book(3, &steps, Noise::InEveryStep),
                 "noise is added at the last step: there z = 0 (step.is_last())",
             );
         if num_steps > 1 {
             check = check
-                .suspect(&by_the_book(3, &steps, false, true), "no noise is added in any step")
+                .suspect(&by_the_book(3, &steps, Noise::Never), "no noise is added in any step")
                 .suspect(
-                    &by_the_book(3, &steps[..num_steps - 1], true, false),
+                    &by_the_book(3, &steps[..num_steps - 1], Noise::InEveryStep),
                     "the last step is not taken",
                 )
                 .suspect(
-                    &by_the_book(3, &steps[1..], false, false),
+                    &by_the_book(3, &steps[1..], Noise::ButTheLast),
                     "the first step is not taken",
                 );
         }
@@ -155,9 +166,7 @@ fn the_observer_sees_each_step_before_it_is_taken() {
         "the observer saw {} steps of 12: call observer.observe once per step, with the step's index and num_steps",
         frames.len()
     );
-    let [c, h, w] = SHAPE;
-    let x_start: Array4<f32> =
-        Array4::random_using((NUM_IMAGES, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(4));
+    let x_start = noise(BATCH, 4);
     Check::new("the first x_t that the observer sees", &x_start)
         .suspect(
             &frames[1].x_t,
@@ -214,7 +223,8 @@ fn an_error_of_the_observer_stops_the_sampler() {
     );
     assert!(
         result.is_err() && seen == 3,
-        "the observer stopped the sampler at step 3, but it went on to step {seen}: hand the observer's error on with `?`"
+        "the observer stopped the sampler at step 3, but it went on to step {seen}: hand the observer's error on with \
+         `?`"
     );
 }
 
@@ -255,7 +265,8 @@ fn an_image_does_not_depend_on_its_neighbours_in_the_batch() {
     assert_eq!(
         together.index_axis(Axis(0), 0),
         first,
-        "the first image changed as the measurements of the others did: zeta_t and the residual's norm are each image's own"
+        "the first image changed as the measurements of the others did: zeta_t and the residual's norm are each \
+         image's own"
     );
 }
 

@@ -1,15 +1,18 @@
-//! SDEdit on priors that are known exactly: with a Gaussian prior the result is a Gaussian, too, whose mean is an affine map of
-//! the guide. Mean and covariance of the samples are compared with the exact ones, and those with the exact posterior.
+//! SDEdit on priors that are known exactly: with a Gaussian prior the result is a Gaussian, too, whose mean is an
+//! affine map of the guide. Mean and covariance of the samples are compared with the exact ones, and those with the
+//! exact posterior.
 //!
-//! How far off may samples be? They scatter: five standard errors are allowed. And the sampler takes steps of finite size,
-//! which shifts the moments a little; how much is computed below without any sampling.
+//! How far off may samples be? They scatter: five standard errors are allowed. And the sampler takes steps of finite
+//! size, which shifts the moments a little; how much is computed below without any sampling.
 
 use checks::{Check, Expected, expect_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
 use imaging::{Convolution, ForwardOperator, Inpainting};
 use ndarray::{Array1, Array2, Array4, array};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use task4_sdedit::{restore, sdedit, steps_from};
+use testing::linear::solve;
 
 /// So many copies of one image `[1, C, H, W]`.
 fn copies(image: &Array4<f32>, count: usize) -> Array4<f32> {
@@ -27,8 +30,8 @@ fn small_prior() -> GaussianModel {
     GaussianModel::new(Schedule::linear(), [3, 1, 1], array![0.5, -0.3, 0.1], covariance).unwrap()
 }
 
-/// Mean and covariance of SDEdit in the limit of many steps: `x_{t0}` is a Gaussian around the guide, and the reverse process
-/// draws from the posterior of `x_0` given `x_{t0}`, whose mean is affine in `x_{t0}`.
+/// Mean and covariance of SDEdit in the limit of many steps: `x_{t0}` is a Gaussian around the guide, and the reverse
+/// process draws from the posterior of `x_0` given `x_{t0}`, whose mean is affine in `x_{t0}`.
 fn limit(model: &GaussianModel, guide: &Array4<f32>, t0: usize) -> (Array1<f64>, Array2<f64>) {
     let (abar, d) = (model.schedule().alpha_bar(t0), guide.len());
     let flat = |x: Array4<f32>| x.iter().map(|v| f64::from(*v)).collect::<Array1<f64>>();
@@ -69,8 +72,8 @@ fn the_results_on_a_gaussian_prior_have_the_exact_moments() {
     }
 }
 
-/// Mean and variance of SDEdit in one dimension, on the prior N(mu, v), followed through all steps: each step is an affine
-/// map of `x_t` plus noise.
+/// Mean and variance of SDEdit in one dimension, on the prior N(mu, v), followed through all steps: each step is an
+/// affine map of `x_t` plus noise.
 fn follow(t0: usize, num_steps: usize, guide: f64, mu: f64, v: f64) -> (f64, f64) {
     let steps = steps_from(&Schedule::linear(), t0, num_steps).unwrap();
     let abar = steps[0].alpha_bar;
@@ -83,7 +86,7 @@ fn follow(t0: usize, num_steps: usize, guide: f64, mu: f64, v: f64) -> (f64, f64
             slope * step.alpha_bar.sqrt() * mu / step.alpha.sqrt(),
         );
         mean = gain * mean + shift;
-        variance = gain * gain * variance + if step.is_last() { 0.0 } else { step.beta() };
+        variance = gain * gain * variance + step.sigma.powi(2);
     }
     (mean, variance)
 }
@@ -116,8 +119,8 @@ fn with_few_steps_the_moments_are_what_following_them_gives() {
 
 #[test]
 fn the_allowance_for_finite_steps_is_honest() {
-    // What steps of width 1 do to the moments, over the variances that occur above. This is about the tests, not about your
-    // code.
+    // What steps of width 1 do to the moments, over the variances that occur above. This is about the tests, not about
+    // your code.
     for t0 in [150, 500] {
         let abar = Schedule::linear().alpha_bar(t0);
         for (guide, mu, v) in [(-0.8, 0.5, 0.37), (0.9, -0.3, 0.1), (0.6, 0.1, 0.05)] {
@@ -145,8 +148,8 @@ fn from_the_first_time_the_guide_comes_back() {
     // The noise at t = 1 has a standard deviation of 0.01; five times that, for 1500 numbers.
     assert!(
         furthest < 0.05,
-        "with t0 = 1 the result is up to {furthest} off the guide, expected less than 0.05: hardly any noise is added at \
-         t0 = 1. Is the guide noised to steps[0].alpha_bar?"
+        "with t0 = 1 the result is up to {furthest} off the guide, expected less than 0.05: hardly any noise is added \
+         at t0 = 1. Is the guide noised to steps[0].alpha_bar?"
     );
 }
 
@@ -162,15 +165,15 @@ fn from_the_last_time_the_guide_is_forgotten() {
     // sqrt(alpha_bar_T) = 0.0064 is left of a difference of 2, and the posterior keeps about that much of it.
     assert!(
         furthest < 0.02,
-        "with t0 = T and one seed, a black and a white guide lead to results that differ by up to {furthest}, expected less \
-         than 0.02: at T nothing is left of the guide. Is it multiplied by sqrt(alpha_bar)?"
+        "with t0 = T and one seed, a black and a white guide lead to results that differ by up to {furthest}, expected \
+         less than 0.02: at T nothing is left of the guide. Is it multiplied by sqrt(alpha_bar)?"
     );
 }
 
 #[test]
 fn every_pass_takes_the_same_share_of_the_guide_away() {
-    // With t0 fixed each pass maps the distance of the mean from the prior's to `keep` times it: the chain forgets where it
-    // began, and settles at the prior.
+    // With t0 fixed each pass maps the distance of the mean from the prior's to `keep` times it: the chain forgets
+    // where it began, and settles at the prior.
     let (mu, v, guide, t0) = (-0.2, 0.1, 0.9, 300);
     let model = GaussianModel::diagonal(Schedule::linear(), [1, 1, 1], array![mu], array![v]).unwrap();
     let identity = Inpainting::random([1, 1, 1], 0.0, 0).unwrap();
@@ -199,8 +202,8 @@ fn every_pass_takes_the_same_share_of_the_guide_away() {
     }
 }
 
-// What SDEdit is as a solver: the table of the handout. Nothing is sampled here, so that the numbers are exact (in the limit
-// of many steps); they are about the method and not about your code.
+// What SDEdit is as a solver: the table of the handout. Nothing is sampled here, so that the numbers are exact (in the
+// limit of many steps); they are about the method and not about your code.
 
 const SIDE: usize = 8;
 const PIXELS: usize = SIDE * SIDE;
@@ -230,31 +233,6 @@ fn matrices(operator: &dyn ForwardOperator) -> (Array2<f64>, Array2<f64>) {
         columns(operator.image_shape(), &|x| operator.apply(x).unwrap()),
         columns(operator.measurement_shape(), &|b| operator.start_image(b).unwrap()),
     )
-}
-
-/// `left^-1 right` by elimination with pivoting.
-fn solve(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
-    let (mut left, mut right) = (left.clone(), right.clone());
-    let n = left.nrows();
-    for i in 0..n {
-        let pivot = (i..n)
-            .max_by(|&a, &b| left[[a, i]].abs().total_cmp(&left[[b, i]].abs()))
-            .unwrap();
-        for matrix in [&mut left, &mut right] {
-            for j in 0..matrix.ncols() {
-                matrix.swap([i, j], [pivot, j]);
-            }
-        }
-        for row in (0..n).filter(|&row| row != i) {
-            let factor = left[[row, i]] / left[[i, i]];
-            for matrix in [&mut left, &mut right] {
-                let of_pivot = matrix.row(i).to_owned();
-                matrix.row_mut(row).scaled_add(-factor, &of_pivot);
-            }
-        }
-    }
-    let diagonal = left.diag().to_owned();
-    right / diagonal.insert_axis(ndarray::Axis(1))
 }
 
 /// Averages over images from the prior and over the noise, as roots of mean squares per pixel.

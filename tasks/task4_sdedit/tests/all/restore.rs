@@ -1,16 +1,17 @@
 //! Exercise 4.5: SDEdit as a solver of inverse problems: the start image, the passes, the residual.
 
-mod common;
-
 use checks::Check;
-use common::{BATCH, SHAPE, guide, prior};
-use diffusion::{CountingModel, ScoreModel, StepView, Trajectory, observe_with};
-use imaging::{Convolution, ForwardOperator, Inpainting};
+use diffusion::{CountingModel, ScoreModel};
+use imaging::{Convolution, ForwardOperator, Inpainting, residual_norms};
 use ndarray::{Array4, array, s};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::{SeedableRng, rngs::StdRng};
-use task4_sdedit::{residual_norms, restore, sdedit, steps_from};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use task4_sdedit::{restore, sdedit, steps_from};
+use testing::arrays::noise;
+use testing::run::{BATCH, SHAPE, prior};
+use testing::watch::Watch;
+
+use crate::guide::guide;
 
 /// A blur that is not its own transpose.
 fn blur() -> Convolution {
@@ -20,8 +21,8 @@ fn blur() -> Convolution {
 
 fn measurement(operator: &dyn ForwardOperator) -> Array4<f32> {
     let b = operator.apply(&guide()).unwrap();
-    let noise = Array4::<f32>::random_using(b.raw_dim(), StandardNormal, &mut StdRng::seed_from_u64(77));
-    b + noise * 0.05
+    let shape = b.dim();
+    b + noise(shape, 77) * 0.05
 }
 
 #[test]
@@ -113,28 +114,15 @@ fn exercise_4_5_the_observer_sees_the_residual_of_all_passes() {
     let b = measurement(&operator);
     let steps = steps_from(model.schedule(), 300, 50).unwrap();
     let (repeats, per_pass) = (3, steps.len());
-    let mut trajectory = Trajectory::new(1000);
-    let mut counts = Vec::new();
-    let note = observe_with(|view: &StepView<'_>| {
-        counts.push((view.index, view.num_steps));
-        Ok(())
-    });
+    let mut watch = Watch::default();
     let rng = &mut StdRng::seed_from_u64(23);
-    restore(
-        &model,
-        &operator,
-        &b,
-        &steps,
-        repeats,
-        rng,
-        &mut (note, &mut trajectory),
-    )
-    .unwrap();
+    restore(&model, &operator, &b, &steps, repeats, rng, &mut watch).unwrap();
+    let counts: Vec<_> = watch.seen.iter().map(|seen| (seen.index, seen.num_steps)).collect();
     let wanted: Vec<_> = (0..repeats * per_pass).map(|i| (i, repeats * per_pass)).collect();
     assert!(
         counts == wanted,
-        "the observer's `index` and `num_steps` should count the steps of all {repeats} passes through, (0, {n}), (1, {n}), \
-         ...; they were {:?}, ...: hand sdedit a Measured with the right `pass` and `repeats`",
+        "the observer's `index` and `num_steps` should count the steps of all {repeats} passes through, (0, {n}), (1, \
+         {n}), ...; they were {:?}, ...: hand sdedit a Measured with the right `pass` and `repeats`",
         &counts[..counts.len().min(per_pass + 2)],
         n = repeats * per_pass
     );
@@ -143,9 +131,9 @@ fn exercise_4_5_the_observer_sees_the_residual_of_all_passes() {
         (repeats * per_pass, 0),
         "{repeats} passes of {per_pass} steps take one score each and no pullback"
     );
-    for frame in trajectory.frames() {
-        let expected = residual_norms(&operator, &b, &frame.x0_hat).unwrap();
-        let Some(residual) = &frame.residual else {
+    for seen in &watch.seen {
+        let expected = residual_norms(&operator, &b, &seen.x0_hat).unwrap();
+        let Some(residual) = &seen.residual else {
             panic!("the observer saw no residual: hand sdedit a Measured as observer")
         };
         assert_eq!(*residual, expected, "the residual is ||b - A x0_hat||, image by image");
