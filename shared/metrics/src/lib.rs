@@ -10,16 +10,15 @@
 
 mod error;
 mod lpips;
-mod pixel;
-mod structural;
-#[cfg(feature = "tools")]
-pub mod study;
-#[cfg(feature = "tools")]
-pub mod training;
-#[cfg(feature = "tools")]
-pub mod weights;
+mod psnr;
+mod ssim;
 
 pub use error::MetricError;
 pub use lpips::{Backbone, Lpips, LpipsError};
-pub use pixel::psnr;
-pub use structural::ssim;
+pub use psnr::psnr;
+pub use ssim::ssim;
+
+/// The networks behind [`Lpips`], for the programs that train and import them. A distance needs nothing of it.
+pub mod networks {
+    pub use crate::lpips::{FeatureNet, TensorSpec, backbone_tensors, linear_tensors, select};
+}

@@ -2,19 +2,21 @@
 
 use dfdx::shapes::Rank0;
 use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
+use kernels::norm::Activation;
 
-use crate::{Conv2d, DeviceExt, GroupNorm, Linear};
+use crate::device_ext::DeviceExt;
+use crate::layers::{Conv2d, GroupNorm, Linear};
 
-/// A vector on the device of backend `D`, shape `[N]`, with tape `T`.
-pub type Tensor1<D, T = NoneTape> = Tensor<(usize,), f32, <D as Backend>::Device, T>;
+/// A vector on the device of backend `B`, shape `[N]`, with tape `T`.
+pub type Tensor1<B, T = NoneTape> = Tensor<(usize,), f32, <B as Backend>::Device, T>;
 /// A batch of vectors, shape `[B, F]`, with tape `T`.
-pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, <D as Backend>::Device, T>;
+pub type Tensor2<B, T = NoneTape> = Tensor<(usize, usize), f32, <B as Backend>::Device, T>;
 /// A batch of feature maps, shape `[B, C, H, W]`, with tape `T`.
-pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <D as Backend>::Device, T>;
+pub type Tensor4<B, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <B as Backend>::Device, T>;
 /// A batch of feature maps whose history is recorded, so that a backward pass can start behind it.
-pub type Traced4<D> = Tensor4<D, OwnedTape<f32, <D as Backend>::Device>>;
+pub type Traced4<B> = Tensor4<B, OwnedTape<f32, <B as Backend>::Device>>;
 /// A single number with tape `T`: the end of a forward pass, where `backward()` starts.
-pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, <D as Backend>::Device, T>;
+pub type Scalar<B, T = NoneTape> = Tensor<Rank0, f32, <B as Backend>::Device, T>;
 
 /// The memory that holds one gradient on dfdx's device `D`.
 pub type Gradient<D> = <D as Storage<f32>>::Vec;
@@ -48,13 +50,13 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
-    /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and SiLU or nothing for `act`. The feature map between the two
+    /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and `activation` for `act`. The feature map between the two
     /// never becomes a tensor: that is about a third of all feature maps.
     fn norm_conv<T, U>(
         x: Tensor4<Self, T>,
         norm: &GroupNorm<Self>,
         modulation: Option<Tensor2<Self, U>>,
-        silu: bool,
+        activation: Activation,
         conv: &Conv2d<Self>,
     ) -> Result<Tensor4<Self, T>, Self::Err>
     where
@@ -118,16 +120,5 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
         x: Tensor4<Self, T>,
         target: &Tensor4<Self>,
         weights: &[f32],
-    ) -> Result<Scalar<Self, T>, Self::Err>;
-
-    /// The mean cross-entropy of image classification. `scores` are `[B, K, H, W]`, one score for each of `K` classes at
-    /// every pixel; they are averaged over the pixels first (a linear layer after global average pooling is a 1x1
-    /// convolution before it). Image `i` is of class `labels[i]`; that class is asked for with probability
-    /// `1 - smoothing`, and all `K` together, it among them, share the rest (label smoothing, Szegedy et al. 2016,
-    /// section 7).
-    fn cross_entropy<T: Tape<f32, Self::Device>>(
-        scores: Tensor4<Self, T>,
-        labels: &[usize],
-        smoothing: f32,
     ) -> Result<Scalar<Self, T>, Self::Err>;
 }

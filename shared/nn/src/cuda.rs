@@ -4,11 +4,15 @@ use std::panic::{self, AssertUnwindSafe};
 
 use cudarc::driver::sys::{CUdevice_attribute_enum as Attribute, CUresult};
 use cudarc::driver::{DriverError, result};
+use dfdx::shapes::Shape;
 use dfdx::tensor::{CpuError, Cuda, CudaError, Storage, Tensor, Trace, ZerosTensor};
 use dfdx::tensor_ops::Backward;
 
-use crate::backend::{Backend, Gradient};
-use crate::{Composed, Conv2d, DeviceError, DeviceExt, Tensor4};
+use crate::backend::{Backend, Gradient, Tensor4};
+use crate::composed::Composed;
+use crate::device::DeviceError;
+use crate::device_ext::DeviceExt;
+use crate::layers::Conv2d;
 
 /// What a GPU must have free to be taken: the weights of the network four times over (training keeps the moments of Adam
 /// and an average) and the feature maps of a few images.
@@ -42,6 +46,11 @@ impl DeviceExt for Cuda {
         Self::write_gradient(gradient, &values)
     }
 
+    // Its addresses are not ours to look at.
+    fn repeats_elements<S: Shape, T>(_: &Tensor<S, f32, Cuda, T>) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         match identity(self) {
             Ok((index, [major, minor])) => format!("GPU cuda:{index} (NVIDIA, compute capability {major}.{minor})"),
@@ -73,6 +82,7 @@ impl Composed<Cuda> {
     /// Opens GPU number `index`, and tries it out: what is wrong with it shows here, as an error, and not hours later.
     ///
     /// # Errors
+    ///
     /// No driver, no such GPU, one that this program's kernels do not run on, too little memory, a toolkit that is gone.
     pub fn open(index: usize) -> Result<Self, DeviceError> {
         find(index)?;
@@ -87,6 +97,7 @@ impl Composed<Cuda> {
     /// Its number.
     ///
     /// # Errors
+    ///
     /// If it has no memory left.
     pub fn index(&self) -> Result<usize, DeviceError> {
         let error = |error| DeviceError::Unusable(Cuda::explain(&error));

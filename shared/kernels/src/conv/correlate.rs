@@ -10,9 +10,10 @@
 //! and taps. Each step does 24 multiply-adds for 3 loaded vectors and 8 loaded weights, so that
 //! arithmetic and not memory sets the pace.
 
-use super::pack::BLOCK;
-use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
 use rayon::prelude::*;
+
+use crate::conv::pack::BLOCK;
+use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
 
 /// What an output starts from.
 #[derive(Clone, Copy)]

@@ -17,13 +17,14 @@ mod tests;
 
 pub use pack::{PackedWeights, pack_forward, pack_input_grad};
 
+use rayon::prelude::*;
+
 use crate::check_len;
+use crate::conv::correlate::{Inputs, Start, correlate, correlate_block};
+use crate::conv::layout::Layout;
+use crate::conv::pack::{BLOCK, Pass};
 use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
-use correlate::{Inputs, Start, correlate, correlate_block};
-use layout::Layout;
-use pack::{BLOCK, Pass};
-use rayon::prelude::*;
 
 /// The sizes of a convolution with padding `kernel / 2`: 3x3 with stride 1 or 2, or 1x1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

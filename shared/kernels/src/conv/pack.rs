@@ -1,9 +1,10 @@
 //! The order of packed weights: `[block of 8 outputs][input][tap][8]`, so that the micro-kernel
 //! reads them one after another.
 
+use rayon::prelude::*;
+
 use super::{ConvShape, check_kind};
 use crate::check_len;
-use rayon::prelude::*;
 
 /// Outputs in a block. A path whose register tile is smaller takes a block in two halves, so
 /// packing does not depend on the path.

@@ -9,12 +9,14 @@
 //! 8 rows (i, tap) by 3 vectors of outputs stays in registers over a chunk of pixels. For every pixel
 //! it loads 3 vectors of dy and 8 single values of x.
 
-use super::ConvShape;
-use super::layout::Layout;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::conv::ConvShape;
+use crate::conv::layout::Layout;
 use crate::scratch::Scratch;
 use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// Rows (input channel, tap) in a register tile. A path with fewer registers takes half.
 const ROWS: usize = 8;
@@ -23,6 +25,9 @@ const TILE_VECTORS: usize = 3;
 /// Pixels in a chunk: its part of dy (128 pixels x 48 outputs, 24 KiB) stays in the first-level
 /// cache while a task's rows pass over it.
 const CHUNK: usize = 128;
+
+/// Tasks that the input channels are shared out to, at most.
+const TASKS: usize = 8;
 
 /// Adds the gradient of the weights to `dw`.
 pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
@@ -48,9 +53,10 @@ pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f3
     });
 }
 
-/// Enough tasks for the threads, but whole tiles of rows where there are enough channels.
+/// Input channels that one task gathers: whole tiles of rows where there are enough channels. The split is the same on
+/// every machine; more tasks would read dy more often, and fewer leave threads without work.
 fn channels_per_task(channels: usize) -> usize {
-    let share = channels.div_ceil(2 * rayon::current_num_threads());
+    let share = channels.div_ceil(TASKS);
     if share < ROWS {
         share
     } else {

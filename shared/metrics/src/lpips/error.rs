@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::MetricError;
+use crate::error::MetricError;
 
 /// Why a distance cannot be computed, or a backbone not be had. Each message says what was expected, what came, and what to
 /// do.
@@ -22,7 +22,7 @@ pub enum LpipsError {
     },
     /// The file of an imported backbone is not there.
     #[error(
-        "there are no weights for LPIPS ({name}) at {path}: make them with `cargo run --release -p metrics --bin lpips-weights -- \
+        "there are no weights for LPIPS ({name}) at {path}: make them with `cargo run -p lpips_tools --bin lpips-weights -- \
          fetch {name}`, or without network with `import {name}`; or use the embedded backbone",
         path = .path.display()
     )]
