@@ -28,16 +28,19 @@ impl AttentionShape {
     }
 
     /// Values in the output: `[batch][heads][head_dim][tokens]`.
+    #[must_use]
     pub fn output_len(&self) -> usize {
         self.batch * self.heads * self.head_len()
     }
 
     /// Values in the input: `[batch][3][heads][head_dim][tokens]`.
+    #[must_use]
     pub fn qkv_len(&self) -> usize {
         3 * self.output_len()
     }
 
     /// Values in the probabilities: `[batch][heads][tokens (query)][tokens (key)]`.
+    #[must_use]
     pub fn probabilities_len(&self) -> usize {
         self.batch * self.heads * self.tokens * self.tokens
     }

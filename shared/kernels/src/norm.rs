@@ -54,11 +54,13 @@ pub struct NormStats {
 
 impl NormShape {
     /// Values in the input and in the output.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.batch * self.channels * self.pixels
     }
 
     /// Whether there are no values at all.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -280,7 +282,7 @@ struct Group<'a> {
 
 dispatch! {
     fn backward_group = backward_group_loops(
-        group: &Group, dy: &[f32], du: &mut [f32], dx: &mut [f32],
+        group: &Group<'_>, dy: &[f32], du: &mut [f32], dx: &mut [f32],
         dscale: &mut [f32], dshift: &mut [f32],
     )
 }
@@ -291,7 +293,7 @@ dispatch! {
 #[inline(always)]
 fn backward_group_loops<S: Simd>(
     _simd: S,
-    group: &Group,
+    group: &Group<'_>,
     dy: &[f32],
     du: &mut [f32],
     dx: &mut [f32],
@@ -327,7 +329,7 @@ fn backward_group_loops<S: Simd>(
 
 /// Fills `du` for one channel and returns the sums of `du` and of `du * xhat`, in 32 lanes each.
 #[inline(always)]
-fn channel_du<S: Simd>(group: &Group, channel: usize, dy: &[f32], du: &mut [f32]) -> (f32, f32) {
+fn channel_du<S: Simd>(group: &Group<'_>, channel: usize, dy: &[f32], du: &mut [f32]) -> (f32, f32) {
     const LANES: usize = 32;
     let x = &group.x[channel * group.pixels..][..group.pixels];
     let (slope, shift) = (group.scale[channel] * group.inv_std, group.shift[channel]);

@@ -37,11 +37,13 @@ const BAND_LEN: usize = 256 * 1024;
 
 impl WindowConv {
     /// Rows of the output.
+    #[must_use]
     pub fn out_height(&self) -> usize {
         (self.height + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
     /// Columns of the output.
+    #[must_use]
     pub fn out_width(&self) -> usize {
         (self.width + 2 * self.padding - self.kernel) / self.stride + 1
     }
@@ -206,11 +208,13 @@ impl MaxPool {
     }
 
     /// Rows of the output.
+    #[must_use]
     pub fn out_height(&self) -> usize {
         self.positions(self.height)
     }
 
     /// Columns of the output.
+    #[must_use]
     pub fn out_width(&self) -> usize {
         self.positions(self.width)
     }

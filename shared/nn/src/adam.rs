@@ -31,6 +31,7 @@ pub struct AdamState {
 
 impl<B: Backend> Adam<B> {
     /// An optimiser at its first step.
+    #[must_use]
     pub fn new(config: AdamConfig) -> Self {
         Self {
             config,
@@ -42,6 +43,10 @@ impl<B: Backend> Adam<B> {
 
     /// One update of all parameters with `gradients`, after scaling them so that their joint norm is at most
     /// `max_norm`. Returns the norm before scaling.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn update(
         &mut self,
         network: &mut dyn Parameters<B>,
@@ -81,6 +86,10 @@ impl<B: Backend> Adam<B> {
     }
 
     /// A copy of the moments, on the host.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn state(&mut self, network: &dyn Parameters<B>) -> Result<AdamState, B::Err> {
         let mut moments = Vec::new();
         let mut result = Ok(());

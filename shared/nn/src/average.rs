@@ -8,6 +8,10 @@ use crate::parameter::{Parameter, Parameters};
 /// # Panics
 ///
 /// If the two do not hold parameters of the same shapes in the same order.
+///
+/// # Errors
+///
+/// What the device reports.
 pub fn update_average<B: Backend>(
     average: &mut dyn Parameters<B>,
     network: &dyn Parameters<B>,

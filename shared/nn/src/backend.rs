@@ -44,6 +44,10 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     fn device(&self) -> &Self::Device;
 
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn conv2d<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         layer: &Conv2d<Self>,
@@ -52,6 +56,10 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
     /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and `activation` for `act`. The feature map between the two
     /// never becomes a tensor: that is about a third of all feature maps.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn norm_conv<T, U>(
         x: Tensor4<Self, T>,
         norm: &GroupNorm<Self>,
@@ -65,22 +73,42 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
 
     /// Softmax attention over the `H W` pixels: `[B, 3 C, H, W] -> [B, C, H, W]`, the input being queries, keys and
     /// values one after the other, each split into `heads` groups of channels.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn attend<T: Tape<f32, Self::Device>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, F_in] -> [B, F_out]`: `x W^T + b`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn linear<T: Tape<f32, Self::Device>>(
         x: Tensor2<Self, T>,
         layer: &Linear<Self>,
     ) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// `x sigmoid(x)`, elementwise.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// Elementwise sum of two feature maps of one shape.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn add<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>)
     -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `a_i x_i + b_i y_i` for each image `i` of two batches of one shape.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn blend<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         a: &[f32],
@@ -89,33 +117,57 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C1, H, W]` and `[B, C2, H, W]` to `[B, C1 + C2, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn concat_channels<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         y: Tensor4<Self, T>,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C, 2 H, 2 W]`, each pixel repeated (nearest neighbour).
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn upsample2<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C f f, H / f, W / f]`, PyTorch's channel order.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn pixel_unshuffle<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         factor: usize,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C f f, H, W] -> [B, C, f H, f W]`, the inverse of [`Backend::pixel_unshuffle`].
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn pixel_shuffle<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         factor: usize,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `sum(x * v)` for a fixed `v`: its gradient with respect to what `x` was computed from is `J^T v`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn inner_product<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         cotangent: &Tensor4<Self>,
     ) -> Result<Scalar<Self, T>, Self::Err>;
 
     /// `mean(w_i (x_i - target_i)^2)` over all elements, image `i` having the weight `w_i`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn mean_squared_error<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         target: &Tensor4<Self>,

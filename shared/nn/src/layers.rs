@@ -69,6 +69,10 @@ impl<B: Backend> Conv2d<B> {
     }
 
     /// `[B, c_in, H, W] -> [B, c_out, H', W']`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
         B::conv2d(x, self)
     }
@@ -103,6 +107,10 @@ impl<B: Backend> Linear<B> {
     }
 
     /// `[B, features_in] -> [B, features_out]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor2<B, T>) -> Result<Tensor2<B, T>, B::Err> {
         B::linear(x, self)
     }
@@ -137,12 +145,16 @@ impl<B: Backend> GroupNorm<B> {
     ///
     /// # Errors
     ///
-    /// What the device reports, such as lack of memory; so do all layers.
+    /// What the device reports, such as lack of memory.
     pub fn conv<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>, conv: &Conv2d<B>) -> Result<Tensor4<B, T>, B::Err> {
         B::norm_conv::<T, NoneTape>(x, self, None, Activation::None, conv)
     }
 
     /// `conv(silu(group_norm(x)))`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn silu_conv<T: Tape<f32, B::Device>>(
         &self,
         x: Tensor4<B, T>,
@@ -152,6 +164,10 @@ impl<B: Backend> GroupNorm<B> {
     }
 
     /// `conv(silu(group_norm(x) (1 + a) + b))` with `modulation = [a | b]` of shape `[B, 2 C]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn modulated_silu_conv<T, U>(
         &self,
         x: Tensor4<B, T>,
@@ -193,6 +209,10 @@ impl<B: Backend> Attention<B> {
     }
 
     /// `[B, C, H, W] -> [B, C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
         let qkv = self.norm.conv(x.with_empty_tape(), &self.qkv)?;
         let h = B::attend(qkv, self.heads)?;

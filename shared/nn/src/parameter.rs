@@ -147,6 +147,7 @@ impl<B: Backend, P: Parameters<B>> Parameters<B> for Option<P> {
 
 /// `prefix.name`, or `name` alone where there is no prefix.
 #[doc(hidden)]
+#[must_use]
 pub fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() {
         name.to_string()

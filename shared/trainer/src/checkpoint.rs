@@ -46,6 +46,7 @@ const HEADER: &str = "training";
 
 impl Checkpoint {
     /// The counters at the start.
+    #[must_use]
     pub fn start(config: &UNetConfig, seed: u64) -> Self {
         Self {
             config: config.clone(),

@@ -70,6 +70,7 @@ pub(super) fn grad_phase(phase: usize) -> Vec<(usize, usize)> {
 }
 
 /// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`].
+#[must_use]
 pub fn pack_forward(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
     check_kind(kernel, stride);
     let taps = kernel * kernel;
@@ -87,6 +88,7 @@ pub fn pack_forward(c_in: usize, c_out: usize, kernel: usize, stride: usize, wei
 
 /// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`]: inputs and outputs
 /// change roles.
+#[must_use]
 pub fn pack_input_grad(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
     check_kind(kernel, stride);
     let taps = kernel * kernel;

@@ -28,6 +28,8 @@ const CHUNK: usize = 128;
 
 /// Tasks that the input channels are shared out to, at most.
 const TASKS: usize = 8;
+/// Rows of a task, at least.
+const LEAST_ROWS: usize = 16;
 
 /// Adds the gradient of the weights to `dw`.
 pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
@@ -36,7 +38,7 @@ pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f3
     let taps = shape.kernel * shape.kernel;
     // A task gathers the sums of some input channels, over all images and pixels in their order. So
     // no sum depends on how many tasks there are.
-    let channels = channels_per_task(shape.c_in);
+    let channels = channels_per_task(shape.c_in, taps);
     let sums_len = (channels * taps).next_multiple_of(ROWS) * turned.outputs;
     let mut sums = Scratch::zeros(shape.c_in.div_ceil(channels) * sums_len);
     sums.par_chunks_mut(sums_len).enumerate().for_each(|(task, sums)| {
@@ -53,10 +55,11 @@ pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f3
     });
 }
 
-/// Input channels that one task gathers: whole tiles of rows where there are enough channels. The split is the same on
-/// every machine; more tasks would read dy more often, and fewer leave threads without work.
-fn channels_per_task(channels: usize) -> usize {
-    let share = channels.div_ceil(TASKS);
+/// Input channels that one task gathers: enough tasks for the threads of today's machines, enough rows in each to make
+/// good use of the pixels that it reads, and whole tiles of rows where there are enough channels. The sizes alone decide,
+/// so the split is the same on every machine.
+fn channels_per_task(channels: usize, taps: usize) -> usize {
+    let share = channels.div_ceil(TASKS).max(LEAST_ROWS.div_ceil(taps));
     if share < ROWS {
         share
     } else {

@@ -54,7 +54,8 @@ fn parameter<D: DeviceExt, T: Tape<f32, D>, S: Shape>(
 /// Every reshape of this folder goes through here, for one reason: on CUDA, dfdx 0.13 loses most of the gradient of a
 /// *broadcast* tensor at a reshape. The elements that were repeated share one place in memory; each must add its part of
 /// the gradient there, and only one of them does. Permuted tensors are safe. So a broadcast tensor must be written out
-/// before it is reshaped (any product or sum does), and here the tests on the CPU find it where it is not.
+/// before it is reshaped (a sum or product with another tensor does, one with a number does not), and here the tests on
+/// the CPU find it where it is not.
 ///
 /// # Panics
 ///
@@ -176,7 +177,8 @@ mod tests {
     #[test]
     fn tensors_that_were_written_out_or_permuted_are_reshaped() {
         let repeated = row().broadcast_like::<(usize, usize, usize), Axes2<0, 1>>(&(1, 2, 3));
-        let written = reshape(repeated * 1.0, (3, 1, 2)).expect("a reshape");
+        let ones: Tensor<(usize, usize, usize), f32, Cpu> = repeated.device().tensor_from_vec(vec![1.0; 6], (1, 2, 3));
+        let written = reshape(repeated * ones, (3, 1, 2)).expect("a reshape");
         assert_eq!(written.as_vec(), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
         let permuted = written.permute::<(usize, usize, usize), Axes3<2, 1, 0>>();
         assert_eq!(
