@@ -1,8 +1,8 @@
 //! Convolution of any kernel size, stride and padding, and max-pooling: what published classification networks are made
 //! of, forward only: distances need no gradient.
 //!
-//! [`crate::conv`] is faster, but knows only the kinds of convolution that a UNet needs. Here each image is unfolded, so
-//! that the values under the kernel become a column of a matrix (im2col), and a matrix product does the rest. Images
+//! [`crate::conv`] is faster, but knows only the kinds of convolution that a UNet needs. Here each image is unfolded,
+//! so that the values under the kernel become a column of a matrix (im2col), and a matrix product does the rest. Images
 //! run in parallel; each is unfolded a few rows at a time, so that memory stays small at any image size.
 
 use rayon::prelude::*;
@@ -83,16 +83,16 @@ impl WindowConv {
         })
     }
 
-    /// For row `row` of the unfolded matrix and row `y` of the output: the row of an input plane that is read there, and
-    /// which channel and column offset it belongs to; none where it lies in the padding.
+    /// For row `row` of the unfolded matrix and row `y` of the output: the row of an input plane that is read there,
+    /// and which channel and column offset it belongs to; none where it lies in the padding.
     fn source(&self, row: usize, y: usize) -> Option<(usize, usize)> {
         let (channel, dy) = (row / self.kernel.pow(2), row / self.kernel % self.kernel);
         let input_y = (y * self.stride + dy).checked_sub(self.padding)?;
         (input_y < self.height).then(|| ((channel * self.height + input_y) * self.width, row % self.kernel))
     }
 
-    /// The columns of the output at which kernel column `dx` lies inside the image, and the first of the image's columns
-    /// that is met there.
+    /// The columns of the output at which kernel column `dx` lies inside the image, and the first of the image's
+    /// columns that is met there.
     fn inside(&self, dx: usize) -> (std::ops::Range<usize>, usize) {
         let first = self.padding.saturating_sub(dx).div_ceil(self.stride);
         let end = (self.width + self.padding).saturating_sub(dx).div_ceil(self.stride);

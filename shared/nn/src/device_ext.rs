@@ -41,8 +41,9 @@ pub trait DeviceExt: Device<f32> + std::fmt::Debug {
     /// What the device reports.
     fn scale_gradient(gradient: &mut Gradient<Self>, factor: f32) -> Result<(), Self::Err>;
 
-    /// Whether several elements of `x` are known to be one place in memory, as along an axis that was broadcast. A device
-    /// that cannot tell says no: what [`Composed`](crate::Composed) must not do with such tensors is found on the CPU.
+    /// Whether several elements of `x` are known to be one place in memory, as along an axis that was broadcast. A
+    /// device that cannot tell says no: what [`Composed`](crate::Composed) must not do with such tensors is found on
+    /// the CPU.
     fn repeats_elements<S: Shape, T>(x: &Tensor<S, f32, Self, T>) -> bool;
 
     /// The device in words, as they follow "on": `the CPU (avx2 kernels)`.

@@ -49,7 +49,10 @@ pub enum WeightsError {
         reason: String,
     },
     /// The file is no safetensors file, or a damaged one.
-    #[error("{path} is not a whole safetensors file: {reason}; was it downloaded or copied completely?", path = path.display())]
+    #[error(
+        "{path} is not a whole safetensors file: {reason}; was it downloaded or copied completely?",
+        path = path.display()
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -88,7 +91,8 @@ pub enum WeightsError {
     },
     /// A tensor holds NaN or an infinity.
     #[error(
-        "tensor `{name}` holds a number that is not finite, at index {index}: the file is damaged or its training diverged"
+        "tensor `{name}` holds a number that is not finite, at index {index}: the file is damaged or its training \
+         diverged"
     )]
     NotFinite {
         /// The tensor.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use diffusion::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// The sizes of a [`UNet`](crate::unet::UNet) and the noise schedule it was trained for; `config.json` beside the weights.
+/// The sizes of a [`UNet`](crate::unet::UNet) and the noise schedule it was trained for; `config.json` beside the
+/// weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UNetConfig {

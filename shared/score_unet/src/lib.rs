@@ -6,6 +6,17 @@
 //! * [`DeviceChoice`], [`Device`]: where a network runs.
 //! * [`unet`]: the network itself, generic over its backend: for whoever trains or tests one.
 //!
+//! ```no_run
+//! use diffusion::ScoreModel;
+//! use score_unet::Prior;
+//!
+//! let prior = Prior::load("data/priors/fruits64".as_ref())?;
+//! let x_t = ndarray::Array4::zeros((1, 3, 64, 64));
+//! let (score, pullback) = prior.score_with_pullback(&x_t, 500)?;
+//! let gradient = pullback(&score)?; // J^T score
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This crate knows nothing of measurements, operators, training data or the students' tasks.
 
 mod config;

@@ -1,7 +1,7 @@
 //! A network on a thread of its own.
 //!
-//! dfdx's `Cuda` must not leave the thread that made it, but a prior is shared between threads. So the thread that opens
-//! the GPU keeps it and the network, and a prior sends it arrays and waits for arrays.
+//! dfdx's `Cuda` must not leave the thread that made it, but a prior is shared between threads. So the thread that
+//! opens the GPU keeps it and the network, and a prior sends it arrays and waits for arrays.
 
 use std::any::Any;
 use std::collections::HashMap;

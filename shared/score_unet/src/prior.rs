@@ -30,7 +30,10 @@ pub fn folder_name(folder: &Path) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum PriorError {
     /// The folder is not there.
-    #[error("there is no prior at {path}: expected a folder with config.json and weights.safetensors", path = .0.display())]
+    #[error(
+        "there is no prior at {path}: expected a folder with config.json and weights.safetensors",
+        path = .0.display()
+    )]
     NotFound(PathBuf),
     /// The configuration is missing or wrong.
     #[error(transparent)]

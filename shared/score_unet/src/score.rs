@@ -9,8 +9,8 @@ use nn::{Backend, DeviceExt, Tensor4};
 
 use crate::unet::UNet;
 
-/// `s(x_t, t) = -eps(x_t, t) / sqrt(1 - alpha_bar_t)` (Song et al. 2021, "Score-based generative modeling through SDEs",
-/// section 3.4 and appendix C). The pullback is cheapest where the parameters are frozen.
+/// `s(x_t, t) = -eps(x_t, t) / sqrt(1 - alpha_bar_t)` (Song et al. 2021, "Score-based generative modeling through
+/// SDEs", section 3.4 and appendix C). The pullback is cheapest where the parameters are frozen.
 impl<B: Backend> ScoreModel for UNet<B> {
     fn image_shape(&self) -> [usize; 3] {
         let config = self.config();

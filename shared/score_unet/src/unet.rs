@@ -1,14 +1,15 @@
-//! The UNet that predicts the noise: Ho et al. 2020 (DDPM), appendix B, made small. It is generic over its backend, and for
-//! whoever trains or tests a network; a [`Prior`] is one that is trained and frozen, without generics.
+//! The UNet that predicts the noise: Ho et al. 2020 (DDPM), appendix B, made small. It is generic over its backend, and
+//! for whoever trains or tests a network; a [`Prior`] is one that is trained and frozen, without generics.
 //!
 //! A 2x2 block of pixels becomes channels first, so that the finest level runs at half the resolution. Each level has
 //! one residual block on the way down and two on the way up, which also see what the way down produced; the coarsest
 //! level has self-attention. Every residual block is told the time t by a scale and a shift of its second norm.
 //!
-//! What comes out at the end is not the noise itself. At large t nearly all of `x_t` is noise, and a network that had to
-//! hand it through would get its mean wrong by a per cent, which `x0_hat` magnifies a hundredfold: the samples turn black or
-//! white. So the layers compute `v`, and the noise is `sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v` (Salimans and Ho
-//! 2022, "Progressive distillation", section 4 and appendix D): where little of the image is left, the noise is `x_t`.
+//! What comes out at the end is not the noise itself. At large t nearly all of `x_t` is noise, and a network that had
+//! to hand it through would get its mean wrong by a per cent, which `x0_hat` magnifies a hundredfold: the samples turn
+//! black or white. So the layers compute `v`, and the noise is `sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v`
+//! (Salimans and Ho 2022, "Progressive distillation", section 4 and appendix D): where little of the image is left, the
+//! noise is `x_t`.
 
 use std::path::Path;
 
@@ -42,7 +43,9 @@ pub struct UNet<B: Backend> {
     norm_out: GroupNorm<B>,
     conv_out: Conv2d<B>,
 }
-parameters!(UNet: time_in, time_out, conv_in, down, downsample, mid_in, mid_attention, mid_out, up, upsample, norm_out, conv_out);
+parameters!(
+    UNet: time_in, time_out, conv_in, down, downsample, mid_in, mid_attention, mid_out, up, upsample, norm_out, conv_out
+);
 
 /// `skip(x) + conv2(silu(norm2(conv1(silu(norm1(x)))) (1 + a) + b))` with `[a | b]` a linear function of the time.
 #[derive(Debug)]
@@ -266,7 +269,8 @@ impl<B: Backend> UNet<B> {
     }
 }
 
-/// `[cos(t f_0), .., cos(t f_{n-1}), sin(t f_0), .., sin(t f_{n-1})]` with `f_i = 10000^(-i / n)` and `n = features / 2`.
+/// `[cos(t f_0), .., cos(t f_{n-1}), sin(t f_0), .., sin(t f_{n-1})]` with `f_i = 10000^(-i / n)` and `n = features /
+/// 2`.
 fn sinusoids(t: usize, features: usize) -> Vec<f32> {
     let n = features / 2;
     let angle = |i: usize| t as f64 * 10000f64.powf(-(i as f64) / n as f64);

@@ -1,8 +1,8 @@
 //! Training a score network: data, loss, optimiser, validation, checkpoints. The program `train` drives it, and `bench`
 //! times the network: `cargo run -p trainer -- --help`, `cargo run -p trainer --bin bench -- --help`.
 //!
-//! The loss is that of DDPM (Ho et al. 2020, algorithm 1 and equation 14): the mean squared error between the noise that
-//! was added and the noise that the network predicts, at a random time, weighted by `1 / sqrt(alpha_bar_t)`.
+//! The loss is that of DDPM (Ho et al. 2020, algorithm 1 and equation 14): the mean squared error between the noise
+//! that was added and the noise that the network predicts, at a random time, weighted by `1 / sqrt(alpha_bar_t)`.
 //!
 //! * [`Trainer`]: one step after the other, validation, and what is kept.
 //! * [`draw_batch`]: images, times and noise.

@@ -70,9 +70,9 @@ pub struct Trainer<B: Backend> {
     adam: Adam<B>,
 }
 
-/// The weight of an image at time `t` in the loss: `1 / sqrt(alpha_bar_t)`, half way (geometrically) between that of DDPM,
-/// 1, which hardly counts the times at which shape and colour are decided, and that of `v`, `1 / alpha_bar_t`, which
-/// hardly counts the times at which details are.
+/// The weight of an image at time `t` in the loss: `1 / sqrt(alpha_bar_t)`, half way (geometrically) between that of
+/// DDPM, 1, which hardly counts the times at which shape and colour are decided, and that of `v`, `1 / alpha_bar_t`,
+/// which hardly counts the times at which details are.
 fn loss_weight(schedule: &Schedule, t: usize) -> f32 {
     (1.0 / schedule.alpha_bar(t).sqrt()) as f32
 }

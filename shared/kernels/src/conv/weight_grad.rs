@@ -56,8 +56,8 @@ pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f3
 }
 
 /// Input channels that one task gathers: enough tasks for the threads of today's machines, enough rows in each to make
-/// good use of the pixels that it reads, and whole tiles of rows where there are enough channels. The sizes alone decide,
-/// so the split is the same on every machine.
+/// good use of the pixels that it reads, and whole tiles of rows where there are enough channels. The sizes alone
+/// decide, so the split is the same on every machine.
 fn channels_per_task(channels: usize, taps: usize) -> usize {
     let share = channels.div_ceil(TASKS).max(LEAST_ROWS.div_ceil(taps));
     if share < ROWS {

@@ -88,7 +88,8 @@ fn load(options: &Options) -> anyhow::Result<Vec<Array3<f32>>> {
 
 fn print_sweeps(lpips: &Lpips, images: &[Array3<f32>]) -> anyhow::Result<()> {
     println!(
-        "| distortion | strengths | PSNR | SSIM | LPIPS | rank correlation with strength: PSNR, SSIM, LPIPS | LPIPS always growing |"
+        "| distortion | strengths | PSNR | SSIM | LPIPS | rank correlation with strength: PSNR, SSIM, LPIPS \
+         | LPIPS always growing |"
     );
     println!("|---|---|---|---|---|---|---:|");
     for distortion in Distortion::ALL {

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use lpips_tools::weights::{Source, backbone_source, download, import, linear_source};
+use lpips_tools::weights::{Files, Source, backbone_source, download, import, linear_source};
 use metrics::{Backbone, Lpips};
 
 /// Get the weights of a published LPIPS backbone: alex, vgg or squeeze.
 ///
-/// Two files make one: torchvision's classification network, and the non-negative weights of its stages that the authors
-/// of LPIPS fitted to people's judgements. Both keep their own licences; neither is part of this repository.
+/// Two files make one: torchvision's classification network, and the non-negative weights of its stages that the
+/// authors of LPIPS fitted to people's judgements. Both keep their own licences; neither is part of this repository.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Options {
@@ -37,8 +37,8 @@ struct Import {
     /// squeezenet1_1-b8a52dc0.pth [default: where fetch puts it]
     #[arg(long, value_name = "FILE")]
     backbone: Option<PathBuf>,
-    /// The stage weights, .pth or safetensors: lpips/weights/v0.1/NAME.pth of the package lpips [default: where fetch puts
-    /// it]
+    /// The stage weights, .pth or safetensors: lpips/weights/v0.1/NAME.pth of the package lpips [default: where fetch
+    /// puts it]
     #[arg(long, value_name = "FILE")]
     linear: Option<PathBuf>,
     /// Folder for the result, NAME.safetensors
@@ -106,14 +106,19 @@ fn run_import(options: &Import) -> anyhow::Result<()> {
     };
     let backbone = or_downloaded(&options.backbone, "--backbone", backbone)?;
     let linear = or_downloaded(&options.linear, "--linear", linear)?;
-    make(options.name, &backbone, &linear, &options.out, options.unverified)
+    let files = if options.unverified {
+        Files::Any
+    } else {
+        Files::Published
+    };
+    make(options.name, &backbone, &linear, &options.out, files)
 }
 
 fn run_fetch(options: &Fetch) -> anyhow::Result<()> {
     let (backbone, linear) = sources(options.name)?;
     let backbone = fetch_one(&backbone, &options.out)?;
     let linear = fetch_one(&linear, &options.out)?;
-    make(options.name, &backbone, &linear, &options.out, false)
+    make(options.name, &backbone, &linear, &options.out, Files::Published)
 }
 
 fn fetch_one(source: &Source, out: &Path) -> anyhow::Result<PathBuf> {
@@ -129,9 +134,9 @@ fn fetch_one(source: &Source, out: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn make(backbone: Backbone, network: &Path, linear: &Path, out: &Path, unverified: bool) -> anyhow::Result<()> {
+fn make(backbone: Backbone, network: &Path, linear: &Path, out: &Path, files: Files) -> anyhow::Result<()> {
     let path = out.join(backbone.file_name());
-    let report = import(backbone, network, linear, &path, unverified)?;
+    let report = import(backbone, network, linear, &path, files)?;
     Lpips::load(backbone, &path)?;
     println!(
         "LPIPS ({}): {} tensors in {}",
@@ -139,7 +144,7 @@ fn make(backbone: Backbone, network: &Path, linear: &Path, out: &Path, unverifie
         report.tensors,
         path.display()
     );
-    if unverified {
+    if files == Files::Any {
         println!(
             "not checked against the published digests: {} and {}",
             report.backbone_sha256, report.linear_sha256

@@ -11,8 +11,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-/// A way to spoil an image `[3, H, W]` in [-1, 1]. Where chance has a part, it is the same at every strength, so that only
-/// the strength differs.
+/// A way to spoil an image `[3, H, W]` in [-1, 1]. Where chance has a part, it is the same at every strength, so that
+/// only the strength differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distortion {
     /// White noise, uniform with standard deviation `strength`.

@@ -30,8 +30,8 @@ pub struct Sweep {
     pub distortion: Distortion,
     /// The means at each strength.
     pub means: Vec<Means>,
-    /// Spearman's rank correlation of strength with PSNR, SSIM and LPIPS, the mean over the images: -1, -1 and 1 are what a
-    /// measure without fault reaches.
+    /// Spearman's rank correlation of strength with PSNR, SSIM and LPIPS, the mean over the images: -1, -1 and 1 are
+    /// what a measure without fault reaches.
     pub rank_correlation: Means,
     /// The fraction of the images for which LPIPS grew at every step.
     pub always_growing: f64,
@@ -94,7 +94,8 @@ pub fn sweep(lpips: &Lpips, images: &[Array3<f32>], distortion: Distortion) -> a
     })
 }
 
-/// Spearman's rank correlation of `values` with their positions: the correlation of the ranks, equal values sharing theirs.
+/// Spearman's rank correlation of `values` with their positions: the correlation of the ranks, equal values sharing
+/// theirs.
 fn spearman(values: &[f64]) -> f64 {
     let rank = |value: f64| {
         let (below, equal) = values.iter().fold((0, 0), |(below, equal), other| {

@@ -34,7 +34,8 @@ pub struct Settings {
     pub batch: usize,
     /// Learning rate after the warm-up; it falls along a cosine to zero.
     pub learning_rate: f64,
-    /// Decoupled weight decay (Loshchilov and Hutter 2019): each step takes off `learning_rate * weight_decay` of a weight.
+    /// Decoupled weight decay (Loshchilov and Hutter 2019): each step takes off `learning_rate * weight_decay` of a
+    /// weight.
     pub weight_decay: f64,
     /// Label smoothing, see [`cross_entropy`].
     pub smoothing: f32,

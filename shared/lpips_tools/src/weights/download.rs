@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use super::source::{Source, sha256};
+use crate::weights::source::{Source, sha256};
 
 /// No published file is larger than this.
 const MAX_BYTES: u64 = 1 << 30;
@@ -19,8 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// No connection, or one that breaks off; an answer other than the file; another digest than the published one, in which
-/// case the file is removed.
+/// No connection, or one that breaks off; an answer other than the file; another digest than the published one, in
+/// which case the file is removed.
 pub fn download(source: &Source, folder: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> anyhow::Result<PathBuf> {
     let whole = folder.join(&source.file);
     if whole.exists() {

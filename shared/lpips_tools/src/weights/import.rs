@@ -9,11 +9,11 @@ use anyhow::{Context, anyhow};
 use metrics::networks::{backbone_tensors, linear_tensors, select};
 use metrics::{Backbone, Lpips};
 use nn::{FloatType, NamedTensor};
-// The reader of the Burn project: it is maintained, reads the old and the new format of `torch.save` (vgg16's file is of
-// 2017), and takes a pickle for a description of tensors only; it has no way to call what the pickle names.
+// The reader of the Burn project: it is maintained, reads the old and the new format of `torch.save` (vgg16's file is
+// of 2017), and takes a pickle for a description of tensors only; it has no way to call what the pickle names.
 use pytorch_reader::{DType, PytorchReader};
 
-use super::source::{backbone_source, linear_source, sha256};
+use crate::weights::source::{backbone_source, linear_source, sha256};
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +26,17 @@ pub struct Report {
     pub linear_sha256: String,
 }
 
+/// Which files an import takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// Those with the published digests.
+    Published,
+    /// Any: a conversion to safetensors, or a network of one's own, has another digest.
+    Any,
+}
+
 /// Reads torchvision's file and the authors' stage weights, each `.pth` or safetensors, and writes to `out` what
-/// [`Lpips::load`] reads. A file whose digest is not the published one's is refused unless `unverified`: a conversion to
-/// safetensors, or a network of one's own, has another.
+/// [`Lpips::load`] reads. A file that is not of the kind that `files` names is refused.
 ///
 /// # Errors
 ///
@@ -39,13 +47,13 @@ pub fn import(
     backbone_file: &Path,
     linear_file: &Path,
     out: &Path,
-    unverified: bool,
+    files: Files,
 ) -> anyhow::Result<Report> {
     let sources = backbone_source(backbone).zip(linear_source(backbone));
     let (of_backbone, of_linear) =
         sources.context("the embedded backbone is part of the program: nothing to import")?;
     let (backbone_sha256, linear_sha256) = (sha256(backbone_file)?, sha256(linear_file)?);
-    if !unverified {
+    if files == Files::Published {
         for (path, found, source) in [
             (backbone_file, &backbone_sha256, of_backbone),
             (linear_file, &linear_sha256, of_linear),

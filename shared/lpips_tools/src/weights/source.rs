@@ -13,9 +13,9 @@ use sha2::Digest as _;
 pub enum Digest {
     /// All 64 hexadecimal digits.
     Full(&'static str),
-    /// The first digits. torchvision puts eight of them into its files' names, and PyTorch's own download checks no more
-    /// than these; the whole digests are published nowhere that we could rely on. Eight digits find every accident and
-    /// nearly every exchange of files, but someone who tries four billion changes finds one that passes.
+    /// The first digits. torchvision puts eight of them into its files' names, and PyTorch's own download checks no
+    /// more than these; the whole digests are published nowhere that we could rely on. Eight digits find every accident
+    /// and nearly every exchange of files, but someone who tries four billion changes finds one that passes.
     Prefix(&'static str),
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use lpips_tools::weights::{Digest, Source, download, import, linear_source, read_tensors, sha256};
+use lpips_tools::weights::{Digest, Files, Source, download, import, linear_source, read_tensors, sha256};
 use metrics::{Backbone, Lpips};
 
 /// `torch.save({"lin0.model.1.weight": torch.tensor([[[[0.5]], [[2.0]]]]), "steps": torch.tensor([7])})` in both of
@@ -69,17 +69,17 @@ fn a_file_with_another_digest_is_refused_before_it_is_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = write(folder.path(), "alexnet-owt-7be5be79.pth", LEGACY);
     let out = folder.path().join("alex.safetensors");
-    let refuse = |unverified| {
-        let error = import(Backbone::Alex, &path, &path, &out, unverified).expect_err("a wrong file was imported");
+    let refuse = |files| {
+        let error = import(Backbone::Alex, &path, &path, &out, files).expect_err("a wrong file was imported");
         format!("{error:#}")
     };
-    let message = refuse(false);
+    let message = refuse(Files::Published);
     assert!(
         message.contains(&sha256(&path).expect("a digest")) && message.contains("expected 7be5be79..."),
         "{message}"
     );
     // Even where the digest does not matter, it must be the right network.
-    let message = refuse(true);
+    let message = refuse(Files::Any);
     assert!(
         message.contains("another network") && message.contains("features.0.weight"),
         "{message}"
@@ -96,7 +96,7 @@ fn a_network_from_safetensors_is_imported_and_measures_distances() {
     );
     write_squeeze(&network, &linear, 0.25);
     let out = folder.path().join("sub").join(Backbone::Squeeze.file_name());
-    import(Backbone::Squeeze, &network, &linear, &out, true).expect("an import");
+    import(Backbone::Squeeze, &network, &linear, &out, Files::Any).expect("an import");
     let lpips = Lpips::load(Backbone::Squeeze, &out).expect("imported weights");
     assert_eq!(lpips.name(), "squeeze");
     let image = ndarray::Array3::from_shape_fn((3, 32, 32), |(c, y, x)| ((c + 3 * y + x * x) as f32).sin());
@@ -112,7 +112,7 @@ fn a_network_from_safetensors_is_imported_and_measures_distances() {
     );
     // Weights below zero make no distance.
     write_squeeze(&network, &linear, -0.25);
-    let error = import(Backbone::Squeeze, &network, &linear, &out, true).expect_err("negative weights were imported");
+    let error = import(Backbone::Squeeze, &network, &linear, &out, Files::Any).expect_err("weights below zero");
     assert!(format!("{error:#}").contains("holds -0.25"), "{error:#}");
 }
 

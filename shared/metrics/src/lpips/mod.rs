@@ -24,8 +24,8 @@ use crate::lpips::extract::Extractor;
 use crate::lpips::feature_net::STAGE_CHANNELS;
 use crate::lpips::published::PublishedNet;
 
-/// The network whose features LPIPS compares. Distances of different backbones are on different scales: a report must say
-/// which one it used.
+/// The network whose features LPIPS compares. Distances of different backbones are on different scales: a report must
+/// say which one it used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Backbone {
     /// The project's own small network, trained on CIFAR-10; it is part of the program.
@@ -59,7 +59,8 @@ impl Backbone {
         Self::ALL.into_iter().find(|backbone| backbone.name() == name)
     }
 
-    /// The name that the program `lpips-weights` gives to the imported weights, below `data/lpips/`: `alex.safetensors`.
+    /// The name that the program `lpips-weights` gives to the imported weights, below `data/lpips/`:
+    /// `alex.safetensors`.
     #[must_use]
     pub fn file_name(self) -> String {
         format!("{}.safetensors", self.name())
@@ -71,13 +72,14 @@ const PAIRS: usize = 2;
 
 /// The LPIPS distance with one backbone: 0 for equal images, larger for images that look less alike.
 ///
-/// The images run through the backbone; at each of its stages the feature vector at every pixel is scaled to length 1, the
-/// squared differences are weighted by channel with non-negative weights, and averaged over the pixels; the stages are
-/// summed (Zhang et al. 2018, equation 1). With the backbones `alex`, `vgg` and `squeeze` this is the authors' version 0.1.
+/// The images run through the backbone; at each of its stages the feature vector at every pixel is scaled to length 1,
+/// the squared differences are weighted by channel with non-negative weights, and averaged over the pixels; the stages
+/// are summed (Zhang et al. 2018, equation 1). With the backbones `alex`, `vgg` and `squeeze` this is the authors'
+/// version 0.1.
 ///
-/// Images are RGB, `[3, H, W]`, in [-1, 1]. The prediction is clamped first, as for [`psnr`](crate::psnr); a ground truth
-/// outside of the range is an error. Call it from inside a rayon pool (`rayon::scope`): from outside, every parallel loop
-/// costs two thread switches.
+/// Images are RGB, `[3, H, W]`, in [-1, 1]. The prediction is clamped first, as for [`psnr`](crate::psnr); a ground
+/// truth outside of the range is an error. Call it from inside a rayon pool (`rayon::scope`): from outside, every
+/// parallel loop costs two thread switches.
 #[derive(Debug)]
 pub struct Lpips {
     backbone: Backbone,
@@ -113,7 +115,8 @@ impl Lpips {
     ///
     /// # Errors
     ///
-    /// A missing or damaged file; tensors that are missing, of another shape, not finite; weights of a stage below zero.
+    /// A missing or damaged file; tensors that are missing, of another shape, not finite; weights of a stage below
+    /// zero.
     pub fn load(backbone: Backbone, path: &Path) -> Result<Self, LpipsError> {
         let name = backbone.name();
         if backbone == Backbone::Embedded {

@@ -1,12 +1,12 @@
 //! The ops made of dfdx's own, for every device that dfdx knows: this is how the network runs on a GPU.
 //!
 //! dfdx does not lend a tensor's memory on the GPU to other crates, so that kernels of our own cannot be put under its
-//! tape there. Its stable ops can: slices, gathers, matrix products, means. Each op of [`Backend`] is a few of them, and
-//! dfdx's tape finds the gradients.
+//! tape there. Its stable ops can: slices, gathers, matrix products, means. Each op of [`Backend`] is a few of them,
+//! and dfdx's tape finds the gradients.
 //!
-//! The CPU does not use this for its work: the windows of a convolution become a tensor nine times as large as the image,
-//! and every intermediate result is written to memory and read again; our kernels do neither. But it can, and that is
-//! how these ops are tested on a machine without a GPU.
+//! The CPU does not use this for its work: the windows of a convolution become a tensor nine times as large as the
+//! image, and every intermediate result is written to memory and read again; our kernels do neither. But it can, and
+//! that is how these ops are tested on a machine without a GPU.
 //!
 //! A frozen layer saves nothing here: the gradient of a dfdx product or sum is that of both its sides. Those of the
 //! parameters are computed, and nobody looks at them.
@@ -52,10 +52,10 @@ fn parameter<D: DeviceExt, T: Tape<f32, D>, S: Shape>(
 /// The same values, row-major, in another shape.
 ///
 /// Every reshape of this folder goes through here, for one reason: on CUDA, dfdx 0.13 loses most of the gradient of a
-/// *broadcast* tensor at a reshape. The elements that were repeated share one place in memory; each must add its part of
-/// the gradient there, and only one of them does. Permuted tensors are safe. So a broadcast tensor must be written out
-/// before it is reshaped (a sum or product with another tensor does, one with a number does not), and here the tests on
-/// the CPU find it where it is not.
+/// *broadcast* tensor at a reshape. The elements that were repeated share one place in memory; each must add its part
+/// of the gradient there, and only one of them does. Permuted tensors are safe. So a broadcast tensor must be written
+/// out before it is reshaped (a sum or product with another tensor does, one with a number does not), and here the
+/// tests on the CPU find it where it is not.
 ///
 /// # Panics
 ///

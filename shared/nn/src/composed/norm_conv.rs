@@ -67,8 +67,8 @@ fn shift_and_scale<D: DeviceExt, T: Tape<f32, D>>(
         .try_add(shift.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)
 }
 
-/// `(x weight + bias) (1 + a) + b` with `modulation = [a | b]`; scale and shift of each image and channel first, so that
-/// only two ops see the whole map.
+/// `(x weight + bias) (1 + a) + b` with `modulation = [a | b]`; scale and shift of each image and channel first, so
+/// that only two ops see the whole map.
 fn modulate<D: DeviceExt, T: Tape<f32, D>>(
     x: Map<D, T>,
     norm: &GroupNorm<Composed<D>>,

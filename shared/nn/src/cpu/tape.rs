@@ -34,8 +34,8 @@ pub fn repeats_elements<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> bool {
     (0..S::NUM_DIMS).any(|axis| step_in_bytes(x, axis) == Some(0))
 }
 
-/// How far apart in memory two neighbours along `axis` are; none where it has no two elements. dfdx keeps the strides to
-/// itself, so compare addresses.
+/// How far apart in memory two neighbours along `axis` are; none where it has no two elements. dfdx keeps the strides
+/// to itself, so compare addresses.
 fn step_in_bytes<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>, axis: usize) -> Option<usize> {
     let shape = x.shape().concrete();
     if x.shape().num_elements() == 0 || shape[axis] < 2 {

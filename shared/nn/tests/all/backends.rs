@@ -51,7 +51,8 @@ fn randomise<B: Backend>(layer: &mut dyn Parameters<B>) {
     });
 }
 
-/// The gradients of `sum(output v)` for a fixed random `v`; the output's values become the first entry of what was found.
+/// The gradients of `sum(output v)` for a fixed random `v`; the output's values become the first entry of what was
+/// found.
 fn backward<B: Backend>(backend: &B, output: Traced4<B>) -> (Found, Grads<B>) {
     let found = vec![("output".to_string(), output.as_vec())];
     let v = images(backend, *output.shape(), 99);

@@ -1,8 +1,8 @@
 //! Every op of the backend: its gradients against central differences of its own forward pass.
 //!
 //! `kernels` tests the numbers of each forward pass against a naive reference, and `score_unet` a whole network against
-//! PyTorch; this suite holds what lies between: that each op puts the right gradient on the tape, for its inputs and its
-//! parameters, also where an input is used twice.
+//! PyTorch; this suite holds what lies between: that each op puts the right gradient on the tape, for its inputs and
+//! its parameters, also where an input is used twice.
 
 use dfdx::tensor::{OwnedTape, PutTape, SplitTape, TensorFromVec, Trace, WithEmptyTape};
 use dfdx::tensor_ops::Backward;

@@ -1,5 +1,5 @@
-//! Our network computes what the same network in PyTorch computes, on every backend: `fixtures/pytorch_twin.py` made the
-//! numbers.
+//! Our network computes what the same network in PyTorch computes, on every backend: `fixtures/pytorch_twin.py` made
+//! the numbers.
 
 use std::path::PathBuf;
 
