@@ -43,7 +43,7 @@ mod run;
 mod session;
 
 pub use data::{data_folder, find_prior};
-pub use inverse::{Method, Problem, ProblemOptions, Solve, measure, solve_problems};
+pub use inverse::{Method, Problem, ProblemOptions, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
 pub use options::CommonOptions;

@@ -3,7 +3,7 @@
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{OwnedTape, PutTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Backward;
-use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
+use diffusion::{Pullback, Schedule, ScoreError, ScoreModel, score_from_noise};
 use ndarray::Array4;
 use nn::{Backend, DeviceExt, Tensor4};
 
@@ -26,7 +26,7 @@ impl<B: Backend> ScoreModel for UNet<B> {
         let noise = self
             .forward(to_tensor(self.backend(), x_t)?, &vec![t; x_t.dim().0])
             .map_err(device_error::<B>)?;
-        Ok(to_array(&noise) * noise_to_score(self.noise_schedule(), t))
+        Ok(score_from_noise(&to_array(&noise), self.noise_schedule().alpha_bar(t)))
     }
 
     fn score_with_pullback<'a>(
@@ -35,14 +35,14 @@ impl<B: Backend> ScoreModel for UNet<B> {
         t: usize,
     ) -> Result<(Array4<f32>, Pullback<'a>), ScoreError> {
         self.check(x_t, t)?;
-        let factor = noise_to_score(self.noise_schedule(), t);
+        let alpha_bar = self.noise_schedule().alpha_bar(t);
         let x = to_tensor(self.backend(), x_t)?;
         let x_ghost = x.ghost();
         let tape = OwnedTape::<f32, B::Device>::default();
         let noise = self
             .forward(x.put_tape(tape), &vec![t; x_t.dim().0])
             .map_err(device_error::<B>)?;
-        let score = to_array(&noise) * factor;
+        let score = score_from_noise(&to_array(&noise), alpha_bar);
         let shape = score.dim();
         let pullback = move |v: &Array4<f32>| {
             if v.dim() != shape {
@@ -58,15 +58,11 @@ impl<B: Backend> ScoreModel for UNet<B> {
                 .and_then(|mut gradients| B::Device::gradient_to_vec(gradients.get_or_alloc_mut(&x_ghost)?))
                 .map_err(device_error::<B>)?;
             let gradient = Array4::from_shape_vec(shape, gradient).map_err(|e| ScoreError::Backend(e.to_string()))?;
-            Ok(gradient * factor)
+            // The Jacobian of the score is that of the noise, by the same factor.
+            Ok(score_from_noise(&gradient, alpha_bar))
         };
         Ok((score, Box::new(pullback)))
     }
-}
-
-/// `-1 / sqrt(1 - alpha_bar_t)`, which turns predicted noise into a score.
-fn noise_to_score(schedule: &Schedule, t: usize) -> f32 {
-    (-1.0 / (1.0 - schedule.alpha_bar(t)).sqrt()) as f32
 }
 
 fn dims((b, c, h, w): (usize, usize, usize, usize)) -> [usize; 4] {

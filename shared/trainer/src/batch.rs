@@ -1,12 +1,15 @@
 //! Training batches: images, times and noise.
 
-use diffusion::{Schedule, ScoreError, noise_batch};
+use diffusion::{Schedule, ScoreError};
 use imaging::PixelSet;
 use ndarray::{Array4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
+use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng};
+
+use crate::targets::noise_batch;
 
 /// One batch for the noise-prediction loss.
 #[derive(Debug, Clone, PartialEq)]

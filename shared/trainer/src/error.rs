@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use diffusion::ScoreError;
+use imaging::ImageError;
 use metrics::MetricError;
 use nn::WeightsError;
 use score_unet::{ConfigError, PriorError};
@@ -27,6 +28,9 @@ pub enum TrainError {
     /// The network failed: its device, or an array of another shape than its own.
     #[error(transparent)]
     Score(#[from] ScoreError),
+    /// Images that make no picture.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// Images that cannot be compared.
     #[error(transparent)]
     Metric(#[from] MetricError),

@@ -7,7 +7,7 @@
 //! * [`Trainer`]: one step after the other, validation, and what is kept.
 //! * [`draw_batch`]: images, times and noise.
 //! * [`Checkpoint`]: everything that a training needs to go on.
-//! * [`validation_loss`], [`denoising_psnr`], [`preview_samples`]: how good a network is.
+//! * [`validation_loss`], [`denoising_psnr`], [`denoising_preview`]: how good a network is.
 //! * [`write_card`]: what is said of it afterwards.
 //! * [`command`]: how the two programs start and end.
 
@@ -17,6 +17,7 @@ mod checkpoint;
 pub mod command;
 mod error;
 mod preview;
+mod targets;
 mod trainer;
 mod validate;
 
@@ -24,6 +25,6 @@ pub use batch::{TrainingBatch, draw_batch};
 pub use card::{Card, write_card};
 pub use checkpoint::{CHECKPOINT_FILE, Checkpoint, CheckpointError};
 pub use error::TrainError;
-pub use preview::preview_samples;
+pub use preview::denoising_preview;
 pub use trainer::{Progress, Trainer, TrainerConfig, TrainingStepBench};
 pub use validate::{DENOISING_TIMES, denoising_psnr, validation_loss};

@@ -1,6 +1,6 @@
 //! How good a network is: the loss on images it has not seen, and the PSNR of one-step denoising.
 
-use diffusion::{ScoreModel, noise_batch, tweedie_batch};
+use diffusion::ScoreModel;
 use imaging::PixelSet;
 use ndarray::{Array4, Axis};
 use ndarray_rand::RandomExt;
@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use score_unet::unet::{UNet, device_error, to_array, to_tensor};
 
 use crate::error::TrainError;
+use crate::targets::{noise_batch, tweedie_batch};
 
 /// The times at which the lecture's task 2 denoises.
 pub const DENOISING_TIMES: [usize; 3] = [30, 100, 300];

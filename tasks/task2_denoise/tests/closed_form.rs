@@ -1,7 +1,7 @@
 //! Denoising with priors whose answer is known exactly: a Gaussian and a mixture of Gaussians.
 
 use checks::{Check, Expected, expect_moments};
-use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel, noise_batch};
+use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel};
 use ndarray::{Array1, Array2, Array4, Axis, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -14,6 +14,11 @@ const SHAPE: [usize; 3] = [3, 2, 2];
 fn noise(seed: u64, n: usize) -> Array4<f32> {
     let [c, h, w] = SHAPE;
     Array4::random_using((n, c, h, w), StandardNormal, &mut StdRng::seed_from_u64(seed))
+}
+
+/// What `forward_diffusion` should make, so that denoising is tested by itself.
+fn noised(x0: &Array4<f32>, eps: &Array4<f32>, alpha_bar: f64) -> Array4<f32> {
+    x0 * alpha_bar.sqrt() as f32 + eps * (1.0 - alpha_bar).sqrt() as f32
 }
 
 /// Neighbouring values are alike, as in an image.
@@ -61,7 +66,7 @@ fn denoising_is_the_posterior_mean_of_a_gaussian() {
     let model = gaussian();
     let x0 = model.sample(32, &mut StdRng::seed_from_u64(1));
     for t in TIMES {
-        let x_t = noise_batch(model.schedule(), &x0, &[t; 32], &noise(2, 32)).unwrap();
+        let x_t = noised(&x0, &noise(2, 32), model.schedule().alpha_bar(t));
         let exact = model.posterior_mean(&x_t, t).unwrap();
         check_posterior_mean("Gaussian", t, &denoise(&model, &x_t, t).unwrap(), &x_t, &exact);
     }
@@ -72,7 +77,7 @@ fn denoising_is_the_posterior_mean_of_a_mixture() {
     let model = mixture();
     let x0 = model.sample(32, &mut StdRng::seed_from_u64(3));
     for t in TIMES {
-        let x_t = noise_batch(model.schedule(), &x0, &[t; 32], &noise(4, 32)).unwrap();
+        let x_t = noised(&x0, &noise(4, 32), model.schedule().alpha_bar(t));
         let exact = model.posterior_mean(&x_t, t).unwrap();
         check_posterior_mean("Gaussian-mixture", t, &denoise(&model, &x_t, t).unwrap(), &x_t, &exact);
     }
@@ -104,7 +109,7 @@ fn the_error_of_denoising_is_the_posterior_variance() {
     let n = 10_000;
     let x0 = model.sample(n, &mut StdRng::seed_from_u64(7));
     for t in [30, 300, 700] {
-        let x_t = noise_batch(model.schedule(), &x0, &vec![t; n], &noise(8, n)).unwrap();
+        let x_t = noised(&x0, &noise(8, n), model.schedule().alpha_bar(t));
         let errors = (denoise(&model, &x_t, t).unwrap() - &x0).mapv(|e| f64::from(e * e));
         let per_image = errors.sum_axis(Axis(3)).sum_axis(Axis(2)).sum_axis(Axis(1));
         let (mean, spread) = (per_image.mean().unwrap(), per_image.std(1.0));
@@ -122,7 +127,7 @@ fn at_large_t_denoising_forgets_the_image() {
     // Where nothing but noise is left, the best guess is the mean of all images, whatever x_t is: a blur.
     let model = mixture();
     let x0 = model.sample(8, &mut StdRng::seed_from_u64(9));
-    let x_t = noise_batch(model.schedule(), &x0, &[1000; 8], &noise(10, 8)).unwrap();
+    let x_t = noised(&x0, &noise(10, 8), model.schedule().alpha_bar(1000));
     let x0_hat = denoise(&model, &x_t, 1000).unwrap();
     let mean = Array4::from_shape_vec((1, 3, 2, 2), model.mean().mapv(|v| v as f32).to_vec()).unwrap();
     let off = (&x0_hat - &mean).iter().fold(0.0f32, |m, v| m.max(v.abs()));

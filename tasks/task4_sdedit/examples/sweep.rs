@@ -11,9 +11,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session, measure};
+use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{ForwardOperator, NamedImage, stack};
+use imaging::{ForwardOperator, NamedImage, measure, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -62,7 +62,7 @@ fn exercise_4_5_the_start_image_is_the_guide() {
                     "the guide is A b: it should be operator.start_image(b), here A^T b",
                 )
                 .suspect(
-                    &from(&operator.pseudo_inverse(&b).unwrap()),
+                    &from(&operator.linear().unwrap().pseudo_inverse(&b).unwrap()),
                     "the guide is the pseudo-inverse, whose noise is blown up: it should be operator.start_image(b)",
                 );
         }

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, ProblemOptions, Progress, Session, measure};
+use cli::{CommonOptions, ProblemOptions, Progress, Session};
 use diffusion::{FiniteCheck, ScoreModel, StepView, observe_with};
-use imaging::stack;
+use imaging::{measure, stack};
 use ndarray::{Array4, Axis};
 use plots::{Series, curves};
 use rand::SeedableRng;

@@ -166,8 +166,8 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
         .quantity("sigma", SIGMA)
         .quantity("gamma_t", GAMMA)
         .quantity("sigma^2 + gamma_t^2", s2 + g2);
-    if operator.is_linear() {
-        let inverse = operator.pseudo_inverse(&r).unwrap() / (s2 + g2) as f32;
+    if let Some(linear) = operator.as_linear() {
+        let inverse = linear.pseudo_inverse(&r).unwrap() / (s2 + g2) as f32;
         check = check.suspect(
             &inverse,
             "the pseudo-inverse of A is used where A^T belongs: operator.vjp",
@@ -190,7 +190,7 @@ fn check_likelihood(what: &str, operator: &dyn ForwardOperator, square: bool) {
                  is, you would not notice)",
             )
             .suspect(&plain, "A^T is missing: the residual is a measurement, A^T carries it back to an image");
-        if !operator.is_linear() {
+        if operator.as_linear().is_none() {
             check = check.suspect(
                 &at_b,
                 "the Jacobian is taken at b: it belongs to the image, operator.vjp(x_t, ...)",

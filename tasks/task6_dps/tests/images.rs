@@ -9,9 +9,9 @@
 
 use std::sync::OnceLock;
 
-use cli::{Judge, data_folder, find_prior, measure};
+use cli::{Judge, data_folder, find_prior};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{Noise, OperatorSpec, load_images, stack};
+use imaging::{Noise, OperatorSpec, load_images, measure, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -1,4 +1,4 @@
-//! The trained network gives the same scores and pullbacks on every backend.
+//! The trained network gives the same scores, pullbacks and samples on every backend.
 
 use std::path::PathBuf;
 
@@ -58,5 +58,25 @@ fn scores_and_pullbacks_agree() {
             );
             assert_close(&format!("pullback at t = {t} on {name}"), &expected, &found, 1e-3);
         }
+    }
+}
+
+/// Twenty steps from noise to images without any chance, as in DDIM, so that what differs adds up.
+fn samples(model: &dyn ScoreModel) -> Array4<f32> {
+    let mut x = noise(7);
+    for step in model.schedule().steps(20).expect("20 of 1000 steps") {
+        let deviation = (1.0 - step.alpha_bar).sqrt() as f32;
+        let eps = model.score(&x, step.t).expect("a score") * -deviation;
+        let x0_hat = ((&x - &(&eps * deviation)) / step.alpha_bar.sqrt() as f32).mapv(|x| x.clamp(-1.0, 1.0));
+        x = x0_hat * step.alpha_bar_prev.sqrt() as f32 + eps * (1.0 - step.alpha_bar_prev).sqrt() as f32;
+    }
+    x
+}
+
+#[test]
+fn samples_from_the_same_noise_agree() {
+    let expected = samples(&network(&Cpu::default()));
+    for (name, other) in others() {
+        assert_close(&format!("samples on {name}"), &expected, &samples(other.as_ref()), 1e-2);
     }
 }

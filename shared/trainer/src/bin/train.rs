@@ -15,14 +15,14 @@ use score_unet::unet::UNet;
 use score_unet::{Device, DeviceChoice, UNetConfig, folder_name};
 use trainer::command::run_command;
 use trainer::{
-    CHECKPOINT_FILE, Card, Checkpoint, DENOISING_TIMES, Progress, Trainer, TrainerConfig, denoising_psnr,
-    preview_samples, validation_loss, write_card,
+    CHECKPOINT_FILE, Card, Checkpoint, DENOISING_TIMES, Progress, Trainer, TrainerConfig, denoising_preview,
+    denoising_psnr, validation_loss, write_card,
 };
 
 /// Train a score network on images.
 ///
 /// Writes into --out: weights.safetensors and config.json (whenever the validation loss is the lowest so far),
-/// training.json (what was measured), checkpoint.ckpt (to go on from with --resume), log.csv and samples_*.png.
+/// training.json (what was measured), checkpoint.ckpt (to go on from with --resume), log.csv and preview_*.png.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Options {
@@ -32,7 +32,7 @@ struct Options {
     /// Folder for everything that the training writes
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Train for this many minutes altogether, runs before --resume counted in, validation and samples not
+    /// Train for this many minutes altogether, runs before --resume counted in, validation and previews not
     /// [default: 60, unless --steps is given]
     #[arg(long, conflicts_with = "steps")]
     minutes: Option<f64>,
@@ -69,9 +69,9 @@ struct Options {
     /// Measure the validation loss every so many steps
     #[arg(long, default_value_t = 500)]
     validate_every: u64,
-    /// Draw a grid of samples every so many steps
+    /// Write a picture every so many steps: validation images at four noise levels, noisy above, denoised below
     #[arg(long, default_value_t = 2000)]
-    samples_every: u64,
+    preview_every: u64,
 }
 
 fn main() -> ExitCode {
@@ -181,7 +181,7 @@ fn check(options: &Options) -> anyhow::Result<()> {
         "--colour-jitter must be from 0 to below 1, is {jitter}"
     );
     anyhow::ensure!(options.validate_every > 0, "--validate-every must be at least 1");
-    anyhow::ensure!(options.samples_every > 0, "--samples-every must be at least 1");
+    anyhow::ensure!(options.preview_every > 0, "--preview-every must be at least 1");
     Ok(())
 }
 
@@ -261,8 +261,8 @@ fn train_loop<B: Backend>(
             let loss = validate(trainer, test, &options.out, &report)?;
             log.write(trainer, report.loss, loss)?;
         }
-        if progress.step.is_multiple_of(options.samples_every) {
-            write_samples(trainer, &options.out)?;
+        if progress.step.is_multiple_of(options.preview_every) {
+            write_preview(trainer, test, &options.out)?;
         }
         if last_checkpoint.elapsed() > Duration::from_secs(300) {
             trainer.save(&options.out)?;
@@ -297,11 +297,10 @@ fn validate<B: Backend>(trainer: &mut Trainer<B>, test: &PixelSet, out: &Path, r
     Ok(loss)
 }
 
-fn write_samples<B: Backend>(trainer: &Trainer<B>, out: &Path) -> anyhow::Result<()> {
-    let samples = preview_samples(trainer.average(), 16, 30, 0)?;
-    let views: Vec<_> = samples.outer_iter().collect();
-    let path = out.join(format!("samples_{:06}.png", trainer.counters().step));
-    Ok(imaging::save_png(&path, &imaging::grid(&views, 4, 2)?)?)
+fn write_preview<B: Backend>(trainer: &Trainer<B>, test: &PixelSet, out: &Path) -> anyhow::Result<()> {
+    let preview = denoising_preview(trainer.average(), test)?;
+    let path = out.join(format!("preview_{:06}.png", trainer.counters().step));
+    Ok(imaging::save_png(&path, &preview)?)
 }
 
 /// Measures the best weights and writes what was found.

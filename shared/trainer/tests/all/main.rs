@@ -1,5 +1,4 @@
 //! The trainer as a library and as a command, on small data that the tests make.
 
-mod preview;
 mod train_command;
 mod training;

@@ -74,7 +74,7 @@ fn assert_fails(output: &Output, parts: &[&str]) {
 #[test]
 fn a_whole_run_leaves_a_prior_and_a_report() {
     let place = Place::new();
-    let output = place.run(&["--steps", "6", "--validate-every", "3", "--samples-every", "5"]);
+    let output = place.run(&["--steps", "6", "--validate-every", "3", "--preview-every", "5"]);
     assert!(output.status.success(), "{}", text(&output));
     for file in [
         "weights.safetensors",
@@ -82,7 +82,7 @@ fn a_whole_run_leaves_a_prior_and_a_report() {
         "training.json",
         "checkpoint.ckpt",
         "log.csv",
-        "samples_000005.png",
+        "preview_000005.png",
     ] {
         assert!(place.out().join(file).is_file(), "{file} is missing: {}", text(&output));
     }

@@ -60,7 +60,7 @@ fn observers_combine_and_stop() {
     let mut trajectory = Trajectory::new(2);
     let stop = observe_with(|view| {
         if view.index == 3 {
-            Err(ScoreError::Interrupted)
+            Err(ScoreError::Stopped)
         } else {
             Ok(())
         }
@@ -70,11 +70,11 @@ fn observers_combine_and_stop() {
         Ok(())
     });
     let result = run(10, &mut (&mut trajectory, note, Some(stop), ()));
-    assert!(matches!(result, Err(ScoreError::Interrupted)));
+    assert!(matches!(result, Err(ScoreError::Stopped)));
     assert_eq!(seen, [1000, 900, 800, 700]);
     assert_eq!(trajectory.frames().len(), 1);
-    let mut boxed: Vec<Box<dyn Observer>> = vec![Box::new(()), Box::new(FiniteCheck), Box::new(Trajectory::new(3))];
-    run(5, &mut boxed).unwrap();
+    let boxed: Box<dyn Observer> = Box::new(Trajectory::new(3));
+    run(5, &mut (FiniteCheck, boxed)).unwrap();
 }
 
 #[test]
@@ -103,4 +103,16 @@ fn finite_check_names_time_and_array() {
         show(&bad, &bad).unwrap_err(),
         "x_t at t = 42 holds a NaN or an infinity"
     );
+}
+
+#[test]
+fn an_observers_own_error_is_told_as_it_is() {
+    let full = || std::io::Error::other("the disk is full");
+    let mut log = observe_with(|_| Err(ScoreError::observer(full())));
+    let error = run(3, &mut log).unwrap_err();
+    assert_eq!(error.to_string(), "the disk is full");
+    let ScoreError::Observer(inner) = error else {
+        panic!("another error: {error}");
+    };
+    assert!(inner.downcast_ref::<std::io::Error>().is_some());
 }

@@ -2,7 +2,7 @@
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use checks::{Expected, expect_moments};
-use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, VpSde};
+use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel, VpSde};
 use ndarray::{Array1, Array2, Array4, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -68,8 +68,14 @@ fn forward_simulation_has_the_exact_marginals() {
     let (sde, model) = (VpSde::new(Schedule::linear()), gaussian());
     let mut rng = StdRng::seed_from_u64(2);
     let (t, n) = (200, 10_000);
-    let x0 = model.sample(n, &mut rng);
-    let x_t = sde.simulate_forward(&x0, t, 2, &mut rng);
+    let mut x_t = model.sample(n, &mut rng);
+    for time in 1..=t {
+        // beta is constant on (time - 1, time], so that both halves of it may be evaluated at its end.
+        for _ in 0..2 {
+            let eps = Array4::random_using(x_t.dim(), StandardNormal, &mut rng);
+            x_t = sde.forward_step(&x_t, &eps, time as f64, 0.5);
+        }
+    }
     let a = sde.schedule().alpha_bar(t);
     let mean = model.mean() * a.sqrt();
     let covariance = model.covariance() * a + Array2::<f64>::eye(2) * (1.0 - a);
@@ -105,12 +111,16 @@ fn finer_steps_approach_the_exact_marginal() {
     );
 }
 
-fn reverse(model: &dyn diffusion::ScoreModel, mean: Array1<f64>, covariance: Array2<f64>, name: &str) {
+fn reverse(model: &dyn ScoreModel, mean: Array1<f64>, covariance: Array2<f64>, name: &str) {
     let sde = VpSde::new(Schedule::linear());
     let mut rng = StdRng::seed_from_u64(3);
-    let x_start = Array4::random_using((4_000, 1, 1, 2), StandardNormal, &mut rng);
-    let steps = sde.schedule().steps(1000).unwrap();
-    let samples = sde.simulate_reverse(model, &x_start, &steps, &mut rng).unwrap();
+    let mut samples = Array4::random_using((4_000, 1, 1, 2), StandardNormal, &mut rng);
+    for step in sde.schedule().steps(1000).unwrap() {
+        let score = model.score(&samples, step.t).unwrap();
+        let z = Array4::random_using(samples.dim(), StandardNormal, &mut rng);
+        let dt = (step.t - step.t_prev) as f64;
+        samples = sde.reverse_step(&samples, &score, &z, step.t as f64, dt);
+    }
     let expected = Expected {
         mean,
         covariance,
@@ -141,5 +151,5 @@ fn reverse_simulation_recovers_the_mixture() {
 #[test]
 #[should_panic(expected = "lives on the times from 0 to 1000")]
 fn there_is_no_time_after_the_end() {
-    VpSde::new(Schedule::linear()).beta(1000.5);
+    let _ = VpSde::new(Schedule::linear()).beta(1000.5);
 }

@@ -1,13 +1,14 @@
 //! How the classical reconstructions do on the pinned problems, and which weight serves them best.
 //!
-//! `cargo run --release -p imaging --example classical_sweep -- DATASET`, where DATASET is a folder or zip file with a `test/`
+//! `cargo run -p methods --example classical_sweep -- DATASET`, where DATASET is a folder or zip file with a `test/`
 //! part. Looks at every 72nd image of it from the 19th on: images for tuning, which are in no table of results.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use imaging::{ForwardOperator, Noise, Reconstruction, load_split, parse_operator, stack, tikhonov, total_variation};
+use imaging::{ForwardOperator, Noise, OperatorError, load_split, parse_operator, stack};
+use methods::posterior::penalised::{Reconstruction, tikhonov, total_variation};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -25,7 +26,7 @@ const SPECS: [&str; 6] = [
 
 /// Mean over the images of `10 log10(4 / MSE)`, after clamping to [-1, 1].
 fn psnr(images: &Array4<f32>, truth: &Array4<f32>) -> f64 {
-    let one = |(image, truth): (ndarray::ArrayView3<f32>, ndarray::ArrayView3<f32>)| {
+    let one = |(image, truth): (ndarray::ArrayView3<'_, f32>, ndarray::ArrayView3<'_, f32>)| {
         let squares: f64 = image
             .iter()
             .zip(truth)
@@ -55,10 +56,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for spec in SPECS {
         let operator = parse_operator(spec, [3, 64, 64], 0)?;
         let b = Noise::Gaussian { sigma: 0.05 }.add(&operator.apply(&truth)?, &mut StdRng::seed_from_u64(0))?;
-        println!("\n{spec}: {}", operator.parameters());
-        println!("  pseudo-inverse {:.2} dB", psnr(&operator.pseudo_inverse(&b)?, &truth));
+        println!("\n{spec}: {}", operator.description());
+        println!(
+            "  pseudo-inverse {:.2} dB",
+            psnr(&operator.linear()?.pseudo_inverse(&b)?, &truth)
+        );
         println!("  start image    {:.2} dB", psnr(&operator.start_image(&b)?, &truth));
-        type Solver = fn(&dyn ForwardOperator, &Array4<f32>, f64) -> Result<Reconstruction, imaging::OperatorError>;
+        type Solver = fn(&dyn ForwardOperator, &Array4<f32>, f64) -> Result<Reconstruction, OperatorError>;
         let solvers: [(&str, Solver); 2] = [
             ("Tikhonov", |operator, b, lambda| tikhonov(operator, b, lambda)),
             ("total variation", |operator, b, lambda| {

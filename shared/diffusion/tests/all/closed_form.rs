@@ -3,8 +3,7 @@
 use approx::assert_abs_diff_eq;
 use checks::{Check, Expected, expect_moments};
 use diffusion::{
-    ClosedFormError, CountingModel, GaussianMixtureModel, GaussianModel, Schedule, ScoreError, ScoreModel, noise_batch,
-    tweedie_batch,
+    ClosedFormError, CountingModel, GaussianMixtureModel, GaussianModel, Schedule, ScoreError, ScoreModel,
 };
 use ndarray::{Array1, Array2, Array4, array};
 use ndarray_rand::RandomExt;
@@ -93,7 +92,14 @@ fn models() -> Vec<(&'static str, Box<dyn ClosedForm>)> {
 /// Typical noisy images of a model.
 fn noisy(model: &dyn ClosedForm, t: usize, n: usize) -> Array4<f32> {
     let x0 = model.draw(n, 7);
-    noise_batch(model.schedule(), &x0, &vec![t; n], &noise(8, n)).unwrap()
+    let a = model.schedule().alpha_bar(t);
+    x0 * a.sqrt() as f32 + noise(8, n) * (1.0 - a).sqrt() as f32
+}
+
+/// Tweedie's formula.
+fn tweedie(schedule: &Schedule, x_t: &Array4<f32>, t: usize, score: &Array4<f32>) -> Array4<f32> {
+    let a = schedule.alpha_bar(t);
+    x_t * (1.0 / a.sqrt()) as f32 + score * ((1.0 - a) / a.sqrt()) as f32
 }
 
 /// The derivative along each pixel of `f` at `x`, by central differences; the step that was really taken in f32 is used.
@@ -161,7 +167,7 @@ fn tweedie_is_the_conditional_mean() {
         for t in TIMES {
             let x = noisy(&*model, t, 16);
             let score = model.score(&x, t).unwrap();
-            let by_tweedie = tweedie_batch(model.schedule(), &x, &[t; 16], &score).unwrap();
+            let by_tweedie = tweedie(model.schedule(), &x, t, &score);
             let exact = model.posterior_mean(&x, t);
             // Near t = T, rounding of x_t is magnified by 1 / sqrt(alpha_bar).
             let tolerance = 4e-7 / model.schedule().alpha_bar(t).sqrt() * 4.0;
@@ -379,6 +385,6 @@ fn two_hundred_dimensions() {
     assert!((&rebuilt - &covariance).iter().all(|e| e.abs() < 1e-10));
     let x = Array4::random_using((4, 3, 8, 8), StandardNormal, &mut StdRng::seed_from_u64(1));
     let score = model.score(&x, 200).unwrap();
-    let by_tweedie = tweedie_batch(model.schedule(), &x, &[200; 4], &score).unwrap();
+    let by_tweedie = tweedie(model.schedule(), &x, 200, &score);
     Check::new("x0_hat", &model.posterior_mean(&x, 200).unwrap()).verify(&by_tweedie);
 }

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use image::{ImageBuffer, Luma, Rgba, RgbaImage};
-use imaging::{Convolution, Inpainting, Noise, OperatorSpec, operator_list, parse_operator};
+use imaging::{Convolution, Inpainting, Noise, OperatorSpec, from_byte, operator_list, parse_operator};
 use ndarray::Array4;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+use crate::common::Result;
 
 const SHAPE: [usize; 3] = [3, 64, 64];
 
@@ -33,6 +33,10 @@ fn every_name_makes_its_operator_with_the_pinned_defaults() -> Result {
         ("super-resolution:2", [3, 32, 32], "2x2"),
         ("colourisation", [1, 64, 64], "0.587 G"),
         ("compressed-sensing", [3, 1, 1024], "1024 of 4096"),
+        ("tomography", [3, 60, 91], "60 angles over half a turn, 91 detectors"),
+        ("tomography: 9", [3, 9, 91], "9 angles"),
+        ("fourier", [3, 1, 1229], "1229 of 4096"),
+        ("fourier:0.5", [3, 1, 2048], "2048 of 4096"),
         ("phase-retrieval", [3, 128, 128], "2x oversampled"),
         ("hdr", SHAPE, "exposure 2, clipped, gamma 2.2"),
         ("hdr:3,1", SHAPE, "exposure 3, clipped, gamma 1"),
@@ -42,12 +46,13 @@ fn every_name_makes_its_operator_with_the_pinned_defaults() -> Result {
         assert_eq!(operator.name(), text.split(':').next().unwrap_or(""));
         assert_eq!(operator.measurement_shape(), shape, "{text}");
         assert!(
-            operator.parameters().contains(parameters),
+            operator.description().contains(parameters),
             "{text}: {}",
-            operator.parameters()
+            operator.description()
         );
         let spec: OperatorSpec = text.parse()?;
         assert_eq!(spec.name(), operator.name());
+        assert_eq!(spec.kind(), operator.kind(), "{text}");
         assert_eq!(spec.to_string().parse::<OperatorSpec>()?, spec, "{text} as {spec}");
         assert!(operator_list().contains(&format!("  {}", spec.name())));
     }
@@ -63,6 +68,8 @@ fn an_unknown_name_lists_all_names_with_parameters_and_defaults() {
         "REMOVED 0.7",
         "SIZE 13 pixels, STD 1.5",
         "kernel:FILE",
+        "tomography[:ANGLES]",
+        "fourier[:FRACTION]",
         "hdr[",
     ] {
         assert!(message.contains(word), "{message}");
@@ -94,6 +101,11 @@ fn wrong_parameters_are_refused_with_the_right_form() {
         ("mask", "mask:FILE", "nothing"),
         ("kernel:", "kernel:FILE", "nothing"),
         ("hdr:1e999", "exposure", "inf"),
+        ("tomography:0", "1 to 2000", "got 0"),
+        ("tomography:1.5", "tomography[:ANGLES]", "`1.5`"),
+        ("tomography:60,91", "too many", "`91`"),
+        ("fourier:30", "0 to 1", "30"),
+        ("fourier:a", "fourier[:FRACTION]", "`a`"),
     ];
     for (text, expected, got) in cases {
         let message = refusal(text);
@@ -102,9 +114,22 @@ fn wrong_parameters_are_refused_with_the_right_form() {
 }
 
 #[test]
+fn specs_are_equal_if_they_make_the_same_operator() -> Result {
+    let spec = |text: &str| text.parse::<OperatorSpec>();
+    assert_eq!(spec("inpainting")?, spec("inpainting:0.70")?);
+    assert_eq!(spec("deconvolution:13")?, spec("deconvolution: 13, 1.5")?);
+    assert_ne!(spec("inpainting")?, spec("inpainting:0.8")?);
+    assert_ne!(spec("motion-blur")?, spec("motion-blur:15,0.5,0")?);
+    // The same settings of two operators are two things.
+    assert_ne!(spec("compressed-sensing:0.3")?, spec("fourier:0.3")?);
+    assert_eq!(format!("{:?}", spec("fourier")?), "OperatorSpec(fourier:0.3)");
+    Ok(())
+}
+
+#[test]
 fn one_seed_gives_one_operator() -> Result {
     let x = Array4::from_shape_fn((1, 3, 64, 64), |(_, c, y, x)| (c * 4096 + y * 64 + x) as f32 / 12_288.0);
-    for text in ["inpainting", "motion-blur", "compressed-sensing"] {
+    for text in ["inpainting", "motion-blur", "compressed-sensing", "fourier"] {
         let measure = |seed| parse_operator(text, SHAPE, seed)?.apply(&x);
         assert_eq!(measure(3)?, measure(3)?, "{text}");
         assert_ne!(measure(3)?, measure(4)?, "{text}");
@@ -163,7 +188,7 @@ fn a_mask_file_of_any_size_is_fitted_to_the_image() -> Result {
         [3, 1, 4096],
         "what is transparent lies on white"
     );
-    assert!(operator.parameters().contains("clear,with:comma.png"));
+    assert!(operator.description().contains("clear,with:comma.png"));
     Ok(())
 }
 
@@ -236,9 +261,9 @@ fn gaussian_noise_has_its_sigma_on_the_scale_of_the_pixels() -> Result {
     let (mean, std) = spread(Noise::Gaussian { sigma: 0.05 }, 0.25)?;
     assert!((mean - 0.25).abs() < 5.0 * 0.05 / 346.0, "{mean}");
     assert!((std - 0.05).abs() < 5.0 * 0.05 / 490.0, "{std}");
-    // On [0, 1], where files are, it is half: 6.375 of 255 levels.
-    let unit = imaging::std_to_unit(std as f32);
-    assert!((unit - 0.025).abs() < 5.0 * 0.025 / 490.0, "{unit}");
+    // On [0, 1], where files are, it is half: 6.375 of 255 levels, a level being what two neighbouring bytes differ by.
+    let levels = std / f64::from(from_byte(129) - from_byte(128));
+    assert!((levels - 6.375).abs() < 5.0 * 6.375 / 490.0, "{levels}");
     assert_eq!(spread(Noise::Gaussian { sigma: 0.0 }, 0.25)?, (0.25, 0.0));
     assert_eq!(spread(Noise::None, 0.25)?, (0.25, 0.0));
     Ok(())

@@ -1,15 +1,13 @@
-//! Reconstruction without a learned prior: least squares with a penalty on the image's gradient.
+//! Solvers of least squares with a penalty on the image's gradient, for the classical methods.
 //!
-//! They are what a diffusion prior has to beat: the lecture's maximum a posteriori estimates, with priors that can be
-//! written down. Both take any linear operator, treat each image by itself, and run until a stated accuracy is reached.
+//! Both take any linear operator, treat each image by itself, and run until a stated accuracy is reached.
 //!
 //! `D x` is the gradient by forward differences: to the right and downward neighbour, 0 across the border. Its norm
 //! is below `sqrt(8)`.
 
+use imaging::{ForwardOperator, LinearOperator, OperatorError};
 use ndarray::{Array4, ArrayRef4, Axis, s};
 use rayon::prelude::*;
-
-use crate::operator::{ForwardOperator, OperatorError};
 
 /// Relative residual of the normal equations at which [`tikhonov`] stops. `f32` operators allow little less.
 const TIKHONOV_TOLERANCE: f64 = 1e-5;
@@ -21,37 +19,6 @@ const TV_ITERATIONS: usize = 5000;
 const TV_CHECK_EVERY: usize = 20;
 /// `||D||^2` is below this: each difference has two terms, in each of two directions.
 const GRADIENT_NORM_SQUARED: f64 = 8.0;
-
-/// The weights of both penalties.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lambdas {
-    /// For [`tikhonov`].
-    pub tikhonov: f64,
-    /// For [`total_variation`].
-    pub total_variation: f64,
-}
-
-impl Lambdas {
-    /// The weights that gave the highest mean PSNR for this kind of operator with its default parameters, Gaussian noise
-    /// of sigma 0.05 and 64x64 photographs of fruit kept for tuning (`examples/classical_sweep.rs`). For other noise and other
-    /// images they are a place to start.
-    #[must_use]
-    pub fn tuned(operator: &dyn ForwardOperator) -> Self {
-        let (tikhonov, total_variation) = match operator.name() {
-            "inpainting" => (0.005, 0.015),
-            "box-inpainting" | "mask" => (0.07, 0.05),
-            "deconvolution" | "kernel" => (0.03, 0.01),
-            "motion-blur" => (0.03, 0.015),
-            "super-resolution" => (0.005, 0.01),
-            "compressed-sensing" => (0.005, 0.015),
-            _ => (0.03, 0.015),
-        };
-        Self {
-            tikhonov,
-            total_variation,
-        }
-    }
-}
 
 /// Reconstructed images, and how well they solve the problem.
 #[derive(Clone, Debug)]
@@ -77,6 +44,7 @@ pub struct Reconstruction {
 /// - `lambda`: 0 or more
 ///
 /// # Errors
+///
 /// [`OperatorError::NotLinear`], a `lambda` out of range, and what [`ForwardOperator::apply`] refuses.
 pub fn tikhonov(
     operator: &dyn ForwardOperator,
@@ -115,14 +83,16 @@ pub fn tikhonov(
 /// - `lambda`: 0 or more
 ///
 /// # Errors
+///
 /// As [`tikhonov`].
 pub fn total_variation(
     operator: &dyn ForwardOperator,
     b: &ArrayRef4<f32>,
     lambda: f64,
 ) -> Result<Reconstruction, OperatorError> {
-    check(operator, "total variation", lambda)?;
-    let norm_squared = norm_squared(operator)?;
+    let norm = check(operator, "total variation", lambda)?.norm();
+    // Where no closed form is known, the norm is an estimate from below.
+    let norm_squared = 1.05 * norm.powi(2);
     each_image(operator, b, TV_TOLERANCE, |b| {
         PrimalDual::new(operator, b, lambda, norm_squared).run()
     })
@@ -135,14 +105,14 @@ struct Solved {
     accuracy: f64,
 }
 
-fn check(operator: &dyn ForwardOperator, method: &'static str, lambda: f64) -> Result<(), OperatorError> {
-    if !operator.is_linear() {
-        return Err(OperatorError::NotLinear {
-            operator: operator.name(),
-        });
-    }
+fn check<'a>(
+    operator: &'a dyn ForwardOperator,
+    method: &'static str,
+    lambda: f64,
+) -> Result<&'a dyn LinearOperator, OperatorError> {
+    let linear = operator.linear()?;
     if (0.0..=1e6).contains(&lambda) {
-        return Ok(());
+        return Ok(linear);
     }
     Err(OperatorError::Parameter {
         operator: method,
@@ -152,7 +122,8 @@ fn check(operator: &dyn ForwardOperator, method: &'static str, lambda: f64) -> R
     })
 }
 
-/// Solves for each image by itself, in parallel: an easy one does not wait for a hard one, and a batch gives the bits of its images.
+/// Solves for each image by itself, in parallel: an easy one does not wait for a hard one, and a batch gives the bits of
+/// its images.
 fn each_image(
     operator: &dyn ForwardOperator,
     b: &ArrayRef4<f32>,
@@ -271,29 +242,6 @@ fn lengths(gradient: &ArrayRef4<f32>) -> impl Iterator<Item = f64> {
         squares.zip_mut_with(&plane, |sum, &value| *sum += f64::from(value).powi(2));
     }
     squares.into_iter().map(f64::sqrt)
-}
-
-/// An upper bound of `||A||^2`, by power iteration on `A^T A`.
-///
-/// It starts from an image of ones with a little unevenness: for a blur that is the largest singular vector already, and
-/// no image that is merely antisymmetric is missed.
-fn norm_squared(operator: &dyn ForwardOperator) -> Result<f64, OperatorError> {
-    let [channels, height, width] = operator.image_shape();
-    let mut x = Array4::from_shape_fn((1, channels, height, width), |(_, c, y, x)| {
-        1.0 + 0.5 * ((c * 5 + y * 7 + x * 3 + y * x) % 11) as f32 / 11.0
-    });
-    let mut estimate = 0.0;
-    for _ in 0..50 {
-        let length = dot(&x, &x).sqrt();
-        if length == 0.0 {
-            return Ok(0.0);
-        }
-        x.mapv_inplace(|value| (f64::from(value) / length) as f32);
-        x = operator.vjp(&x, &operator.apply(&x)?)?;
-        estimate = dot(&x, &x).sqrt();
-    }
-    // Power iteration comes from below.
-    Ok(1.05 * estimate)
 }
 
 /// The state of the primal-dual method for one image.

@@ -2,8 +2,9 @@
 
 use imaging::{
     Colourisation, CompressedSensing, Convolution, ForwardOperator, HdrResponse, Inpainting, OperatorError,
-    Reconstruction, SuperResolution, tikhonov, total_variation,
+    SuperResolution,
 };
+use methods::posterior::penalised::{Reconstruction, tikhonov, total_variation};
 use ndarray::{Array2, Array4, s};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::{StandardNormal, Uniform};

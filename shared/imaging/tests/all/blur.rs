@@ -1,8 +1,8 @@
 //! The Gaussian blur against its definition.
 
 use approx::assert_abs_diff_eq;
-use imaging::{ImageError, best_gaussian_blur, gaussian_blur, gaussian_blur_batch};
-use ndarray::{Array3, Axis};
+use imaging::{ImageError, best_gaussian_blur, gaussian_blur};
+use ndarray::Array3;
 
 /// Noise that needs no random numbers: spread over [-1, 1], with a mean of about 0.
 fn noise(index: usize) -> f32 {
@@ -46,16 +46,6 @@ fn the_border_is_reflected() -> Result<(), ImageError> {
         .slice(ndarray::s![.., 6..12, 4..8])
         .to_owned();
     assert_abs_diff_eq!(gaussian_blur(&image, 1.0)?, middle, epsilon = 1e-6);
-    Ok(())
-}
-
-#[test]
-fn a_batch_is_its_images() -> Result<(), ImageError> {
-    let batch = ndarray::Array4::from_shape_fn((2, 3, 7, 8), |(b, c, y, x)| noise(b * 168 + c * 56 + y * 8 + x));
-    let blurred = gaussian_blur_batch(&batch, 1.2)?;
-    for (image, expected) in batch.axis_iter(Axis(0)).zip(blurred.axis_iter(Axis(0))) {
-        assert_eq!(gaussian_blur(&image, 1.2)?, expected);
-    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use imaging::{ImageError, from_byte, grid, load_images, load_split, save_png, st
 use ndarray::{Array3, s};
 use tempfile::TempDir;
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+use crate::common::Result;
 
 fn gradient(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
