@@ -82,7 +82,7 @@ fn no_line_of_a_solution_and_nothing_hidden_is_in_the_students_tree() -> Result<
     for path in [
         "README.md",
         "tasks/task6_dps/README.md",
-        "tasks/task6_dps/tests/formulas.rs",
+        "tasks/task6_dps/tests/all/formulas.rs",
         "check/src/lib.rs",
         "notebooks/6_dps.ipynb",
         "notebooks/kit/src/lib.rs",

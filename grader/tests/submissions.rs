@@ -40,7 +40,7 @@ fn only_the_students_own_sources_are_taken() -> Result<()> {
         "src/main.rs",
         "src/bin/x.rs",
         ".cargo/config.toml",
-        "tests/formulas.rs",
+        "tests/all/formulas.rs",
     ] {
         put(folder.path(), &format!("a/tasks/task6_dps/{path}"), b"hostile")?;
     }

@@ -77,8 +77,8 @@ pub enum Case {
 impl Case {
     /// The lecture's cases, in its order, with the course's pinned settings.
     pub fn all() -> Vec<Self> {
-        let inpainting = OperatorSpec::Inpainting { removed: 0.7 };
-        let deconvolution = OperatorSpec::Deconvolution { size: 13, std: 1.5 };
+        let spec = |text: &str| text.parse::<OperatorSpec>().expect("an operator of the course");
+        let (inpainting, deconvolution) = (spec("inpainting:0.7"), spec("deconvolution:13,1.5"));
         vec![
             Self::Denoising { t: 30 },
             Self::Denoising { t: 100 },

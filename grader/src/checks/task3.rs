@@ -23,7 +23,7 @@ pub fn checks() -> Vec<Check> {
             "3.1",
             "formula",
             ask_direct,
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new(
             "3.2",
@@ -37,7 +37,7 @@ pub fn checks() -> Vec<Check> {
             ask_through_x0,
             Kind::Formula(
                 "sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) x_t + sqrt(alpha_bar_{t-1}) (1 - alpha_t) / \
-             (1 - alpha_bar_t) x0_hat + sqrt(1 - alpha_t) z",
+             (1 - alpha_bar_t) x0_hat + sigma_t z",
             ),
         ),
         Check::new("3.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),

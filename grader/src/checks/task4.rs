@@ -3,9 +3,9 @@
 use anyhow::Result;
 use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step};
 use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::ForwardOperator;
+use imaging::{ForwardOperator, residual_norms};
 use ndarray::{Array2, Array4, ArrayD, Axis};
-use task4_sdedit::{residual_norms, reverse_step};
+use task4_sdedit::reverse_step;
 
 use super::images::{Measured, compared, likeliness, measured_request, results, runs};
 use super::task3::step_requests;
@@ -38,7 +38,7 @@ pub fn checks() -> Vec<Check> {
             "4.2",
             "step",
             |bench| Ok(step_requests(bench, "4.2b")),
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new("4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
         Check::new(
@@ -212,7 +212,7 @@ fn judge_restore(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
         passes: 2,
         start: (steps[0].alpha_bar, &start),
         mean: &|x_t, step| mean(&model, x_t, step),
-        residuals: Some(&|x0_hat| residual_norms(operator.as_ref(), &b, x0_hat)),
+        residuals: Some(&|x0_hat| Ok(residual_norms(operator.as_ref(), &b, x0_hat)?)),
         pullbacks: 0,
     };
     trace::judge(&expected, answers)

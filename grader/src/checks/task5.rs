@@ -3,9 +3,9 @@
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel};
 use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::Noise;
+use imaging::{Noise, norms, residual};
 use ndarray::Array4;
-use task5_score_ald::{gamma, likelihood_score, norms, posterior_step, residual, tuned_lambda};
+use task5_score_ald::{gamma, likelihood_score, posterior_step, tuned_lambda};
 
 use super::images::{Measured, compared, measured_request, runs};
 use super::task3::step_requests;
@@ -38,7 +38,7 @@ pub fn checks() -> Vec<Check> {
             "5.3",
             "formula",
             ask_step,
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new(
             "5.4",

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel, Step};
 use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::ForwardOperator;
+use imaging::{ForwardOperator, OperatorSpec, norms, residual};
 use ndarray::{Array4, arr1};
-use task6_dps::{StepSize, dps_step, measurement_gradient, norms, predict_x0, residual, step_sizes, tuned};
+use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes, tuned};
 
 use super::images::{Measured, compared, measured_request, runs};
 use super::task3::step_requests;
@@ -158,7 +158,7 @@ fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
         requests.extend(runs(bench, |run, seed| {
             Ok(measured_request(bench, "6.5", operator, run, seed)?
                 .with("form", "normalised")
-                .with("zeta", tuned(operator, STEPS))
+                .with("zeta", tuned(operator.parse::<OperatorSpec>()?.kind(), STEPS))
                 .with("from", 1000)
                 .with("steps", STEPS))
         })?);

@@ -28,7 +28,7 @@ pub fn normal_like(images: &Array4<f32>, seed: u64) -> Array4<f32> {
 /// # Errors
 /// Images of a shape that the operator does not take; a `sigma` below 0.
 pub fn measure(operator: &dyn ForwardOperator, truth: &Array4<f32>, sigma: f64, seed: u64) -> Result<Array4<f32>> {
-    cli::measure(operator, truth, Noise::Gaussian { sigma }, seed, 0)
+    Ok(imaging::measure(operator, truth, Noise::Gaussian { sigma }, seed, 0)?)
 }
 
 /// The first of a batch, `count` times: `[count, ...]`.

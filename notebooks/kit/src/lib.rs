@@ -35,7 +35,7 @@ pub mod prelude {
     };
     pub use cli::Scores;
     pub use diffusion::{FiniteCheck, GaussianMixtureModel, Schedule, ScoreModel, Step, Trajectory};
-    pub use imaging::{ForwardOperator, best_gaussian_blur};
+    pub use imaging::{ForwardOperator, best_gaussian_blur, norms, residual, residual_norms};
     pub use metrics::psnr;
     pub use ndarray::{Array1, Array2, Array3, Array4, Axis, array, s};
     pub use plots::{Figure, FlowPanel, Series, curves, flow, image_grid};

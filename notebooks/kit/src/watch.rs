@@ -76,8 +76,7 @@ impl Watch {
         }
         if let Some(truth) = &self.truth {
             let psnr = metrics::psnr(&view.x0_hat.index_axis(Axis(0), 0), &truth.index_axis(Axis(0), 0));
-            self.psnrs
-                .push((t, psnr.map_err(|error| ScoreError::Backend(error.to_string()))?));
+            self.psnrs.push((t, psnr.map_err(ScoreError::observer)?));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in the
-//! reference solution, one at a time, and the task's tests must fail and say what is wrong.
+//! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in
+//! the reference solution, one at a time, and the task's tests must fail and say what is wrong.
 //!
 //! It builds a task some dozens of times (minutes in all), so it runs only when asked for:
 //!
@@ -17,10 +17,11 @@ use serde::Deserialize;
 /// The crates that a task's `src/lib.rs` and its formula tests stand on.
 const SHARED: [&str; 3] = ["diffusion", "imaging", "checks"];
 /// What they may depend on; the copy is built without the rest.
-const DEPENDENCIES: [&str; 7] = [
+const DEPENDENCIES: [&str; 8] = [
     "diffusion",
     "imaging",
     "checks",
+    "testing",
     "anyhow",
     "ndarray",
     "ndarray-rand",
@@ -66,7 +67,12 @@ impl Copy {
         SHARED_CRATES.call_once(|| copy_shared(&folder));
         let task_folder = folder.join("tasks").join(task);
         let _ = fs::remove_dir_all(folder.join("tasks"));
-        copy_folder(&root().join("tasks").join(task), &task_folder);
+        for crate_name in ["testing", task] {
+            copy_folder(
+                &root().join("tasks").join(crate_name),
+                &folder.join("tasks").join(crate_name),
+            );
+        }
         for part in LEFT_OUT.map(|part| task_folder.join(part)) {
             let _ = fs::remove_file(&part).or_else(|_| fs::remove_dir_all(&part));
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use diffusion::{FiniteCheck, Observer, ScoreModel, Trajectory, TrajectoryFrame};
-use imaging::{ForwardOperator, NamedImage, Noise, OperatorSpec, stack};
+use imaging::{ForwardOperator, NamedImage, Noise, OperatorSpec, measure, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -189,7 +189,7 @@ fn settings(
         ("noise".to_owned(), options.measurement_noise().to_string()),
     ]);
     for operator in operators {
-        settings.insert(operator.name().to_owned(), operator.parameters());
+        settings.insert(operator.name().to_owned(), operator.description());
     }
     for (name, value) in &method.settings {
         settings.insert((*name).to_owned(), value.clone());
@@ -308,24 +308,4 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// `b = A(x) + noise`; image number i gets its noise from `seed + first + i`, whatever the batch.
-///
-/// # Errors
-/// As the operator's and the noise's.
-pub fn measure(
-    operator: &dyn ForwardOperator,
-    truth: &Array4<f32>,
-    noise: Noise,
-    seed: u64,
-    first: usize,
-) -> Result<Array4<f32>> {
-    let mut b = operator.apply(truth)?;
-    for (index, mut one) in b.axis_chunks_iter_mut(Axis(0), 1).enumerate() {
-        let rng = &mut StdRng::seed_from_u64(seed.wrapping_add((first + index) as u64));
-        let noisy = noise.add(&one, rng)?;
-        one.assign(&noisy);
-    }
-    Ok(b)
 }

@@ -23,7 +23,7 @@
 //! }
 //! ```
 //!
-//! - [`CommonOptions`]: the flags that all tasks have;
+//! - [`CommonOptions`]: the flags that all tasks have; [`VarianceOptions`]: the one that all samplers have;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
 //! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
@@ -41,9 +41,10 @@ mod progress;
 mod report;
 mod run;
 mod session;
+mod variance;
 
 pub use data::{data_folder, find_prior};
-pub use inverse::{Method, Problem, ProblemOptions, Solve, measure, solve_problems};
+pub use inverse::{Method, Problem, ProblemOptions, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
 pub use options::CommonOptions;
@@ -51,3 +52,4 @@ pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};
 pub use session::Session;
+pub use variance::{Variance, VarianceOptions};

@@ -61,6 +61,7 @@ impl Default for Schedule {
 
 impl Schedule {
     /// The schedule of the DDPM paper and of this course: T = 1000, beta from 1e-4 to 0.02 in equal steps.
+    #[must_use]
     pub fn linear() -> Self {
         Self::linear_with(1000, 1e-4, 0.02).expect("the default betas are in range")
     }
@@ -122,6 +123,7 @@ impl Schedule {
     }
 
     /// T, the number of steps.
+    #[must_use]
     pub fn num_steps(&self) -> usize {
         self.betas.len()
     }
@@ -131,6 +133,7 @@ impl Schedule {
     /// # Panics
     ///
     /// If `t` is outside `1..=T`.
+    #[must_use]
     pub fn beta(&self, t: usize) -> f64 {
         assert!(
             (1..=self.num_steps()).contains(&t),
@@ -145,6 +148,7 @@ impl Schedule {
     /// # Panics
     ///
     /// If `t` is outside `1..=T`.
+    #[must_use]
     pub fn alpha(&self, t: usize) -> f64 {
         1.0 - self.beta(t)
     }
@@ -154,6 +158,7 @@ impl Schedule {
     /// # Panics
     ///
     /// If `t` is outside `0..=T`.
+    #[must_use]
     pub fn alpha_bar(&self, t: usize) -> f64 {
         assert!(
             t <= self.num_steps(),
@@ -196,6 +201,7 @@ impl Schedule {
     /// # Panics
     ///
     /// Unless `t_prev < t <= T`.
+    #[must_use]
     pub fn step(&self, t: usize, t_prev: usize) -> Step {
         assert!(
             t_prev < t,
@@ -255,11 +261,13 @@ pub struct Step {
 
 impl Step {
     /// `beta = 1 - alpha` of this step.
+    #[must_use]
     pub fn beta(&self) -> f64 {
         1.0 - self.alpha
     }
 
     /// The same step with the noise of another rule. At the last step `sigma` is 0 with either.
+    #[must_use]
     pub fn with_variance(self, variance: StepVariance) -> Self {
         let sigma_squared = match variance {
             _ if self.is_last() => 0.0,
@@ -273,6 +281,7 @@ impl Step {
     }
 
     /// Whether this step ends at the clean image (where no noise is added any more).
+    #[must_use]
     pub fn is_last(&self) -> bool {
         self.t_prev == 0
     }

@@ -1,6 +1,6 @@
 //! The Gaussian blur: the simplest denoiser there is, and what a prior has to beat.
 
-use ndarray::{Array3, Array4, ArrayRef3, ArrayRef4, Axis};
+use ndarray::{Array3, ArrayRef3, Axis};
 
 use crate::ImageError;
 
@@ -10,6 +10,7 @@ const MAX_SIGMA: f32 = 1000.0;
 /// Beyond the border the image is reflected (`c b a | a b c`). `sigma = 0` returns the image as it is.
 ///
 /// # Errors
+///
 /// A `sigma` that is negative, above 1000 or no number.
 pub fn gaussian_blur(image: &ArrayRef3<f32>, sigma: f32) -> Result<Array3<f32>, ImageError> {
     let kernel = gaussian(sigma)?;
@@ -29,19 +30,6 @@ pub fn gaussian_blur(image: &ArrayRef3<f32>, sigma: f32) -> Result<Array3<f32>, 
     Ok(blurred)
 }
 
-/// [`gaussian_blur`] of every image of a batch `[B, C, H, W]`.
-///
-/// # Errors
-/// As [`gaussian_blur`].
-pub fn gaussian_blur_batch(batch: &ArrayRef4<f32>, sigma: f32) -> Result<Array4<f32>, ImageError> {
-    let mut blurred = batch.to_owned();
-    for mut image in blurred.axis_iter_mut(Axis(0)) {
-        let one = gaussian_blur(&image, sigma)?;
-        image.assign(&one);
-    }
-    Ok(blurred)
-}
-
 /// The best that a Gaussian blur can do for `noisy`: the blur (and its sigma) that comes closest to `truth`, in mean
 /// squared error after clamping to [-1, 1], so the one with the highest PSNR.
 ///
@@ -49,6 +37,7 @@ pub fn gaussian_blur_batch(batch: &ArrayRef4<f32>, sigma: f32) -> Result<Array4<
 /// for each image.
 ///
 /// # Errors
+///
 /// Arrays of different shapes.
 pub fn best_gaussian_blur(noisy: &ArrayRef3<f32>, truth: &ArrayRef3<f32>) -> Result<(f32, Array3<f32>), ImageError> {
     if noisy.dim() != truth.dim() {

@@ -9,16 +9,17 @@
 //! - [`save_png`], [`grid`]: writing one image, and putting several side by side;
 //! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with;
 //! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
-//!   [`Noise`];
-//! - [`tikhonov`], [`total_variation`]: reconstruction without a learned prior.
+//!   [`Noise`]; [`LinearOperator`] and [`SpectralOperator`] for what not every operator can do;
+//! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside.
 //!
 //! This crate knows neither networks nor files of weights.
 
 mod blur;
-mod classical;
 mod decode;
+mod entry;
 mod error;
 mod fft;
+mod hartley;
 mod load;
 mod noise;
 mod operator;
@@ -27,19 +28,19 @@ mod operators;
 mod problem;
 mod range;
 mod save;
+mod solve;
 mod source;
 
-pub use blur::{best_gaussian_blur, gaussian_blur, gaussian_blur_batch};
-pub use classical::{Lambdas, Reconstruction, tikhonov, total_variation};
+pub use blur::{best_gaussian_blur, gaussian_blur};
 pub use error::ImageError;
 pub use load::{NamedImage, PixelSet, load_images, load_split};
 pub use noise::Noise;
-pub use operator::{ForwardOperator, OperatorError, OperatorKind};
+pub use operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator};
 pub use operator_spec::{OperatorSpec, operator_list, parse_operator};
 pub use operators::{
-    Colourisation, CompressedSensing, Convolution, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution,
-    camera_shake_kernel, gaussian_kernel,
+    Colourisation, CompressedSensing, Convolution, Fourier, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution,
+    Tomography, camera_shake_kernel, gaussian_kernel,
 };
 pub use problem::{measure, norms, operator_norm, residual, residual_norms};
-pub use range::{from_byte, std_from_unit, std_to_unit, to_byte};
+pub use range::{from_byte, to_byte};
 pub use save::{grid, save_png, stack};

@@ -32,6 +32,7 @@ pub struct NamedImage {
 /// an image of another size is cropped to its centre square and resized, and [`NamedImage::adapted`] says so.
 ///
 /// # Errors
+///
 /// A path that does not exist or holds no image; a broken image, which the message names.
 pub fn load_images(paths: &[PathBuf], size: usize) -> Result<Vec<NamedImage>, ImageError> {
     check_image_size(size)?;
@@ -100,6 +101,7 @@ impl PixelSet {
     /// The bytes of image `index`, `[3, size, size]`.
     ///
     /// # Panics
+    ///
     /// Where `index >= self.count`, as indexing a slice does.
     #[must_use]
     pub fn image(&self, index: usize) -> &[u8] {
@@ -110,6 +112,7 @@ impl PixelSet {
     /// Image `index` as an array `[3, size, size]` in [-1, 1].
     ///
     /// # Panics
+    ///
     /// Where `index >= self.count`, as indexing a slice does.
     #[must_use]
     pub fn array(&self, index: usize) -> Array3<f32> {
@@ -123,6 +126,7 @@ impl PixelSet {
 /// name. `progress` is called with the number of images read so far and of all images.
 ///
 /// # Errors
+///
 /// As [`load_images`]; and a data set without such a part, whose message says what it holds instead.
 pub fn load_split(
     root: &Path,

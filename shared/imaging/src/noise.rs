@@ -47,6 +47,7 @@ impl Noise {
     /// A noisy copy of the noiseless measurements `b`, `[B, C, H, W]` of any sizes.
     ///
     /// # Errors
+    ///
     /// A NaN or an infinity in `b`, or a `sigma` or `rate` out of range.
     pub fn add(&self, b: &ArrayRef4<f32>, rng: &mut impl Rng) -> Result<Array4<f32>, OperatorError> {
         self.check()?;
@@ -79,6 +80,7 @@ impl Noise {
     /// Whether the parameter is in its range.
     ///
     /// # Errors
+    ///
     /// A negative sigma, a rate that is not above 0, or no finite number.
     pub fn check(&self) -> Result<(), OperatorError> {
         let (what, expected, got) = match *self {

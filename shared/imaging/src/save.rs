@@ -10,6 +10,7 @@ use crate::{ImageError, to_byte};
 /// Writes an image `[3, H, W]` or `[1, H, W]` in [-1, 1] as an 8-bit PNG. Folders that lack on the way are made.
 ///
 /// # Errors
+///
 /// An image of another shape or with a NaN in it; a path that cannot be written to.
 pub fn save_png(path: &Path, image: &ArrayRef3<f32>) -> Result<(), ImageError> {
     let (channels, height, width) = image.dim();
@@ -52,6 +53,7 @@ pub fn save_png(path: &Path, image: &ArrayRef3<f32>) -> Result<(), ImageError> {
 /// Lays images `[C, H, W]` of one shape out in rows of `columns`, with `gap` white pixels between them.
 ///
 /// # Errors
+///
 /// No images, images of different shapes, or no columns.
 pub fn grid(images: &[ArrayView3<'_, f32>], columns: usize, gap: usize) -> Result<Array3<f32>, ImageError> {
     let (channels, height, width) = same_shape(images.iter().map(ArrayView3::dim))?;
@@ -78,6 +80,7 @@ pub fn grid(images: &[ArrayView3<'_, f32>], columns: usize, gap: usize) -> Resul
 /// Puts images `[C, H, W]` of one shape into one batch `[B, C, H, W]`.
 ///
 /// # Errors
+///
 /// No images, or images of different shapes.
 pub fn stack(images: &[ArrayView3<'_, f32>]) -> Result<Array4<f32>, ImageError> {
     let (channels, height, width) = same_shape(images.iter().map(ArrayView3::dim))?;

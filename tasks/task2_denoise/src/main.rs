@@ -18,10 +18,10 @@ use task2_denoise::{denoise, forward_diffusion};
 
 /// Task 2, single-step denoising: noises images and denoises them with the prior in one step.
 ///
-/// Each image is noised to each of the times --t; the report holds PSNR, SSIM and LPIPS of the noisy image, of the best Gaussian
-/// blur of it (its sigma is chosen for each image by looking at the ground truth) and of the denoised one. Image number i,
-/// counted from 0, gets its noise from the seed --seed + i, so --batch changes the result by no more than rounding.
-/// --steps means nothing here: it is always one.
+/// Each image is noised to each of the times --t; the report holds PSNR, SSIM and LPIPS of the noisy image, of the best
+/// Gaussian blur of it (its sigma is chosen for each image by looking at the ground truth) and of the denoised one.
+/// Image number i, counted from 0, gets its noise from the seed --seed + i, so --batch changes the result by no more
+/// than rounding. --steps means nothing here: it is always one.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

@@ -2,7 +2,7 @@
 //! repeats.
 //!
 //! ```text
-//! cargo run --release -p task4_sdedit --example sweep -- --images DIR --t0 100,200 --repeats 1,2 --steps 250
+//! cargo run -p task4_sdedit --example sweep -- --images DIR --t0 100,200 --repeats 1,2 --steps 250
 //! ```
 //!
 //! Tune on images that no table of results uses.
@@ -11,13 +11,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session, measure};
+use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{ForwardOperator, NamedImage, stack};
+use imaging::{ForwardOperator, NamedImage, measure, residual_norms, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use task4_sdedit::{residual_norms, restore, steps_from};
+use task4_sdedit::{restore, steps_from};
 
 /// Sweeps `t0` and the number of repeats.
 #[derive(Parser)]

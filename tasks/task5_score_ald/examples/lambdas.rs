@@ -1,16 +1,16 @@
 //! Residual and PSNR of `x0_hat` along the way, for several `lambda`: two figures for each problem.
 //!
 //! ```text
-//! cargo run --release -p task5_score_ald --example lambdas -- --steps 250
+//! cargo run -p task5_score_ald --example lambdas -- --steps 250
 //! ```
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, ProblemOptions, Progress, Session, measure};
+use cli::{CommonOptions, ProblemOptions, Progress, Session};
 use diffusion::{FiniteCheck, ScoreModel, StepView, observe_with};
-use imaging::stack;
+use imaging::{measure, stack};
 use ndarray::{Array4, Axis};
 use plots::{Series, curves};
 use rand::SeedableRng;

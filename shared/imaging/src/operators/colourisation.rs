@@ -1,9 +1,13 @@
 //! Colourisation: the measurement is the grey image.
 
-use ndarray::{Array4, ArrayRef4};
+use ndarray::{Array2, Array4, ArrayRef2, ArrayRef4, Axis};
 
-use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
-use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
+use super::check_image_shape;
+use super::reflection::Reflection;
+use crate::entry::{Entry, Recipe};
+use crate::operator::{
+    ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator, flatten, refuse, unflatten,
+};
 
 const NAME: &str = "colourisation";
 /// How bright red, green and blue are to the eye: ITU-R Recommendation BT.601. Their sum is 1.
@@ -11,7 +15,7 @@ const WEIGHTS: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// The grey value of each pixel, `A x = 0.299 R + 0.587 G + 0.114 B` (ITU-R BT.601), as `[1, H, W]`.
 ///
-/// With `w` these weights, `A^T b = w b` and `A^+ b = w b / ||w||^2`: the solution of least norm is greenish, because green
+/// With `w` these weights, `A^T b = w b`, `A A^T = ||w||^2 I` and `A^+ b = w b / ||w||^2`: the solution of least norm is greenish, because green
 /// gives the most grey for its norm. The start image is the grey one instead, which explains the measurement as
 /// well, because the weights sum to 1.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ impl Colourisation {
     /// For images `[3, H, W]`.
     ///
     /// # Errors
+    ///
     /// Another number of channels than 3, or no pixels.
     pub fn new(image_shape: [usize; 3]) -> Result<Self, OperatorError> {
         check_image_shape(NAME, image_shape)?;
@@ -43,6 +48,23 @@ impl Colourisation {
         let shape = (b.shape()[0], channels, height, width);
         Array4::from_shape_fn(shape, |(image, channel, y, x)| weights[channel] * b[[image, 0, y, x]])
     }
+
+    /// The colour of each pixel on axes of which the first is `w / ||w||`, or back: the same reflection does both.
+    fn turn(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
+        let reflection = Reflection::to(&WEIGHTS.map(f64::from));
+        let mut turned = x.to_owned();
+        for mut colour in turned.lanes_mut(Axis(1)) {
+            let mut mixed = [colour[0], colour[1], colour[2]].map(f64::from);
+            reflection.apply(&mut mixed);
+            colour.iter_mut().zip(mixed).for_each(|(to, from)| *to = from as f32);
+        }
+        turned
+    }
+}
+
+/// `||w||^2`.
+fn norm_squared() -> f32 {
+    WEIGHTS.iter().map(|weight| weight * weight).sum()
 }
 
 impl ForwardOperator for Colourisation {
@@ -54,7 +76,7 @@ impl ForwardOperator for Colourisation {
         OperatorKind::Colourisation
     }
 
-    fn parameters(&self) -> String {
+    fn description(&self) -> String {
         let [red, green, blue] = WEIGHTS;
         format!("grey = {red} R + {green} G + {blue} B")
     }
@@ -67,30 +89,63 @@ impl ForwardOperator for Colourisation {
         [1, self.image_shape[1], self.image_shape[2]]
     }
 
-    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_images(self, x)?;
+    fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
         let [_, height, width] = self.image_shape;
         let shape = (x.shape()[0], 1, height, width);
-        Ok(Array4::from_shape_fn(shape, |(image, _, row, column)| {
+        Array4::from_shape_fn(shape, |(image, _, row, column)| {
             let channels = WEIGHTS.iter().enumerate();
             channels.map(|(c, weight)| weight * x[[image, c, row, column]]).sum()
-        }))
+        })
     }
 
-    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_pullback(self, x, v)?;
-        Ok(self.tint(v, WEIGHTS))
-    }
-
-    fn pseudo_inverse(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        let norm_squared: f32 = WEIGHTS.iter().map(|weight| weight * weight).sum();
-        Ok(self.tint(b, WEIGHTS.map(|weight| weight / norm_squared)))
+    fn vjp_unchecked(&self, _x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
+        self.tint(v, WEIGHTS)
     }
 
     /// The grey image, in all three channels.
-    fn start_image(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(self.tint(b, [1.0; 3]))
+    fn start_image_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        self.tint(b, [1.0; 3])
+    }
+
+    fn as_linear(&self) -> Option<&dyn LinearOperator> {
+        Some(self)
     }
 }
+
+impl LinearOperator for Colourisation {
+    fn orthogonal_rows(&self) -> Option<f64> {
+        Some(norm_squared().into())
+    }
+
+    fn pseudo_inverse_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        self.tint(b, WEIGHTS.map(|weight| weight / norm_squared()))
+    }
+
+    fn as_spectral(&self) -> Option<&dyn SpectralOperator> {
+        Some(self)
+    }
+}
+
+/// `V` turns the colour of each pixel so that the first axis is grey; `U = I`.
+impl SpectralOperator for Colourisation {
+    fn singular_values(&self) -> Vec<f32> {
+        let [_, height, width] = self.image_shape;
+        vec![norm_squared().sqrt(); height * width]
+    }
+
+    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+        flatten(&self.turn(x))
+    }
+
+    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+        self.turn(&unflatten(z, self.image_shape))
+    }
+}
+
+pub(super) const ENTRY: Entry = Entry {
+    name: NAME,
+    syntax: "",
+    meaning: "the grey image",
+    kind: OperatorKind::Colourisation,
+    parse: |_words| Ok(Recipe::new("", |image_shape, _seed| Colourisation::new(image_shape))),
+};

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array4, ArrayRef4};
+use ndarray::{Array2, Array4, ArrayRef2, ArrayRef4};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rustdct::{DctPlanner, TransformType2And3};
 
-use super::{check_image_shape, check_images, check_measurement, check_pullback, map_planes, refuse};
-use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
+use super::check_image_shape;
+use super::planes::{back_from_seen_first, kept_first, map_planes, seen_first};
+use crate::entry::{Entry, Recipe};
+use crate::fft::transpose;
+use crate::operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator, refuse};
 
 const NAME: &str = "compressed-sensing";
 
@@ -31,6 +34,13 @@ pub struct CompressedSensing {
     columns: Arc<dyn TransformType2And3<f64>>,
 }
 
+/// Which way a transform goes.
+#[derive(Clone, Copy)]
+enum Direction {
+    Forward,
+    Inverse,
+}
+
 /// The memory of one thread: a plane, its transpose, and what the transforms ask for.
 struct Memory {
     plane: Vec<f64>,
@@ -44,7 +54,7 @@ impl std::fmt::Debug for CompressedSensing {
             formatter,
             "CompressedSensing({:?}, {})",
             self.image_shape,
-            self.parameters()
+            self.description()
         )
     }
 }
@@ -54,6 +64,7 @@ impl CompressedSensing {
     /// - `fraction`: `M / (H W)`, 0 to 1, to the nearest whole number of measurements
     ///
     /// # Errors
+    ///
     /// A fraction that is none, or an image without pixels.
     pub fn new(image_shape: [usize; 3], fraction: f64, seed: u64) -> Result<Self, OperatorError> {
         check_image_shape(NAME, image_shape)?;
@@ -78,6 +89,11 @@ impl CompressedSensing {
         })
     }
 
+    /// All places, the kept ones first.
+    fn order(&self) -> Vec<usize> {
+        kept_first(&self.kept, self.signs.len())
+    }
+
     fn memory(&self) -> Memory {
         let pixels = self.signs.len();
         Memory {
@@ -88,27 +104,49 @@ impl CompressedSensing {
     }
 
     /// The orthonormal DCT-II of `memory.plane` along both axes, or its inverse.
-    fn transform(&self, memory: &mut Memory, inverse: bool) {
+    fn transform(&self, memory: &mut Memory, direction: Direction) {
         let [_, height, width] = self.image_shape;
-        let along = if inverse { inverse_dct } else { forward_dct };
+        let along = match direction {
+            Direction::Forward => forward_dct,
+            Direction::Inverse => inverse_dct,
+        };
         along(&*self.rows, &mut memory.plane, &mut memory.scratch);
         transpose(&memory.plane, &mut memory.turned, height, width);
         along(&*self.columns, &mut memory.turned, &mut memory.scratch);
         transpose(&memory.turned, &mut memory.plane, width, height);
     }
 
-    fn adjoint(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+    /// The coefficients `C D x` at the given places, `[B, C, 1, places]`.
+    fn coefficients(&self, x: &ArrayRef4<f32>, places: &[usize]) -> Array4<f32> {
+        map_planes(
+            x,
+            [1, places.len()],
+            || self.memory(),
+            |memory, from, to| {
+                for ((value, &pixel), sign) in memory.plane.iter_mut().zip(from).zip(&self.signs) {
+                    *value = sign * f64::from(pixel);
+                }
+                self.transform(memory, Direction::Forward);
+                for (value, &place) in to.iter_mut().zip(places) {
+                    *value = memory.plane[place] as f32;
+                }
+            },
+        )
+    }
+
+    /// The images `D C^T` of coefficients at the given places, 0 at all others.
+    fn images(&self, coefficients: &ArrayRef4<f32>, places: &[usize]) -> Array4<f32> {
         let [_, height, width] = self.image_shape;
         map_planes(
-            b,
+            coefficients,
             [height, width],
             || self.memory(),
             |memory, from, to| {
                 memory.plane.fill(0.0);
-                for (&place, &value) in self.kept.iter().zip(from) {
+                for (&place, &value) in places.iter().zip(from) {
                     memory.plane[place] = f64::from(value);
                 }
-                self.transform(memory, true);
+                self.transform(memory, Direction::Inverse);
                 for ((pixel, value), sign) in to.iter_mut().zip(&memory.plane).zip(&self.signs) {
                     *pixel = (sign * value) as f32;
                 }
@@ -137,15 +175,6 @@ fn inverse_dct(dct: &dyn TransformType2And3<f64>, lines: &mut [f64], scratch: &m
     }
 }
 
-/// `[height][width]` to `[width][height]`.
-fn transpose(from: &[f64], to: &mut [f64], height: usize, width: usize) {
-    for (x, column) in to.chunks_exact_mut(height).enumerate() {
-        for (y, value) in column.iter_mut().enumerate() {
-            *value = from[y * width + x];
-        }
-    }
-}
-
 impl ForwardOperator for CompressedSensing {
     fn name(&self) -> &'static str {
         NAME
@@ -155,7 +184,7 @@ impl ForwardOperator for CompressedSensing {
         OperatorKind::CompressedSensing
     }
 
-    fn parameters(&self) -> String {
+    fn description(&self) -> String {
         format!(
             "{} of {} random coefficients per channel, seed {}",
             self.kept.len(),
@@ -172,31 +201,54 @@ impl ForwardOperator for CompressedSensing {
         [self.image_shape[0], 1, self.kept.len()]
     }
 
-    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_images(self, x)?;
-        Ok(map_planes(
-            x,
-            [1, self.kept.len()],
-            || self.memory(),
-            |memory, from, to| {
-                for ((value, &pixel), sign) in memory.plane.iter_mut().zip(from).zip(&self.signs) {
-                    *value = sign * f64::from(pixel);
-                }
-                self.transform(memory, false);
-                for (value, &place) in to.iter_mut().zip(&self.kept) {
-                    *value = memory.plane[place] as f32;
-                }
-            },
-        ))
+    fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
+        self.coefficients(x, &self.kept)
     }
 
-    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_pullback(self, x, v)?;
-        Ok(self.adjoint(v))
+    fn vjp_unchecked(&self, _x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
+        self.images(v, &self.kept)
     }
 
-    fn pseudo_inverse(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(self.adjoint(b))
+    fn as_linear(&self) -> Option<&dyn LinearOperator> {
+        Some(self)
     }
 }
+
+impl LinearOperator for CompressedSensing {
+    fn orthogonal_rows(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
+    fn as_spectral(&self) -> Option<&dyn SpectralOperator> {
+        Some(self)
+    }
+}
+
+/// `V^T = C D`, the kept coefficients first; `U = I`.
+impl SpectralOperator for CompressedSensing {
+    fn singular_values(&self) -> Vec<f32> {
+        vec![1.0; self.measurement_shape().iter().product()]
+    }
+
+    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+        seen_first(&self.coefficients(x, &self.order()), self.kept.len())
+    }
+
+    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+        let coefficients = back_from_seen_first(z, self.kept.len(), self.image_shape[0]);
+        self.images(&coefficients, &self.order())
+    }
+}
+
+pub(super) const ENTRY: Entry = Entry {
+    name: NAME,
+    syntax: "[:FRACTION]",
+    meaning: "random mixtures of all pixels (FRACTION 0.25 of their number)",
+    kind: OperatorKind::CompressedSensing,
+    parse: |words| {
+        let fraction = words.next("FRACTION", 0.25)?;
+        Ok(Recipe::new(format!("{fraction}"), move |image_shape, seed| {
+            CompressedSensing::new(image_shape, fraction, seed)
+        }))
+    },
+};

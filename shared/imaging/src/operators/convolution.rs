@@ -6,12 +6,14 @@ use ndarray::{Array2, Array4, ArrayRef2, ArrayRef4};
 use rustfft::num_complex::Complex64;
 
 use super::kernels::kernel_from_file;
-use super::{
-    camera_shake_kernel, check_image_shape, check_images, check_measurement, check_pullback, gaussian_kernel,
-    map_planes, refuse,
-};
+use super::planes::map_planes;
+use super::{camera_shake_kernel, check_image_shape, gaussian_kernel};
+use crate::entry::{Entry, Recipe};
 use crate::fft::{Fft2, FftScratch};
-use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
+use crate::hartley::Hartley;
+use crate::operator::{
+    ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator, flatten, refuse, unflatten,
+};
 
 /// A kernel's response to a frequency counts as zero below this part of its greatest one.
 ///
@@ -31,7 +33,7 @@ const CUT_OFF: f64 = 16.0 * f32::EPSILON as f64;
 pub struct Convolution {
     name: &'static str,
     kind: OperatorKind,
-    parameters: String,
+    description: String,
     image_shape: [usize; 3],
     kernel: Array2<f64>,
     fft: Fft2,
@@ -49,50 +51,66 @@ impl Convolution {
     /// - `std`: in pixels
     ///
     /// # Errors
+    ///
     /// Parameters out of range, or a kernel larger than the image.
     pub fn gaussian(image_shape: [usize; 3], size: usize, std: f64) -> Result<Self, OperatorError> {
         let kernel = gaussian_kernel(size, std)?;
-        let parameters = format!("Gaussian blur {size}x{size}, standard deviation {std} px, circular boundary");
-        Self::named("deconvolution", OperatorKind::Blur, parameters, image_shape, kernel)
+        let description = format!("Gaussian blur {size}x{size}, standard deviation {std} px, circular boundary");
+        Self::named("deconvolution", OperatorKind::Blur, description, image_shape, kernel)
     }
 
     /// The blur of a shaken camera, see [`camera_shake_kernel`].
     ///
     /// # Errors
+    ///
     /// As [`Self::gaussian`].
     pub fn motion_blur(image_shape: [usize; 3], size: usize, intensity: f64, seed: u64) -> Result<Self, OperatorError> {
         let kernel = camera_shake_kernel(size, intensity, seed)?;
-        let parameters =
+        let description =
             format!("camera shake {size}x{size}, intensity {intensity}, kernel seed {seed}, circular boundary");
-        Self::named("motion-blur", OperatorKind::MotionBlur, parameters, image_shape, kernel)
+        Self::named(
+            "motion-blur",
+            OperatorKind::MotionBlur,
+            description,
+            image_shape,
+            kernel,
+        )
     }
 
     /// A kernel from an image file: its brightness, divided by the sum.
     ///
     /// # Errors
+    ///
     /// A file that is not there, is no image, is black everywhere or larger than the image.
     pub fn from_kernel_file(image_shape: [usize; 3], path: &Path) -> Result<Self, OperatorError> {
         let name = "kernel";
         let kernel = kernel_from_file(name, path)?;
         let (height, width) = kernel.dim();
-        let parameters = format!("kernel {height}x{width} from `{}`, circular boundary", path.display());
-        Self::named(name, OperatorKind::Blur, parameters, image_shape, kernel)
+        let description = format!("kernel {height}x{width} from `{}`, circular boundary", path.display());
+        Self::named(name, OperatorKind::Blur, description, image_shape, kernel)
     }
 
     /// Any kernel `[rows, columns]` up to the size of the image, as it is: neither normalised nor flipped.
     ///
     /// # Errors
+    ///
     /// A kernel that is empty, larger than the image, or holds a NaN or an infinity.
     pub fn from_kernel(image_shape: [usize; 3], kernel: &ArrayRef2<f64>) -> Result<Self, OperatorError> {
         let (height, width) = kernel.dim();
-        let parameters = format!("kernel {height}x{width}, circular boundary");
-        Self::named("kernel", OperatorKind::Blur, parameters, image_shape, kernel.to_owned())
+        let description = format!("kernel {height}x{width}, circular boundary");
+        Self::named(
+            "kernel",
+            OperatorKind::Blur,
+            description,
+            image_shape,
+            kernel.to_owned(),
+        )
     }
 
     fn named(
         name: &'static str,
         kind: OperatorKind,
-        parameters: String,
+        description: String,
         image_shape: [usize; 3],
         kernel: Array2<f64>,
     ) -> Result<Self, OperatorError> {
@@ -122,7 +140,7 @@ impl Convolution {
         Ok(Self {
             name,
             kind,
-            parameters,
+            description,
             image_shape,
             adjoint: response.iter().map(Complex64::conj).collect(),
             inverse: response.iter().map(invert).collect(),
@@ -136,6 +154,16 @@ impl Convolution {
     #[must_use]
     pub fn kernel(&self) -> &Array2<f64> {
         &self.kernel
+    }
+
+    /// `K / |K|`; 1 where next to nothing is left of a frequency, for there the phase is rounding, and any will do.
+    fn phases(&self) -> Vec<Complex64> {
+        let least = 1e-9 * self.norm();
+        let phase = |k: &Complex64| {
+            let size = k.norm();
+            if size > least { k / size } else { Complex64::ONE }
+        };
+        self.response.iter().map(phase).collect()
     }
 
     /// Multiplies each frequency of each plane by a number of its own.
@@ -162,6 +190,20 @@ impl Convolution {
             },
         )
     }
+
+    /// Each plane in the real Fourier basis, or back.
+    fn hartley(&self, batch: &ArrayRef4<f32>) -> Array4<f32> {
+        let [_, height, width] = self.image_shape;
+        let hartley = Hartley::new(height, width);
+        map_planes(
+            batch,
+            [height, width],
+            || hartley.memory(),
+            |memory, from, to| {
+                hartley.transform(from, to, memory);
+            },
+        )
+    }
 }
 
 /// The spectrum of the kernel on a plane of the image's size, its middle at the origin.
@@ -185,8 +227,8 @@ impl ForwardOperator for Convolution {
         self.kind
     }
 
-    fn parameters(&self) -> String {
-        self.parameters.clone()
+    fn description(&self) -> String {
+        self.description.clone()
     }
 
     fn image_shape(&self) -> [usize; 3] {
@@ -197,30 +239,127 @@ impl ForwardOperator for Convolution {
         self.image_shape
     }
 
-    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_images(self, x)?;
-        Ok(self.filter(x, &self.response))
+    fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
+        self.filter(x, &self.response)
     }
 
-    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_pullback(self, x, v)?;
-        Ok(self.filter(v, &self.adjoint))
-    }
-
-    fn pseudo_inverse(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(self.filter(b, &self.inverse))
+    fn vjp_unchecked(&self, _x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
+        self.filter(v, &self.adjoint)
     }
 
     /// `A^T b`: blurred once more, but without the noise that the pseudo-inverse blows up.
-    fn start_image(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(self.filter(b, &self.adjoint))
+    fn start_image_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        self.filter(b, &self.adjoint)
     }
 
     /// The blurred image itself.
-    fn picture(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(b.to_owned())
+    fn picture_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        b.to_owned()
+    }
+
+    fn as_linear(&self) -> Option<&dyn LinearOperator> {
+        Some(self)
     }
 }
+
+impl LinearOperator for Convolution {
+    fn pseudo_inverse_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        self.filter(b, &self.inverse)
+    }
+
+    /// `F^-1 (F v / (r2 |K|^2 + sigma2))`; where nothing is left to divide by, 0.
+    fn solve_gram_unchecked(&self, v: &ArrayRef4<f32>, sigma2: f64, r2: f64) -> Array4<f32> {
+        let greatest = r2 * self.norm().powi(2) + sigma2;
+        let factor = |k: &Complex64| {
+            let gram = r2 * k.norm_sqr() + sigma2;
+            let factor = if gram > CUT_OFF.powi(2) * greatest {
+                1.0 / gram
+            } else {
+                0.0
+            };
+            Complex64::new(factor, 0.0)
+        };
+        let factors: Vec<Complex64> = self.response.iter().map(factor).collect();
+        self.filter(v, &factors)
+    }
+
+    /// `max |K|`.
+    fn norm(&self) -> f64 {
+        self.response.iter().map(|k| k.norm()).fold(0.0, f64::max)
+    }
+
+    fn as_spectral(&self) -> Option<&dyn SpectralOperator> {
+        Some(self)
+    }
+}
+
+/// In the real Fourier basis of [`Hartley`] the singular values are `|K|`, `V` is the basis, and `U` is the basis after the
+/// convolution whose spectrum is `K / |K|`: it turns each pair of frequencies by its phase and keeps all norms.
+impl SpectralOperator for Convolution {
+    fn singular_values(&self) -> Vec<f32> {
+        let [channels, height, width] = self.image_shape;
+        let hartley = Hartley::new(height, width);
+        let plane = hartley.by_place(|half| self.response[half].norm() as f32);
+        plane.repeat(channels)
+    }
+
+    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+        flatten(&self.hartley(x))
+    }
+
+    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+        self.hartley(&unflatten(z, self.image_shape))
+    }
+
+    fn to_spectral_measurement_unchecked(&self, b: &ArrayRef4<f32>) -> Array2<f32> {
+        let against: Vec<Complex64> = self.phases().iter().map(Complex64::conj).collect();
+        flatten(&self.hartley(&self.filter(b, &against)))
+    }
+
+    fn from_spectral_measurement_unchecked(&self, y: &ArrayRef2<f32>) -> Array4<f32> {
+        self.filter(&self.hartley(&unflatten(y, self.image_shape)), &self.phases())
+    }
+}
+
+pub(super) const GAUSSIAN: Entry = Entry {
+    name: "deconvolution",
+    syntax: "[:SIZE,STD]",
+    meaning: "Gaussian blur (SIZE 13 pixels, STD 1.5)",
+    kind: OperatorKind::Blur,
+    parse: |words| {
+        let (size, std) = (words.next("SIZE", 13)?, words.next("STD", 1.5)?);
+        Ok(Recipe::new(format!("{size},{std}"), move |image_shape, _seed| {
+            Convolution::gaussian(image_shape, size, std)
+        }))
+    },
+};
+
+pub(super) const MOTION_BLUR: Entry = Entry {
+    name: "motion-blur",
+    syntax: "[:SIZE,INTENSITY,SEED]",
+    meaning: "camera shake (SIZE 15 pixels, INTENSITY 0.5 of 0 to 1, SEED as --seed)",
+    kind: OperatorKind::MotionBlur,
+    parse: |words| {
+        let (size, intensity) = (words.next("SIZE", 15)?, words.next("INTENSITY", 0.5)?);
+        // Of the kernel; the run's own where left out.
+        let own: Option<u64> = words.optional("SEED")?;
+        let seed = own.map_or_else(String::new, |seed| format!(",{seed}"));
+        Ok(Recipe::new(
+            format!("{size},{intensity}{seed}"),
+            move |image_shape, seed| Convolution::motion_blur(image_shape, size, intensity, own.unwrap_or(seed)),
+        ))
+    },
+};
+
+pub(super) const KERNEL_FILE: Entry = Entry {
+    name: "kernel",
+    syntax: ":FILE",
+    meaning: "blur with a kernel from an image file",
+    kind: OperatorKind::Blur,
+    parse: |words| {
+        let file = words.file()?;
+        Ok(Recipe::new(file.display().to_string(), move |image_shape, _seed| {
+            Convolution::from_kernel_file(image_shape, &file)
+        }))
+    },
+};

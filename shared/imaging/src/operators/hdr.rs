@@ -2,8 +2,9 @@
 
 use ndarray::{Array4, ArrayRef4, Zip};
 
-use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
-use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
+use super::check_image_shape;
+use crate::entry::{Entry, Recipe};
+use crate::operator::{ForwardOperator, OperatorError, OperatorKind, refuse};
 
 const NAME: &str = "hdr";
 /// Bends the curve away from an infinite slope at black.
@@ -39,6 +40,7 @@ impl HdrResponse {
     /// - `gamma`: 0.1 to 10; the usual value is 2.2, and 1 is a straight line
     ///
     /// # Errors
+    ///
     /// A parameter out of range, or an image without pixels.
     pub fn new(image_shape: [usize; 3], exposure: f64, gamma: f64) -> Result<Self, OperatorError> {
         check_image_shape(NAME, image_shape)?;
@@ -88,7 +90,7 @@ impl ForwardOperator for HdrResponse {
         OperatorKind::Hdr
     }
 
-    fn parameters(&self) -> String {
+    fn description(&self) -> String {
         format!("exposure {}, clipped, gamma {}", self.exposure, self.gamma)
     }
 
@@ -100,41 +102,42 @@ impl ForwardOperator for HdrResponse {
         self.image_shape
     }
 
-    fn is_linear(&self) -> bool {
-        false
-    }
-
-    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_images(self, x)?;
-        Ok(x.map(|&x| {
+    fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
+        x.map(|&x| {
             let exposed = self.exposure * (f64::from(x) + 1.0) / 2.0;
             (2.0 * self.curve(exposed.clamp(0.0, 1.0)) - 1.0) as f32
-        }))
+        })
     }
 
-    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_pullback(self, x, v)?;
-        Ok(Zip::from(x)
+    fn vjp_unchecked(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
+        Zip::from(x)
             .and(v)
-            .map_collect(|&x, &v| (self.slope(f64::from(x)) * f64::from(v)) as f32))
-    }
-
-    fn pseudo_inverse(&self, _b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        Err(OperatorError::NotLinear { operator: NAME })
+            .map_collect(|&x, &v| (self.slope(f64::from(x)) * f64::from(v)) as f32)
     }
 
     /// The response undone; where it was clipped, the darkest light that explains it.
-    fn start_image(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(b.map(|&b| {
+    fn start_image_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        b.map(|&b| {
             let value = ((f64::from(b) + 1.0) / 2.0).clamp(0.0, 1.0);
             (2.0 * self.curve_back(value) / self.exposure - 1.0) as f32
-        }))
+        })
     }
 
     /// The photograph itself.
-    fn picture(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(b.to_owned())
+    fn picture_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+        b.to_owned()
     }
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    name: NAME,
+    syntax: "[:EXPOSURE,GAMMA]",
+    meaning: "an overexposed photograph (EXPOSURE 2, GAMMA 2.2); nonlinear",
+    kind: OperatorKind::Hdr,
+    parse: |words| {
+        let (exposure, gamma) = (words.next("EXPOSURE", 2.0)?, words.next("GAMMA", 2.2)?);
+        Ok(Recipe::new(format!("{exposure},{gamma}"), move |image_shape, _seed| {
+            HdrResponse::new(image_shape, exposure, gamma)
+        }))
+    },
+};

@@ -6,9 +6,11 @@ use ndarray::{Array2, Array4, ArrayRef2, ArrayRef4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::{check_image_shape, check_images, check_measurement, check_pullback, refuse};
+use super::check_image_shape;
+use super::planes::{back_from_seen_first, kept_first, seen_first};
 use crate::decode::read_grey;
-use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
+use crate::entry::{Entry, Recipe};
+use crate::operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator, refuse};
 
 /// The pixels that a mask leaves, `A x = (x_i for i in observed)`, the same ones in each channel.
 ///
@@ -19,7 +21,7 @@ use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 pub struct Inpainting {
     name: &'static str,
     kind: OperatorKind,
-    parameters: String,
+    description: String,
     image_shape: [usize; 3],
     /// The places of the observed pixels in a plane, in reading order.
     observed: Vec<usize>,
@@ -32,6 +34,7 @@ impl Inpainting {
     /// - `removed`: 0 to 1; the pinned setting is 0.7
     ///
     /// # Errors
+    ///
     /// A fraction that is none, or an image without pixels.
     pub fn random(image_shape: [usize; 3], removed: f64, seed: u64) -> Result<Self, OperatorError> {
         let name = "inpainting";
@@ -47,7 +50,7 @@ impl Inpainting {
         Ok(Self {
             name,
             kind: OperatorKind::ScatteredMask,
-            parameters: format!("{percent:.1} % of the pixels removed at random, mask seed {seed}"),
+            description: format!("{percent:.1} % of the pixels removed at random, mask seed {seed}"),
             image_shape,
             observed,
         })
@@ -57,6 +60,7 @@ impl Inpainting {
     /// left.
     ///
     /// # Errors
+    ///
     /// A box that is larger than the image.
     pub fn centred_box(image_shape: [usize; 3], side: usize) -> Result<Self, OperatorError> {
         let name = "box-inpainting";
@@ -84,11 +88,12 @@ impl Inpainting {
     /// Keeps the pixels where `observed`, `[H, W]`, is true.
     ///
     /// # Errors
+    ///
     /// A mask of another height and width than the image.
     pub fn from_mask(image_shape: [usize; 3], observed: &ArrayRef2<bool>) -> Result<Self, OperatorError> {
         let removed = observed.iter().filter(|&&kept| !kept).count();
-        let parameters = format!("a mask that removes {removed} of {} pixels", observed.len());
-        Self::named("mask", parameters, image_shape, observed)
+        let description = format!("a mask that removes {removed} of {} pixels", observed.len());
+        Self::named("mask", description, image_shape, observed)
     }
 
     /// Reads a mask from an image file: dark (below half) is missing, bright is observed.
@@ -97,6 +102,7 @@ impl Inpainting {
     /// their brightness, and what is transparent lies on white.
     ///
     /// # Errors
+    ///
     /// A file that is not there or is no image.
     pub fn from_mask_file(image_shape: [usize; 3], path: &Path) -> Result<Self, OperatorError> {
         let name = "mask";
@@ -108,13 +114,13 @@ impl Inpainting {
         })?;
         let mask = grey.mapv(|brightness| brightness >= 0.5);
         let mut operator = Self::from_mask(image_shape, &mask)?;
-        operator.parameters.push_str(&format!(", from `{}`", path.display()));
+        operator.description.push_str(&format!(", from `{}`", path.display()));
         Ok(operator)
     }
 
     fn named(
         name: &'static str,
-        parameters: String,
+        description: String,
         image_shape: [usize; 3],
         mask: &ArrayRef2<bool>,
     ) -> Result<Self, OperatorError> {
@@ -131,7 +137,7 @@ impl Inpainting {
         Ok(Self {
             name,
             kind: OperatorKind::HoleMask,
-            parameters,
+            description,
             image_shape,
             observed: places.filter_map(|(place, &kept)| kept.then_some(place)).collect(),
         })
@@ -148,18 +154,32 @@ impl Inpainting {
         mask
     }
 
-    /// `A^T b`: the observed pixels in their places, 0 elsewhere.
-    fn put_back(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
+    /// The pixels at the given places, `[B, C, 1, places]`.
+    fn take(&self, x: &ArrayRef4<f32>, places: &[usize]) -> Array4<f32> {
+        let width = self.image_shape[2];
+        let shape = (x.shape()[0], x.shape()[1], 1, places.len());
+        Array4::from_shape_fn(shape, |(image, channel, _, m)| {
+            x[[image, channel, places[m] / width, places[m] % width]]
+        })
+    }
+
+    /// The inverse of [`Self::take`]; 0 at all other places.
+    fn put_back(&self, b: &ArrayRef4<f32>, places: &[usize]) -> Array4<f32> {
         let [channels, height, width] = self.image_shape;
         let mut images = Array4::zeros((b.shape()[0], channels, height, width));
         for (mut plane, values) in images.outer_iter_mut().zip(b.outer_iter()) {
             for (mut plane, values) in plane.outer_iter_mut().zip(values.outer_iter()) {
-                for (&place, &value) in self.observed.iter().zip(values) {
+                for (&place, &value) in places.iter().zip(values) {
                     plane[[place / width, place % width]] = value;
                 }
             }
         }
         images
+    }
+
+    /// All places, the observed ones first.
+    fn order(&self) -> Vec<usize> {
+        kept_first(&self.observed, self.image_shape[1] * self.image_shape[2])
     }
 }
 
@@ -172,8 +192,8 @@ impl ForwardOperator for Inpainting {
         self.kind
     }
 
-    fn parameters(&self) -> String {
-        self.parameters.clone()
+    fn description(&self) -> String {
+        self.description.clone()
     }
 
     fn image_shape(&self) -> [usize; 3] {
@@ -184,23 +204,80 @@ impl ForwardOperator for Inpainting {
         [self.image_shape[0], 1, self.observed.len()]
     }
 
-    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_images(self, x)?;
-        let width = self.image_shape[2];
-        let shape = (x.shape()[0], x.shape()[1], 1, self.observed.len());
-        Ok(Array4::from_shape_fn(shape, |(image, channel, _, m)| {
-            let place = self.observed[m];
-            x[[image, channel, place / width, place % width]]
-        }))
+    fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
+        self.take(x, &self.observed)
     }
 
-    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_pullback(self, x, v)?;
-        Ok(self.put_back(v))
+    fn vjp_unchecked(&self, _x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
+        self.put_back(v, &self.observed)
     }
 
-    fn pseudo_inverse(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
-        Ok(self.put_back(b))
+    fn as_linear(&self) -> Option<&dyn LinearOperator> {
+        Some(self)
     }
 }
+
+impl LinearOperator for Inpainting {
+    fn orthogonal_rows(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
+    fn as_spectral(&self) -> Option<&dyn SpectralOperator> {
+        Some(self)
+    }
+}
+
+/// `V^T` sorts the pixels, the observed ones first; `U = I`.
+impl SpectralOperator for Inpainting {
+    fn singular_values(&self) -> Vec<f32> {
+        vec![1.0; self.measurement_shape().iter().product()]
+    }
+
+    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+        seen_first(&self.take(x, &self.order()), self.observed.len())
+    }
+
+    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+        let pixels = back_from_seen_first(z, self.observed.len(), self.image_shape[0]);
+        self.put_back(&pixels, &self.order())
+    }
+}
+
+pub(super) const RANDOM: Entry = Entry {
+    name: "inpainting",
+    syntax: "[:REMOVED]",
+    meaning: "random pixels are missing (REMOVED 0.7 of them)",
+    kind: OperatorKind::ScatteredMask,
+    parse: |words| {
+        let removed = words.next("REMOVED", 0.7)?;
+        Ok(Recipe::new(format!("{removed}"), move |image_shape, seed| {
+            Inpainting::random(image_shape, removed, seed)
+        }))
+    },
+};
+
+pub(super) const CENTRED_BOX: Entry = Entry {
+    name: "box-inpainting",
+    syntax: "[:SIDE]",
+    meaning: "a square in the centre is missing (SIDE 24 pixels)",
+    kind: OperatorKind::HoleMask,
+    parse: |words| {
+        let side = words.next("SIDE", 24)?;
+        Ok(Recipe::new(format!("{side}"), move |image_shape, _seed| {
+            Inpainting::centred_box(image_shape, side)
+        }))
+    },
+};
+
+pub(super) const MASK_FILE: Entry = Entry {
+    name: "mask",
+    syntax: ":FILE",
+    meaning: "what is dark in an image file is missing",
+    kind: OperatorKind::HoleMask,
+    parse: |words| {
+        let file = words.file()?;
+        Ok(Recipe::new(file.display().to_string(), move |image_shape, _seed| {
+            Inpainting::from_mask_file(image_shape, &file)
+        }))
+    },
+};

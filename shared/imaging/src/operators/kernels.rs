@@ -8,9 +8,8 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::refuse;
 use crate::decode::read_grey;
-use crate::operator::OperatorError;
+use crate::operator::{OperatorError, refuse};
 
 /// Moments at which the hand's position is recorded while the shutter is open.
 const MOMENTS: usize = 2000;
@@ -20,6 +19,7 @@ const MAX_SIZE: usize = 4096;
 /// A Gaussian of standard deviation `std` pixels on `size` x `size` pixels, with sum 1.
 ///
 /// # Errors
+///
 /// A size of 0 or above 4096, or a standard deviation that is not above 0.
 pub fn gaussian_kernel(size: usize, std: f64) -> Result<Array2<f64>, OperatorError> {
     let name = "deconvolution";
@@ -54,6 +54,7 @@ pub fn gaussian_kernel(size: usize, std: f64) -> Result<Array2<f64>, OperatorErr
 /// - `intensity`: 0 to 1, from a straight line to a scrawl
 ///
 /// # Errors
+///
 /// A size of 0 or above 4096, or an intensity that is not in 0 to 1.
 pub fn camera_shake_kernel(size: usize, intensity: f64, seed: u64) -> Result<Array2<f64>, OperatorError> {
     let name = "motion-blur";
@@ -68,6 +69,7 @@ pub fn camera_shake_kernel(size: usize, intensity: f64, seed: u64) -> Result<Arr
 /// A kernel from an image file: brightness (black is 0), divided by its sum.
 ///
 /// # Errors
+///
 /// A file that is not there or is no image, or one that is black everywhere.
 pub(super) fn kernel_from_file(name: &'static str, path: &Path) -> Result<Array2<f64>, OperatorError> {
     let grey = read_grey(path, None).map_err(|error| OperatorError::File {

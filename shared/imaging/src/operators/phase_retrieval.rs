@@ -3,8 +3,10 @@
 use ndarray::{Array4, ArrayRef4, s};
 use rustfft::num_complex::Complex64;
 
-use super::{check_image_shape, check_images, check_measurement, check_pullback, map_planes};
-use crate::fft::Fft2;
+use super::check_image_shape;
+use super::planes::map_planes;
+use crate::entry::{Entry, Recipe};
+use crate::fft::{Fft2, FftScratch};
 use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 const NAME: &str = "phase-retrieval";
@@ -28,6 +30,7 @@ impl PhaseRetrieval {
     /// For images `[C, H, W]`.
     ///
     /// # Errors
+    ///
     /// An image without pixels.
     pub fn new(image_shape: [usize; 3]) -> Result<Self, OperatorError> {
         check_image_shape(NAME, image_shape)?;
@@ -43,19 +46,7 @@ impl PhaseRetrieval {
         1.0 / (4.0 * (self.image_shape[1] * self.image_shape[2]) as f64).sqrt()
     }
 
-    /// Calls `each` with the place of every frequency in a measurement's plane, that of the opposite frequency, and its place
-    /// in the half spectrum.
-    fn frequencies(&self, mut each: impl FnMut(usize, usize, usize)) {
-        let (height, width) = (2 * self.image_shape[1], 2 * self.image_shape[2]);
-        for l in 0..self.fft.half_width() {
-            for k in 0..height {
-                let opposite = (height - k) % height * width + (width - l) % width;
-                each(k * width + l, opposite, l * height + k);
-            }
-        }
-    }
-
-    fn forward(&self, image: &[f32], spectrum: &mut [Complex64], scratch: &mut crate::fft::FftScratch) {
+    fn forward(&self, image: &[f32], spectrum: &mut [Complex64], scratch: &mut FftScratch) {
         let [_, height, width] = self.image_shape;
         let unit = |y: usize, x: usize| {
             if x < width {
@@ -82,7 +73,7 @@ impl ForwardOperator for PhaseRetrieval {
         OperatorKind::PhaseRetrieval
     }
 
-    fn parameters(&self) -> String {
+    fn description(&self) -> String {
         "Fourier magnitude, 2x oversampled".into()
     }
 
@@ -95,32 +86,21 @@ impl ForwardOperator for PhaseRetrieval {
         [channels, 2 * height, 2 * width]
     }
 
-    fn is_linear(&self) -> bool {
-        false
-    }
-
-    fn apply(&self, x: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_images(self, x)?;
+    fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
         let [_, height, width] = self.measurement_shape();
         let scale = self.scale();
         let memory = || (self.fft.spectrum(), self.fft.scratch());
-        Ok(map_planes(
-            x,
-            [height, width],
-            memory,
-            |(spectrum, scratch), from, to| {
-                self.forward(from, spectrum, scratch);
-                self.frequencies(|place, opposite, half| {
-                    let size = (scale * magnitude(spectrum[half])) as f32;
-                    to[place] = size;
-                    to[opposite] = size;
-                });
-            },
-        ))
+        map_planes(x, [height, width], memory, |(spectrum, scratch), from, to| {
+            self.forward(from, spectrum, scratch);
+            self.fft.frequencies(|place, opposite, half| {
+                let size = (scale * magnitude(spectrum[half])) as f32;
+                to[place] = size;
+                to[opposite] = size;
+            });
+        })
     }
 
-    fn vjp(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_pullback(self, x, v)?;
+    fn vjp_unchecked(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
         // Two inputs for each plane: they go side by side, the image's rows and then the vector's.
         let [channels, height, width] = self.image_shape;
         let pixels = height * width;
@@ -134,63 +114,60 @@ impl ForwardOperator for PhaseRetrieval {
             both.slice_mut(s![.., .., .., pixels..]).assign(&v);
         }
         let memory = || (self.fft.spectrum(), self.fft.scratch());
-        Ok(map_planes(
-            &both,
-            [height, width],
-            memory,
-            |(spectrum, scratch), from, to| {
-                let (image, vector) = from.split_at(pixels);
-                self.forward(image, spectrum, scratch);
-                // Only the real part of what comes back is asked for, so only the symmetric part of the vector counts.
-                self.frequencies(|place, opposite, half| {
-                    let size = magnitude(spectrum[half]);
-                    let weight = (f64::from(vector[place]) + f64::from(vector[opposite])) / 2.0;
-                    spectrum[half] = if size > 0.0 {
-                        spectrum[half] * (weight / size)
-                    } else {
-                        Complex64::ZERO
-                    };
-                });
-                // `backward` divides by the number of frequencies, F^H by its square root; 1/2 is the slope of u.
-                let factor = 0.5 / self.scale();
-                let write = |y: usize, row: &[f64]| {
-                    for (pixel, &value) in to[y * width..][..width].iter_mut().zip(row) {
-                        *pixel = (factor * value) as f32;
-                    }
+        map_planes(&both, [height, width], memory, |(spectrum, scratch), from, to| {
+            let (image, vector) = from.split_at(pixels);
+            self.forward(image, spectrum, scratch);
+            // Only the real part of what comes back is asked for, so only the symmetric part of the vector counts.
+            self.fft.frequencies(|place, opposite, half| {
+                let size = magnitude(spectrum[half]);
+                let weight = (f64::from(vector[place]) + f64::from(vector[opposite])) / 2.0;
+                spectrum[half] = if size > 0.0 {
+                    spectrum[half] * (weight / size)
+                } else {
+                    Complex64::ZERO
                 };
-                self.fft.backward(spectrum, height, write, scratch);
-            },
-        ))
-    }
-
-    fn pseudo_inverse(&self, _b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        Err(OperatorError::NotLinear { operator: NAME })
+            });
+            // `backward` divides by the number of frequencies, F^H by its square root; 1/2 is the slope of u.
+            let factor = 0.5 / self.scale();
+            let write = |y: usize, row: &[f64]| {
+                for (pixel, &value) in to[y * width..][..width].iter_mut().zip(row) {
+                    *pixel = (factor * value) as f32;
+                }
+            };
+            self.fft.backward(spectrum, height, write, scratch);
+        })
     }
 
     /// An even plane of the right mean: the magnitude at frequency 0 is the sum of the image, which no phase hides.
-    fn start_image(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
+    fn start_image_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
         let [channels, height, width] = self.image_shape;
         let to_mean = 1.0 / (self.scale() * (height * width) as f64);
         let shape = (b.shape()[0], channels, height, width);
-        Ok(Array4::from_shape_fn(shape, |(image, channel, _, _)| {
+        Array4::from_shape_fn(shape, |(image, channel, _, _)| {
             let mean = f64::from(b[[image, channel, 0, 0]]) * to_mean;
             (2.0 * mean - 1.0).clamp(-1.0, 1.0) as f32
-        }))
+        })
     }
 
     /// The magnitudes on a logarithmic scale over four decades, frequency 0 in the middle, the greatest of each image white.
-    fn picture(&self, b: &ArrayRef4<f32>) -> Result<Array4<f32>, OperatorError> {
-        check_measurement(self, b)?;
+    fn picture_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
         let (_, _, height, width) = b.dim();
         let greatest: Vec<f32> = b
             .outer_iter()
             .map(|image| image.iter().fold(0.0, |greatest: f32, value| greatest.max(value.abs())))
             .collect();
-        Ok(Array4::from_shape_fn(b.dim(), |(image, channel, y, x)| {
+        Array4::from_shape_fn(b.dim(), |(image, channel, y, x)| {
             let value = b[[image, channel, (y + height / 2) % height, (x + width / 2) % width]];
             let relative = value.abs().max(f32::MIN_POSITIVE) / greatest[image].max(f32::MIN_POSITIVE);
             (1.0 + relative.log10() / 2.0).max(-1.0)
-        }))
+        })
     }
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    name: NAME,
+    syntax: "",
+    meaning: "the magnitude of the Fourier transform; nonlinear",
+    kind: OperatorKind::PhaseRetrieval,
+    parse: |_words| Ok(Recipe::new("", |image_shape, _seed| PhaseRetrieval::new(image_shape))),
+};
