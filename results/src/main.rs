@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, data_folder, find_prior};
+use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
+use diffusion::ScoreModel;
 use ndarray::Axis;
 use score_unet::Prior;
 
@@ -22,7 +23,7 @@ use crate::store::Store;
 
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown.
 ///
-/// --images means nothing here: the images are --photographs of a data set's test split, evenly spread over it, and the
+/// The images are --photographs of a data set's test split, evenly spread over it, and the
 /// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the
 /// sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a
 /// run which was stopped goes on where it was.
@@ -31,6 +32,8 @@ use crate::store::Store;
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The data set with the photographs: a folder or zip file that holds `test/` [default: only the shipped images].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
@@ -93,7 +96,7 @@ fn measure(
                     case: &case,
                     method,
                     seed,
-                    num_steps: options.common.steps as usize,
+                    num_steps: options.steps.count(prior.schedule())?,
                 };
                 let start = Instant::now();
                 let images = store.get_or(&run.path(), &run.settings(), || {

@@ -26,6 +26,7 @@ pub fn normal_like(images: &Array4<f32>, seed: u64) -> Array4<f32> {
 /// - returns `[B, ...operator.measurement_shape()]`
 ///
 /// # Errors
+///
 /// Images of a shape that the operator does not take; a `sigma` below 0.
 pub fn measure(operator: &dyn ForwardOperator, truth: &Array4<f32>, sigma: f64, seed: u64) -> Result<Array4<f32>> {
     Ok(imaging::measure(operator, truth, Noise::Gaussian { sigma }, seed, 0)?)
@@ -34,6 +35,7 @@ pub fn measure(operator: &dyn ForwardOperator, truth: &Array4<f32>, sigma: f64, 
 /// The first of a batch, `count` times: `[count, ...]`.
 ///
 /// # Errors
+///
 /// If the batch is empty.
 pub fn repeat(batch: &Array4<f32>, count: usize) -> Result<Array4<f32>> {
     ensure!(batch.dim().0 > 0, "a batch without images has none to repeat");
@@ -44,6 +46,7 @@ pub fn repeat(batch: &Array4<f32>, count: usize) -> Result<Array4<f32>> {
 /// The mean over a batch, as a batch of one.
 ///
 /// # Errors
+///
 /// If the batch is empty.
 pub fn mean_of(batch: &Array4<f32>) -> Result<Array4<f32>> {
     let mean = batch.mean_axis(Axis(0)).context("a batch without images has no mean")?;
@@ -65,6 +68,7 @@ pub fn std_map(batch: &Array4<f32>) -> Array2<f32> {
 /// How far the first images of two batches are apart at each pixel, in quadratic mean over the channels: `[H, W]`.
 ///
 /// # Errors
+///
 /// If a batch is empty, or the two have images of different shapes.
 pub fn difference_map(one: &Array4<f32>, other: &Array4<f32>) -> Result<Array2<f32>> {
     ensure!(

@@ -34,6 +34,7 @@ impl Gallery {
     /// Puts the first image of a batch `[B, C, H, W]`, in [-1, 1], at the end of the last row.
     ///
     /// # Errors
+    ///
     /// If the batch is empty.
     pub fn add(&mut self, batch: &Array4<f32>, caption: &str) -> Result<()> {
         let image = batch
@@ -52,6 +53,7 @@ impl Gallery {
     /// Shows it as the cell's picture.
     ///
     /// # Errors
+    ///
     /// No images, images of different sizes or with a NaN, more columns than titles.
     pub fn show(&self) -> Result<()> {
         let rows: Vec<Row<'_>> = self.rows.iter().map(|(label, cells)| row(label, cells)).collect();

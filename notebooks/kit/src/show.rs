@@ -9,6 +9,7 @@ use plots::{Figure, HeatMap, Series, heat_maps};
 /// Shows a figure under the cell, as a PNG. A cell can show one.
 ///
 /// # Errors
+///
 /// If the figure cannot be encoded.
 pub fn show(figure: &Figure) -> Result<()> {
     println!("{}", message(figure)?);
@@ -24,6 +25,7 @@ fn message(figure: &Figure) -> Result<String> {
 /// Shows maps `[H, W]` of numbers from 0 up side by side, each below its title, with one colour bar from 0 to `top`.
 ///
 /// # Errors
+///
 /// As [`heat_maps`].
 pub fn show_maps(maps: &[(String, Array2<f32>)], top: f32, unit: &str) -> Result<()> {
     let maps: Vec<HeatMap<'_>> = maps.iter().map(|(title, values)| heat_map(title, values)).collect();

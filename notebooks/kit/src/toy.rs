@@ -11,6 +11,7 @@ const ARROWS: usize = 11;
 /// The points of a batch of "images" of two numbers, `[B, 2, 1, 1]`.
 ///
 /// # Errors
+///
 /// If the images have another shape.
 pub fn coordinates(batch: &Array4<f32>) -> Result<Vec<(f64, f64)>> {
     ensure!(
@@ -26,6 +27,7 @@ pub fn coordinates(batch: &Array4<f32>) -> Result<Vec<(f64, f64)>> {
 /// from `-extent` to `extent`, and crosses where the modes are at that time. At `t = 0`, where there is no score, without arrows.
 ///
 /// # Errors
+///
 /// A batch that is not of points in the plane, a `t` outside of the schedule.
 pub fn panel(model: &GaussianMixtureModel, batch: &Array4<f32>, t: usize, extent: f64) -> Result<FlowPanel> {
     ensure!(

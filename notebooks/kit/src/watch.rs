@@ -47,6 +47,7 @@ impl Watch {
     /// The path of the first image: `x_t` above `x0_hat`.
     ///
     /// # Errors
+    ///
     /// If no sampler was watched, or its images cannot be drawn.
     pub fn strip(&self) -> Result<Figure> {
         let frames = self.path.frames();

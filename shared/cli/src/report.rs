@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::Judge;
+use crate::judge::Judge;
 
 /// One image, treated with one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,6 +175,7 @@ impl Report {
     /// Writes `rows` and `means` as JSON: all of it, or, where that fails, nothing.
     ///
     /// # Errors
+    ///
     /// A path that cannot be written to.
     pub fn write_json(&self, path: &Path) -> Result<()> {
         let cannot = || format!("cannot write the report `{}`", path.display());
@@ -188,14 +189,7 @@ impl Report {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(cannot)?;
         }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        written.with_context(cannot)
+        files::write_whole(path, text.as_bytes()).with_context(cannot)
     }
 }
 

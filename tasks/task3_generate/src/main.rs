@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Progress, Report, ReportRow, Session, path_strip};
+use cli::{CommonOptions, Progress, Report, ReportRow, Session, StepOptions, path_strip};
 use diffusion::{FiniteCheck, ScoreError, ScoreModel, Trajectory};
 use ndarray::{Array3, Axis};
 use plots::image_grid;
@@ -21,12 +21,13 @@ const MOMENTS: usize = 9;
 /// Writes a grid of the images, and the path of the first one, x_t above the clean image expected behind it. The images
 /// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before it
 /// for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its own.
-/// --images means nothing here.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// How many images to draw.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
@@ -60,7 +61,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         Form::Direct => (StepForm::Direct, "ddpm direct"),
         Form::X0 => (StepForm::ThroughX0, "ddpm through x0hat"),
     };
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
     let (count, batch) = (options.count as usize, usize::from(options.batch));
 
     let mut progress = Progress::new("sampling", count.div_ceil(batch) * steps.len());

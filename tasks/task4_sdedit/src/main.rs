@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Method, ProblemOptions, Session, solve_problems};
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::ScoreModel;
 use imaging::OperatorSpec;
 use task4_sdedit::{Settings, restore, steps_from, tuned};
@@ -31,6 +31,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two of
     /// them with masks.
     #[arg(long, value_name = "PATH", num_args = 0..)]
@@ -77,7 +79,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         "--t0 names {} times; for an inverse problem name one (a sweep: `--example sweep`, or --guide)",
         times.len()
     );
-    let num_steps = options.common.steps as usize;
+    let num_steps = options.steps.count(prior.schedule())?;
     let settings = |spec: &OperatorSpec| {
         let Settings { t0, repeats } = tuned(spec.name());
         Settings {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, solve_problems};
+use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::{Observer, ScoreModel, Step};
 use imaging::ForwardOperator;
 use ndarray::Array4;
@@ -28,6 +28,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// lambda, the free parameter of gamma_t; the smaller, the stronger the guidance [default: 10 over the number of
     /// steps, times the operator's largest stretching squared; see the handout].
     #[arg(long, value_name = "LAMBDA", value_parser = parse_lambda)]
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
     let specs = &options.problem.operator;
     let guidances = specs
         .iter()

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Method, ProblemOptions, Session, solve_problems};
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::ScoreModel;
 use imaging::OperatorSpec;
 use task6_dps::{StepSize, dps, tuned};
@@ -23,6 +23,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The step size zeta [default: tuned for the operator, see the handout; 0.2 with --step constant].
     #[arg(long, value_name = "ZETA", value_parser = parse_zeta)]
     zeta: Option<f64>,
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
     let step_size = |spec: &OperatorSpec| match (options.step, options.zeta) {
         (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.name(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
