@@ -1,10 +1,10 @@
 //! Images in rows, with titles and captions.
 
 use anyhow::{Context, Result};
-use ndarray::{Array3, Array4, Axis};
+use ndarray::{Array3, ArrayRef4, Axis};
 use plots::{Cell, Row, image_rows};
 
-use crate::show;
+use crate::show::show;
 
 /// An image `[C, H, W]` and what stands under it.
 type Captioned = (Array3<f32>, String);
@@ -36,7 +36,7 @@ impl Gallery {
     /// # Errors
     ///
     /// If the batch is empty.
-    pub fn add(&mut self, batch: &Array4<f32>, caption: &str) -> Result<()> {
+    pub fn add(&mut self, batch: &ArrayRef4<f32>, caption: &str) -> Result<()> {
         let image = batch
             .axis_iter(Axis(0))
             .next()

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use cli::{Judge, Scores, data_folder, find_prior};
 use diffusion::{ScheduleError, ScoreModel, Step};
 use imaging::{ForwardOperator, NamedImage, OperatorSpec, load_images};
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Array4, ArrayRef4, Axis};
 use score_unet::Prior;
 
 use crate::panics;
@@ -30,8 +30,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Loads the prior and the images of the repository, wherever in it the notebook runs, says what they are, and sees to it
-    /// that a panic is told in one line.
+    /// Loads the prior and the images of the repository, wherever in it the notebook runs, says what they are, and sees
+    /// to it that a panic is told in one line.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Lab {
     /// # Errors
     ///
     /// Empty batches, images of different shapes, a NaN.
-    pub fn scores(&self, batch: &Array4<f32>, truth: &Array4<f32>) -> Result<Scores> {
+    pub fn scores(&self, batch: &ArrayRef4<f32>, truth: &ArrayRef4<f32>) -> Result<Scores> {
         ensure!(
             batch.dim().0 > 0 && truth.dim().0 > 0,
             "a batch without images cannot be judged"
@@ -142,7 +142,7 @@ impl Lab {
     /// # Errors
     ///
     /// As [`Self::scores`].
-    pub fn caption(&self, batch: &Array4<f32>, truth: &Array4<f32>) -> Result<String> {
+    pub fn caption(&self, batch: &ArrayRef4<f32>, truth: &ArrayRef4<f32>) -> Result<String> {
         let scores = self.scores(batch, truth)?;
         Ok(format!("{:.1} dB / {:.3}", scores.psnr, scores.lpips))
     }

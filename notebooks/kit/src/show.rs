@@ -3,7 +3,7 @@
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2};
 use plots::{Figure, HeatMap, Series, heat_maps};
 
 /// Shows a figure under the cell, as a PNG. A cell can show one.
@@ -32,7 +32,7 @@ pub fn show_maps(maps: &[(String, Array2<f32>)], top: f32, unit: &str) -> Result
     show(&heat_maps(&maps, top, unit)?)
 }
 
-fn heat_map<'a>(title: &str, values: &'a Array2<f32>) -> HeatMap<'a> {
+fn heat_map<'a>(title: &str, values: &'a ArrayRef2<f32>) -> HeatMap<'a> {
     HeatMap {
         title: title.to_owned(),
         values: values.view(),

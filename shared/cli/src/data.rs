@@ -82,8 +82,9 @@ pub fn find_prior(name: &str, data: Result<PathBuf>) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use anyhow::anyhow;
+
+    use super::*;
 
     fn said(result: Result<PathBuf>) -> String {
         result.map_or_else(|error| error.to_string(), |path| format!("(found {})", path.display()))

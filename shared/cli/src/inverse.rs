@@ -56,7 +56,8 @@ pub struct Method {
 ///
 /// # Errors
 ///
-/// Options that do not fit the images, files that cannot be read or written, what `solve` returns, and a result with a NaN.
+/// Options that do not fit the images, files that cannot be read or written, what `solve` returns, and a NaN in a
+/// result.
 pub fn solve_problems(
     session: &mut Session,
     prior: &Prior,
@@ -142,8 +143,8 @@ struct Experiment<'a> {
 }
 
 impl Experiment<'_> {
-    /// Reconstructs all images from what one operator leaves of them, batch by batch. Returns what the figures show: what
-    /// became of the first image, and the path of its first sample.
+    /// Reconstructs all images from what one operator leaves of them, batch by batch. Returns what the figures show:
+    /// what became of the first image, and the path of its first sample.
     fn invert_all<'i>(
         &mut self,
         spec: &OperatorSpec,
@@ -160,8 +161,8 @@ impl Experiment<'_> {
         Ok(shown)
     }
 
-    /// Measures and reconstructs one batch; `first` is the place of its first image among all. The path is that of the very
-    /// first sample, else empty.
+    /// Measures and reconstructs one batch; `first` is the place of its first image among all. The path is that of the
+    /// very first sample, else empty.
     fn invert<'i>(
         &mut self,
         spec: &OperatorSpec,

@@ -19,8 +19,8 @@ pub struct CommonOptions {
     /// Threads to compute with, 1 to 1024 [default: one for each core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
-    /// Where the network runs: cpu, cuda (the first NVIDIA GPU), cuda:N (GPU number N, from 0), or auto (a GPU if there is
-    /// one). GPUs need a program that was built with `--features cuda`.
+    /// Where the network runs: cpu, cuda (the first NVIDIA GPU), cuda:N (GPU number N, from 0), or auto (a GPU if there
+    /// is one). GPUs need a program that was built with `--features cuda`.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
     pub device: DeviceChoice,
     /// The folder for figures and images; it is made if need be [default: out/ and the task's name].

@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::run::{check_interrupted, say};
 
-/// A progress bar on standard error: what is done, how fast, how long it will take. Where standard error is no terminal,
-/// a line every tenth of the way instead.
+/// A progress bar on standard error: what is done, how fast, how long it will take. Where standard error is no
+/// terminal, a line every tenth of the way instead.
 ///
 /// As an [`Observer`] it shows a sampler's `t` and residual, and stops the sampler after Ctrl-C.
 #[derive(Debug)]

@@ -171,8 +171,9 @@ fn wants_backtrace() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use anyhow::Context;
+
+    use super::*;
 
     #[test]
     fn an_unfinished_exercise_is_named() {

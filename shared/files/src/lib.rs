@@ -1,5 +1,5 @@
-//! Files that are written whole or not at all: whoever reads one never sees half of it, and a program that is stopped while
-//! it writes leaves the old file as it was.
+//! Files that are written whole or not at all: whoever reads one never sees half of it, and a program that is stopped
+//! while it writes leaves the old file as it was.
 
 use std::io::{Result, Write};
 use std::path::Path;
@@ -10,7 +10,8 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// If the folder is not there or cannot be written to, the disk is full, or a folder has that name. Nothing is left behind.
+/// If the folder is not there or cannot be written to, the disk is full, or a folder has that name. Nothing is left
+/// behind.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();

@@ -35,8 +35,8 @@ pub struct FlowPanel {
     pub marks: Vec<(f64, f64)>,
 }
 
-/// Panels in rows of three, one for each moment, over axes from `-extent` to `extent`. In each panel arrows are scaled so that
-/// the longest is `longest` long; points and arrows that lie outside of the axes are left out.
+/// Panels in rows of three, one for each moment, over axes from `-extent` to `extent`. In each panel arrows are scaled
+/// so that the longest is `longest` long; points and arrows that lie outside of the axes are left out.
 ///
 /// # Errors
 ///

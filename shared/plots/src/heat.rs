@@ -29,13 +29,13 @@ pub struct HeatMap<'a> {
     pub values: ArrayView2<'a, f32>,
 }
 
-/// Maps of one shape side by side, from dark (0) to bright (`top`, and all above it) in a colour map whose brightness grows
-/// evenly (viridis), with a bar that says what the colours mean.
+/// Maps of one shape side by side, from dark (0) to bright (`top`, and all above it) in a colour map whose brightness
+/// grows evenly (viridis), with a bar that says what the colours mean.
 ///
 /// # Errors
 ///
-/// No maps; maps of different shapes, without pixels, or with numbers that are not finite or below 0; a `top` that is not
-/// above 0.
+/// No maps; maps of different shapes, without pixels, or with numbers that are not finite or below 0; a `top` that is
+/// not above 0.
 pub fn heat_maps(maps: &[HeatMap<'_>], top: f32, unit: &str) -> Result<Figure, PlotError> {
     use_font()?;
     let (height, width) = common_shape(maps)?;
