@@ -1,8 +1,8 @@
 //! From noise to score, and back.
 //!
-//! Both carry the same information. With `x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps`, the noise that a network
-//! predicts is `E[eps | x_t]`, and the score is `-E[eps | x_t] / sqrt(1 - alpha_bar)` (Song et al. 2021, "Score-based
-//! generative modeling through stochastic differential equations", section 3.4 and appendix C).
+//! Both carry the same information. With `x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps`, the noise that a
+//! network predicts is `E[eps | x_t]`, and the score is `-E[eps | x_t] / sqrt(1 - alpha_bar)` (Song et al. 2021,
+//! "Score-based generative modeling through stochastic differential equations", section 3.4 and appendix C).
 
 use ndarray::{Array4, ArrayRef4};
 

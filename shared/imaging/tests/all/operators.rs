@@ -59,7 +59,10 @@ fn a_linear_operator_is_linear_and_its_vjp_does_not_look_at_the_image() -> Resul
 /// asks what the iteration promises.
 #[test]
 fn the_pseudo_inverse_explains_every_measurement_that_an_image_can_give() -> Result {
-    for operator in linear_operators()?.into_iter().filter(|operator| operator.name() != "tomography") {
+    for operator in linear_operators()?
+        .into_iter()
+        .filter(|operator| operator.name() != "tomography")
+    {
         let x = normal(2, operator.image_shape(), 1);
         let b = operator.apply(&x)?;
         let again = operator.apply(&operator.linear()?.pseudo_inverse(&b)?)?;
