@@ -35,10 +35,10 @@
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
 
-mod data;
 mod inverse;
 mod inverse_figures;
 mod judge;
+mod locate;
 mod options;
 mod problem_options;
 mod progress;
@@ -47,10 +47,10 @@ mod run;
 mod session;
 mod variance;
 
-pub use data::{data_folder, find_prior};
 pub use inverse::{Method, Problem, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
+pub use locate::{data_folder, find_prior};
 pub use options::{CommonOptions, ImageOptions, StepOptions};
 pub use problem_options::ProblemOptions;
 pub use progress::Progress;

@@ -11,7 +11,7 @@ use ndarray::ArrayRef3;
 use plots::Figure;
 use score_unet::Prior;
 
-use crate::data::{data_folder, find_prior};
+use crate::locate::{data_folder, find_prior};
 use crate::options::{CommonOptions, ImageOptions};
 use crate::report::Report;
 use crate::run::say;
