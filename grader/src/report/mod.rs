@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 pub use html::escaped;
 
-use crate::GradeReport;
+use crate::grading::grade::GradeReport;
 
 /// Writes `results.json`, `junit.xml` and `report.html` into a folder, each whole or not at all.
 ///
@@ -34,7 +34,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
         file.write_all(bytes)?;
-        crate::scratch::make_public(file.path())?;
+        crate::grading::scratch::make_public(file.path())?;
         file.persist(path)?;
         Ok(())
     };
