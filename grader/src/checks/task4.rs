@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step};
-use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::ForwardOperator;
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::{ForwardOperator, residual_norms};
 use ndarray::{Array2, Array4, ArrayD, Axis};
-use task4_sdedit::{residual_norms, reverse_step};
+use task4_sdedit::reverse_step;
 
 use super::images::{Measured, compared, likeliness, measured_request, results, runs};
 use super::task3::step_requests;
@@ -194,7 +194,7 @@ fn small_operator(bench: &Bench) -> Result<Box<dyn ForwardOperator>> {
 
 fn restore_request(bench: &Bench) -> Message {
     Message::request("4.5")
-        .with("operator", "lopsided-blur")
+        .with("operator", LOPSIDED_BLUR)
         .with("operator_seed", bench.seed)
         .with("model", format!("small:{}", bench.seed))
         .with("seed", bench.seed)
@@ -219,7 +219,7 @@ fn judge_restore(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
         passes: 2,
         start: (steps[0].alpha_bar, &start),
         mean: &|x_t, step| mean(&model, x_t, step),
-        residuals: Some(&|x0_hat| residual_norms(operator.as_ref(), &b, x0_hat)),
+        residuals: Some(&|x0_hat| Ok(residual_norms(operator.as_ref(), &b, x0_hat)?)),
         pullbacks: 0,
     };
     trace::judge(&expected, &Runs::of(answers)?)

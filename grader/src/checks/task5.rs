@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel};
-use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::Noise;
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::{Noise, norms, residual};
 use ndarray::Array4;
-use task5_score_ald::{gamma, likelihood_score, norms, posterior_step, residual, tuned_lambda};
+use task5_score_ald::{gamma, likelihood_score, posterior_step, tuned_lambda};
 
 use super::images::{Measured, compared, measured_request, runs};
 use super::task3::step_requests;
@@ -69,10 +69,7 @@ fn ask_gamma(bench: &Bench) -> Result<Vec<Message>> {
 /// On operators that differ from their transposes, one of them nonlinear.
 fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
-    for (index, name) in ["lopsided-blur", "inpainting:0.5", "hdr:0.8,2.2"]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, name) in [LOPSIDED_BLUR, "inpainting:0.5", "hdr:0.8,2.2"].into_iter().enumerate() {
         let stream = 500 + 10 * index as u64;
         let request = Message::request("5.2")
             .with("operator", name)
@@ -98,7 +95,7 @@ fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
 
 fn sampler_request(bench: &Bench) -> Message {
     Message::request("5.4b")
-        .with("operator", "lopsided-blur")
+        .with("operator", LOPSIDED_BLUR)
         .with("operator_seed", bench.seed)
         .with("model", format!("small:{}", bench.seed))
         .with("seed", bench.seed)

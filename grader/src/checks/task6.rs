@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel, Step};
-use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::ForwardOperator;
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::{ForwardOperator, norms, residual};
 use ndarray::{Array4, arr1};
-use task6_dps::{StepSize, dps_step, measurement_gradient, norms, predict_x0, residual, step_sizes, tuned};
+use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes, tuned};
 
 use super::images::{Measured, compared, measured_request, runs};
 use super::task3::step_requests;
@@ -58,7 +58,7 @@ pub fn checks(task: Task) -> Vec<Check> {
 /// With a matrix for the network, on operators that differ from their transposes, one of them nonlinear.
 fn ask_gradient(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
-    let names = ["lopsided-blur", "inpainting:0.5", "hdr:0.8,2.2"];
+    let names = [LOPSIDED_BLUR, "inpainting:0.5", "hdr:0.8,2.2"];
     for (index, (t, t_prev)) in bench.times().into_iter().enumerate() {
         let stream = 600 + 10 * index as u64;
         let request = Message::request("6.2")
@@ -105,7 +105,7 @@ fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
 
 fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     let request = Message::request("6.5")
-        .with("operator", "lopsided-blur")
+        .with("operator", LOPSIDED_BLUR)
         .with("operator_seed", bench.seed)
         .with("model", format!("small:{}", bench.seed))
         .with("seed", bench.seed)

@@ -208,7 +208,7 @@ fn wrong_step(expected: &Expected<'_>, trace: &Trace) -> Result<Option<String>> 
             guide = mean;
             continue;
         };
-        let z = (next - &mean) / step.beta().sqrt() as f32;
+        let z = (next - &mean) / step.sigma as f32;
         noises.push((format!("the step from t = {} to {}", step.t, step.t_prev), z));
     }
     Ok(wrong_noise(&noises))

@@ -19,7 +19,7 @@ mod releases;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use grader::Task;
 
 /// The workspace.
@@ -28,6 +28,13 @@ fn root() -> PathBuf {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default()
+}
+
+/// The folder that this workspace is built in.
+fn target_folder() -> Result<&'static Path> {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .context("a target folder")
 }
 
 /// A task by its number.

@@ -14,7 +14,7 @@ use toml_edit::{DocumentMut, Item, TableLike};
 
 use crate::list::{Mistake, mistakes};
 use crate::part::Part;
-use crate::{chosen_tasks, root};
+use crate::{chosen_tasks, root, target_folder};
 
 /// What the tasks' formulas and the tests of them stand on, as far as it is there.
 const SHARED: [&str; 4] = ["shared/diffusion", "shared/imaging", "shared/checks", "tasks/testing"];
@@ -27,11 +27,11 @@ const LEFT_OUT: [&str; 6] = [
     "examples",
     "figures",
 ];
-/// Tables of a task's manifest that are about those.
-const LEFT_OUT_TABLES: [&str; 4] = ["features", "bin", "example", "bench"];
+/// Tables of a manifest that name files which were left out.
+const TARGETS: [&str; 4] = ["bin", "example", "bench", "test"];
 
 /// A small workspace, under `target/`: all tasks without their programs, and the crates that these stand on. It is built
-/// once; a mistake in one task then compiles only that task and its tests.
+/// once, beside this workspace, whose compiled libraries it takes; a mistake then compiles only its task and the tests.
 struct Copy {
     folder: PathBuf,
 }
@@ -40,12 +40,10 @@ impl Copy {
     fn new() -> Result<Self> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mistakes");
         let copy = Self { folder };
-        for crate_folder in SHARED.iter().filter(|folder| root().join(folder).is_dir()) {
-            sync(
-                &root().join(crate_folder),
-                &copy.folder.join(crate_folder),
-                &["tests", "examples"],
-            )?;
+        for shared in SHARED.iter().filter(|shared| root().join(shared).is_dir()) {
+            copy.add_crate(shared, &["tests", "examples"], |manifest| {
+                manifest.remove("dev-dependencies");
+            })?;
         }
         for task in Task::all() {
             copy.add_task(task)?;
@@ -55,21 +53,31 @@ impl Copy {
         Ok(copy)
     }
 
+    /// A task without its program, and without the dependencies of that.
     fn add_task(&self, task: Task) -> Result<()> {
-        let from = root().join("tasks").join(task.crate_name());
         let given = task.listed().given.iter().map(|file| format!("src/{file}"));
         let left_out: Vec<String> = LEFT_OUT.map(String::from).into_iter().chain(given).collect();
-        let left_out: Vec<&str> = left_out.iter().map(String::as_str).chain(["Cargo.toml"]).collect();
-        let to = self.folder.join("tasks").join(task.crate_name());
+        let left_out: Vec<&str> = left_out.iter().map(String::as_str).collect();
+        self.add_crate(&format!("tasks/{}", task.crate_name()), &left_out, |manifest| {
+            manifest.remove("features");
+            retain(&mut manifest["dependencies"], |name| {
+                MAY_NAME.contains(&name.replace('-', "_").as_str())
+            });
+            let shared = |folder: &Path, name: &str| folder.join("shared").join(name).is_dir();
+            retain(&mut manifest["dev-dependencies"], |name| {
+                !shared(&root(), name) || shared(&self.folder, name)
+            });
+        })
+    }
+
+    /// Copies a crate without some of its parts, and edits its manifest.
+    fn add_crate(&self, folder: &str, left_out: &[&str], edit: impl Fn(&mut DocumentMut)) -> Result<()> {
+        let (from, to) = (root().join(folder), self.folder.join(folder));
+        let left_out: Vec<&str> = left_out.iter().copied().chain(["Cargo.toml"]).collect();
         sync(&from, &to, &left_out)?;
         let mut manifest = parse(&from.join("Cargo.toml"))?;
-        LEFT_OUT_TABLES.iter().for_each(|table| drop(manifest.remove(table)));
-        retain(&mut manifest["dependencies"], |name| {
-            MAY_NAME.contains(&name.replace('-', "_").as_str())
-        });
-        retain(&mut manifest["dev-dependencies"], |name| {
-            !root().join("shared").join(name).is_dir() || self.folder.join("shared").join(name).is_dir()
-        });
+        TARGETS.iter().for_each(|table| drop(manifest.remove(table)));
+        edit(&mut manifest);
         write(&to.join("Cargo.toml"), manifest.to_string().as_bytes())
     }
 
@@ -118,7 +126,7 @@ impl Copy {
         let output = Command::new(env!("CARGO"))
             .args(arguments)
             .current_dir(&self.folder)
-            .env("CARGO_TARGET_DIR", self.folder.join("target"))
+            .env("CARGO_TARGET_DIR", target_folder()?)
             .env("RUST_BACKTRACE", "0")
             .output()
             .context("cargo runs")?;
@@ -174,12 +182,9 @@ fn retain(table: &mut Item, keep: impl Fn(&str) -> bool) {
     }
 }
 
-/// Makes a folder the same as another, but for some of its parts. Files that are the same already are not touched, so that
+/// Makes a folder the same as another, but for some of its parts and its manifest. Files that are the same already are not touched, so that
 /// cargo need not build them anew.
 fn sync(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
-    for part in left_out.iter().map(|part| to.join(part)) {
-        let _ = fs::remove_file(&part).or_else(|_| fs::remove_dir_all(&part));
-    }
     let files = |folder: &Path| -> Vec<PathBuf> {
         let files = walkdir::WalkDir::new(folder).into_iter().flatten();
         let files = files.filter(|entry| entry.file_type().is_file());
@@ -187,13 +192,19 @@ fn sync(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
             .filter_map(|entry| Some(entry.path().strip_prefix(folder).ok()?.to_owned()))
             .collect()
     };
-    for gone in files(to).iter().filter(|path| !from.join(path).is_file()) {
+    let kept: Vec<PathBuf> = files(from)
+        .into_iter()
+        .filter(|path| !left_out.iter().any(|part| path.starts_with(part)))
+        .collect();
+    let manifest = Path::new("Cargo.toml");
+    for gone in files(to)
+        .iter()
+        .filter(|path| *path != manifest && !kept.contains(path))
+    {
         fs::remove_file(to.join(gone))?;
     }
-    for path in files(from) {
-        if !left_out.iter().any(|part| path.starts_with(part)) {
-            write(&to.join(&path), &fs::read(from.join(&path))?)?;
-        }
+    for path in kept {
+        write(&to.join(&path), &fs::read(from.join(&path))?)?;
     }
     Ok(())
 }
