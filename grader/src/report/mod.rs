@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 pub use html::escaped;
 
-use crate::GradeReport;
+use crate::grading::grade::GradeReport;
 
 /// Writes `results.json`, `junit.xml` and `report.html` into a folder, each whole or not at all.
 ///
@@ -32,7 +32,7 @@ pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> Result<()> {
         files::write_whole(path, bytes)?;
-        crate::scratch::make_public(path)
+        crate::grading::scratch::make_public(path)
     };
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }

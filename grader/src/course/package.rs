@@ -10,8 +10,8 @@ use walkdir::WalkDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use crate::course::tree::graders_files;
 use crate::report::write_file;
-use crate::tree::graders_files;
 
 /// Runs once, when the platform builds its container, with network.
 const SETUP: &str = r#"#!/usr/bin/env bash

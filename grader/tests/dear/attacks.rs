@@ -1,11 +1,10 @@
 //! Hostile submissions, one file each in `attacks`: none earns a point that it should not, none harms this machine, and each
 //! gets a result that says what happened.
 //!
-//! It compiles and runs some fifty submissions, which takes minutes:
+//! It compiles and runs some fifty submissions, which takes minutes; one alone:
 //!
 //! ```text
-//! cargo test -p grader --test attacks -- --ignored --nocapture
-//! ATTACK=fork-bomb cargo test -p grader --test attacks -- --ignored --nocapture
+//! ATTACK=fork-bomb cargo test -p grader --test dear attack -- --ignored --nocapture
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,15 +16,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use grader::compile::COMPILE_LIMITS;
+use grader::grading::compile::COMPILE_LIMITS;
 use grader::report::write_reports;
-use grader::{GradeOptions, GradeReport, Grader, Task};
+use grader::{GradeOptions, GradeReport, Grader};
 use serde::Deserialize;
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// The file that most attacks change.
+use crate::part::Part;
+use crate::{root, task_of, use_helper};
+
+/// The task and the file that most attacks change.
+const TASK: u8 = 2;
 const SOURCE: &str = "tasks/task2_denoise/src/lib.rs";
 
 /// An attack: how its submission differs from the reference solution of task 2, and what has to come of it.
@@ -99,12 +102,8 @@ impl Host {
         let udp = UdpSocket::bind(tcp.local_addr()?)?;
         udp.set_nonblocking(true)?;
         let mark = format!("7200.{}", std::process::id());
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("a workspace")?
-            .to_owned();
         let host = Self {
-            root,
+            root: root(),
             open,
             tcp,
             udp,
@@ -167,16 +166,21 @@ impl Host {
 #[test]
 #[ignore = "compiles and runs fifty submissions: minutes"]
 fn no_attack_earns_or_harms_anything() -> Result<()> {
-    sandbox::use_helper(env!("CARGO_BIN_EXE_grader").into(), vec!["sandbox-exec".into()]);
+    use_helper();
     let host = Host::new()?;
     let only = std::env::var("ATTACK").ok();
     // One for each choice of checks and time.
     let mut graders: BTreeMap<_, Grader> = BTreeMap::new();
-    let (mut number, mut failed) = (0, Vec::new());
-    for (name, attack) in attacks(&host)? {
-        if only.as_ref().is_some_and(|only| *only != name) {
-            continue;
-        }
+    let mut failed = Vec::new();
+    let all = attacks(&host)?;
+    ensure!(all.len() >= 25, "only {} attacks were found", all.len());
+    let attacks = match only {
+        Some(only) => Part::whole("attacks").of(all.into_iter().filter(|(name, _)| *name == only).collect()),
+        None => Part::from_environment("attacks")?.of(all.into_iter().collect()),
+    };
+    println!("{attacks}");
+    ensure!(!attacks.taken.is_empty(), "there is no such attack");
+    for (name, attack) in &attacks.taken {
         let key = (attack.checks.clone(), attack.compile_seconds);
         if !graders.contains_key(&key) {
             let mut options = options(&host, &attack.checks);
@@ -184,19 +188,14 @@ fn no_attack_earns_or_harms_anything() -> Result<()> {
             graders.insert(key.clone(), Grader::new(options)?);
         }
         let clock = Instant::now();
-        let outcome = carry_out(&host, &graders[&key], &attack);
+        let outcome = carry_out(&host, &graders[&key], attack);
         println!("{:5.1} s  {name}: {}", clock.elapsed().as_secs_f64(), attack.what);
         if let Err(error) = outcome {
             println!("         FAILED: {error:#}");
             failed.push(name);
         }
-        number += 1;
     }
-    ensure!(number >= 25 || only.is_some(), "only {number} attacks were found");
-    ensure!(
-        failed.is_empty(),
-        "of {number} attacks these were not warded off: {failed:?}"
-    );
+    ensure!(failed.is_empty(), "these attacks were not warded off: {failed:?}");
     Ok(())
 }
 
@@ -204,7 +203,7 @@ fn no_attack_earns_or_harms_anything() -> Result<()> {
 #[test]
 #[ignore = "compiles a submission"]
 fn the_reference_earns_what_attacks_do_not() -> Result<()> {
-    sandbox::use_helper(env!("CARGO_BIN_EXE_grader").into(), vec!["sandbox-exec".into()]);
+    use_helper();
     let host = Host::new()?;
     let submission = tempfile::tempdir()?;
     put(submission.path(), SOURCE, &fs::read(host.root.join(SOURCE))?)?;
@@ -220,7 +219,7 @@ fn the_reference_earns_what_attacks_do_not() -> Result<()> {
 
 fn options(host: &Host, only: &[String]) -> GradeOptions {
     GradeOptions {
-        tasks: vec![Task::Denoise],
+        tasks: vec![task_of(TASK)],
         only: only.to_vec(),
         ..GradeOptions::new(&host.root)
     }
@@ -229,7 +228,7 @@ fn options(host: &Host, only: &[String]) -> GradeOptions {
 /// All attacks by name, filled in.
 fn attacks(host: &Host) -> Result<BTreeMap<String, Attack>> {
     let mut attacks = BTreeMap::new();
-    for entry in fs::read_dir(host.root.join("grader/tests/attacks"))? {
+    for entry in fs::read_dir(host.root.join("grader/tests/dear/attacks"))? {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().display().to_string();
         let text = host.filled_in(&fs::read_to_string(&path)?)?;

@@ -5,15 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use toml_edit::{Array, DocumentMut};
 
-use crate::tree::students_files;
+use crate::course::tree::{CHECK, students_files};
 
-/// The crate with which students check their own work; in their tree it stands at the top.
-const CHECK: &str = "grader/check";
+/// The folder of [`CHECK`] in the students' tree.
+const THEIR_CHECK: &str = "check";
 /// How links begin that lead to folders which students do not have.
 const INSTRUCTORS_LINKS: [&str; 2] = ["](grader/", "](results/"];
-/// The workspace's members in the instructor's tree, up to the bracket.
-const MEMBERS: &str = "members = [";
 
 /// A solution, as it stands between its markers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,17 +38,17 @@ pub fn release(root: &Path, out: &Path) -> Result<()> {
             Ok(text) if path.starts_with("tasks/") && path.ends_with(".rs") => {
                 cut(&text).with_context(|| format!("cannot cut `{path}`"))?.into_bytes()
             }
-            Ok(text) if path == "Cargo.toml" => manifest(&text)?.into_bytes(),
             Ok(text) if path == "README.md" => without_instructors_lines(&text).into_bytes(),
             Ok(text) => text.into_bytes(),
             Err(error) => error.into_bytes(),
         };
-        write(&out.join(&path), &bytes)?;
+        let place = match path.strip_prefix(CHECK) {
+            Some(rest) => format!("{THEIR_CHECK}{rest}"),
+            None => path,
+        };
+        write(&out.join(place), &bytes)?;
     }
-    for path in ["Cargo.toml", "src/main.rs", "src/lib.rs"] {
-        let bytes = fs::read(root.join(CHECK).join(path)).with_context(|| format!("cannot read `{CHECK}/{path}`"))?;
-        write(&out.join("check").join(path), &bytes)?;
-    }
+    keep_members(out).context("cannot rewrite the members in Cargo.toml")?;
     write(
         &out.join(".gitignore"),
         b"/target\n/notebooks/.venv\n.ipynb_checkpoints\n/out\n*.ckpt\n",
@@ -141,12 +140,18 @@ fn is_end(line: &str) -> bool {
     line.trim() == "// END SOLUTION"
 }
 
-/// The workspace's manifest with the students' members.
-fn manifest(text: &str) -> Result<String> {
-    let start = text.find(MEMBERS).context("Cargo.toml lists no members")?;
-    let length = text[start..].find(']').context("the list of members does not end")?;
-    let members = "members = [\"shared/*\", \"tasks/*\", \"check\", \"notebooks/kit\"";
-    Ok([&text[..start], members, &text[start + length..]].concat())
+/// Leaves in the workspace's manifest the members that are there, and adds the check.
+fn keep_members(out: &Path) -> Result<()> {
+    let path = out.join("Cargo.toml");
+    let mut manifest: DocumentMut = fs::read_to_string(&path)?.parse()?;
+    let listed = manifest["workspace"]["members"]
+        .as_array()
+        .context("it lists no members")?;
+    let is_there = |member: &&str| out.join(member.trim_end_matches("/*")).is_dir();
+    let kept = listed.iter().filter_map(|member| member.as_str()).filter(is_there);
+    let members: Array = kept.chain([THEIR_CHECK]).collect();
+    manifest["workspace"]["members"] = toml_edit::value(members);
+    write(&path, manifest.to_string().as_bytes())
 }
 
 /// Lets cargo drop from the lock file what only the instructor's crates need.

@@ -4,21 +4,20 @@
 //! no threshold. The sandbox may read it and cannot write to it, so that no submission can change what the next one is
 //! built from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
-use serde_json::Value;
+use cargo_metadata::{DependencyKind, Message, Metadata, Node, PackageId};
 use sha2::{Digest, Sha256};
 
-use crate::Task;
+use crate::course::task::Task;
 
-/// Crates that must not be in the kit: they hold solutions, or what is hidden.
-const LEFT_OUT: [&str; 4] = ["grader", "sandbox", "worker", "results"];
+/// The crates that a task's sources may name, besides the standard library.
+pub const MAY_NAME: [&str; 6] = ["anyhow", "diffusion", "imaging", "ndarray", "ndarray_rand", "rand"];
 
 /// What workers are built from.
 #[derive(Clone, Debug)]
@@ -27,60 +26,48 @@ pub struct Kit {
     pub folder: PathBuf,
     /// The toolchain's folder.
     pub sysroot: PathBuf,
-    /// For each task, the crates that its sources may name, and their files in `deps`.
-    externs: BTreeMap<Task, BTreeMap<String, String>>,
+    /// The crates that a task's sources may name, and their files in `deps`.
+    task_externs: BTreeMap<String, String>,
     /// The same for the workers' own sources.
     worker_externs: BTreeMap<String, String>,
 }
 
-/// What cargo says of a crate that it has built.
-#[derive(Deserialize)]
-struct Artifact {
-    reason: String,
-    #[serde(default)]
-    package_id: String,
-    #[serde(default)]
-    filenames: Vec<PathBuf>,
-    target: Option<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-}
+/// The files of each library that cargo has built, by its package.
+type Libraries = BTreeMap<PackageId, Vec<PathBuf>>;
 
 impl Kit {
     /// The kit of the workspace at `root`; builds what is not built yet, which takes minutes the first time.
     ///
     /// # Errors
+    ///
     /// If cargo or rustc fail, or the kit cannot be written.
     pub fn prepare(root: &Path) -> Result<Self> {
         let libraries = build(root)?;
         let metadata = metadata(root)?;
-        let mut externs = BTreeMap::new();
-        for task in Task::ALL {
-            externs.insert(task, externs_of(&metadata, task.crate_name(), &libraries)?);
+        let mut for_workers = dependencies(&metadata, "worker")?;
+        for_workers.retain(|name, _| Task::all().iter().all(|task| task.crate_name() != name));
+        let mut for_tasks = BTreeMap::new();
+        for task in Task::all() {
+            for_tasks.extend(dependencies(&metadata, task.crate_name())?);
         }
-        let mut worker_externs = externs_of(&metadata, "worker", &libraries)?;
-        worker_externs.retain(|name, _| Task::ALL.iter().all(|task| task.crate_name() != name));
-        let target = metadata["target_directory"]
-            .as_str()
-            .context("cargo names no target folder")?;
+        for_tasks.retain(|name, _| MAY_NAME.contains(&name.as_str()));
+        let packages = for_workers.values().chain(for_tasks.values()).cloned().collect();
+        let libraries = needed(&metadata, packages, libraries)?;
         let sysroot = PathBuf::from(output(Command::new("rustc").args(["--print", "sysroot"]))?.trim());
-        let folder = collect(root, &Path::new(target).join("grader-kit"), &libraries)?;
+        let kits = metadata.target_directory.as_std_path().join("grader-kit");
+        let folder = collect(root, &kits, &libraries)?;
         Ok(Self {
             folder,
             sysroot,
-            externs,
-            worker_externs,
+            task_externs: files(&for_tasks, &libraries),
+            worker_externs: files(&for_workers, &libraries),
         })
     }
 
     /// The arguments with which rustc finds the crates that a task's sources may name.
     #[must_use]
-    pub fn task_arguments(&self, task: Task) -> Vec<String> {
-        self.arguments(&self.externs[&task])
+    pub fn task_arguments(&self) -> Vec<String> {
+        self.arguments(&self.task_externs)
     }
 
     /// The same for the workers' sources.
@@ -106,31 +93,22 @@ impl Kit {
 }
 
 /// Lets cargo build the grader, with it all that the workers stand on; the files of each library by its package.
-fn build(root: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+fn build(root: &Path) -> Result<Libraries> {
     let mut cargo = cargo(root);
     cargo.args(["build", "--locked", "--offline", "-p", "grader", "--lib"]);
     cargo.arg("--message-format=json-render-diagnostics");
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let mut libraries = BTreeMap::new();
-    for line in output(&mut cargo)?.lines() {
-        let Ok(artifact) = serde_json::from_str::<Artifact>(line) else {
-            continue;
-        };
-        let Some(target) = artifact.target.filter(|_| artifact.reason == "compiler-artifact") else {
-            continue;
-        };
-        let is_library = target
-            .kind
-            .iter()
-            .any(|kind| ["lib", "rlib", "proc-macro"].contains(&kind.as_str()));
-        let is_task = Task::ALL.iter().any(|task| task.crate_name() == target.name);
-        if is_library && !is_task && !LEFT_OUT.contains(&target.name.as_str()) {
-            libraries
-                .entry(artifact.package_id)
-                .or_insert_with(Vec::new)
-                .extend(artifact.filenames);
+    let mut libraries = Libraries::new();
+    for message in Message::parse_stream(output(&mut cargo)?.as_bytes()) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && (artifact.target.is_kind("lib".into())
+                || artifact.target.is_kind("rlib".into())
+                || artifact.target.is_proc_macro())
+        {
+            let files = artifact.filenames.into_iter().map(PathBuf::from);
+            libraries.entry(artifact.package_id).or_default().extend(files);
         }
     }
     Ok(libraries)
@@ -155,7 +133,7 @@ fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Of this platform only: what others need is not there to be read.
-fn metadata(root: &Path) -> Result<Value> {
+fn metadata(root: &Path) -> Result<Metadata> {
     let about = output(Command::new("rustc").arg("-vV"))?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.context("rustc does not name its platform")?;
@@ -171,40 +149,48 @@ fn metadata(root: &Path) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// The crates that a package names, and the file of each.
-fn externs_of(
-    metadata: &Value,
-    package: &str,
-    libraries: &BTreeMap<String, Vec<PathBuf>>,
-) -> Result<BTreeMap<String, String>> {
-    let packages = metadata["packages"].as_array().context("cargo lists no packages")?;
-    let is_it = |found: &&Value| found["name"] == package && found["source"].is_null();
-    let id = &packages
+/// What a package of the workspace may name: the crates, as they are written in sources, and their packages.
+fn dependencies(metadata: &Metadata, package: &str) -> Result<BTreeMap<String, PackageId>> {
+    let packages = metadata.workspace_packages();
+    let found = packages.iter().find(|found| found.name.as_str() == package);
+    let id = &found.with_context(|| format!("no package {package}"))?.id;
+    Ok(normal_dependencies(node(metadata, id)?).collect())
+}
+
+fn node<'m>(metadata: &'m Metadata, id: &PackageId) -> Result<&'m Node> {
+    let resolve = metadata.resolve.as_ref().context("cargo lists no dependencies")?;
+    let node = resolve.nodes.iter().find(|node| node.id == *id);
+    node.with_context(|| format!("cargo lists no dependencies of {id}"))
+}
+
+fn normal_dependencies(node: &Node) -> impl Iterator<Item = (String, PackageId)> + '_ {
+    let is_normal =
+        |kinds: &[cargo_metadata::DepKindInfo]| kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+    let normal = node
+        .deps
         .iter()
-        .find(is_it)
-        .with_context(|| format!("no package {package}"))?["id"];
-    let nodes = metadata["resolve"]["nodes"]
-        .as_array()
-        .context("cargo lists no dependencies")?;
-    let node = nodes
-        .iter()
-        .find(|node| &node["id"] == id)
-        .context("cargo lists no dependencies")?;
-    let mut externs = BTreeMap::new();
-    for dependency in node["deps"].as_array().into_iter().flatten() {
-        let kinds = dependency["dep_kinds"].as_array();
-        let is_normal = kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()));
-        let (Some(name), Some(id)) = (dependency["name"].as_str(), dependency["pkg"].as_str()) else {
-            continue;
-        };
-        let file = libraries
-            .get(id)
-            .and_then(|files| files.iter().rfind(|file| is_linkable(file)));
-        if let (true, Some(file)) = (is_normal, file.and_then(|file| file.file_name())) {
-            externs.insert(name.to_owned(), file.to_string_lossy().into_owned());
+        .filter(move |dependency| is_normal(&dependency.dep_kinds));
+    normal.map(|dependency| (dependency.name.clone(), dependency.pkg.clone()))
+}
+
+/// The file of each crate, for rustc.
+fn files(named: &BTreeMap<String, PackageId>, libraries: &Libraries) -> BTreeMap<String, String> {
+    let file = |id: &PackageId| libraries.get(id)?.iter().rfind(|file| is_linkable(file))?.file_name();
+    let of_crate = |(name, id): (&String, &PackageId)| Some((name.clone(), file(id)?.to_string_lossy().into_owned()));
+    named.iter().filter_map(of_crate).collect()
+}
+
+/// Of the libraries, those of the packages and of all that these stand on: no solution, and nothing that is hidden.
+fn needed(metadata: &Metadata, mut packages: Vec<PackageId>, mut libraries: Libraries) -> Result<Libraries> {
+    let mut needed = BTreeSet::new();
+    while let Some(package) = packages.pop() {
+        if !needed.contains(&package) {
+            packages.extend(normal_dependencies(node(metadata, &package)?).map(|(_, id)| id));
+            needed.insert(package);
         }
     }
-    Ok(externs)
+    libraries.retain(|package, _| needed.contains(package));
+    Ok(libraries)
 }
 
 fn is_linkable(file: &Path) -> bool {
@@ -213,7 +199,7 @@ fn is_linkable(file: &Path) -> bool {
 }
 
 /// Copies what belongs to the kit into a folder named after its contents, unless it is there.
-fn collect(root: &Path, kits: &Path, libraries: &BTreeMap<String, Vec<PathBuf>>) -> Result<PathBuf> {
+fn collect(root: &Path, kits: &Path, libraries: &Libraries) -> Result<PathBuf> {
     let files: Vec<&PathBuf> = libraries.values().flatten().filter(|file| is_linkable(file)).collect();
     ensure!(
         !files.is_empty(),
@@ -234,7 +220,7 @@ fn collect(root: &Path, kits: &Path, libraries: &BTreeMap<String, Vec<PathBuf>>)
     for file in files {
         copy_into(file, &draft.path().join("deps"))?;
     }
-    for task in Task::ALL {
+    for task in Task::all() {
         copy_into(
             &sources.join(format!("task{}.rs", task.number())),
             &draft.path().join("worker"),
@@ -289,7 +275,7 @@ fn fingerprint(files: &[&PathBuf], sources: &Path) -> Result<String> {
         let about = fs::metadata(file)?;
         hash.update(format!("{} {} {:?}\n", file.display(), about.len(), about.modified()?));
     }
-    for task in Task::ALL {
+    for task in Task::all() {
         hash.update(fs::read(sources.join(format!("task{}.rs", task.number())))?);
     }
     let digest = hash.finalize();

@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use check::list::{ALL_POINTS, LIST};
 use serde::{Deserialize, Serialize};
 
-use crate::Task;
 use crate::checks::Check;
-
-/// The points that all tasks have together, and each of them.
-const ALL_POINTS: f64 = 100.0;
+use crate::course::task::Task;
 
 /// The file `thresholds.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Thresholds {
     /// How far from its mean a figure may be, in standard deviations, and the share of the points that it earns there.
     pub shares: Vec<[f64; 2]>,
-    /// The points of each check, by its key, such as `6.2 formula`.
+    /// Points that differ from those of the list of tasks, by the check's key, such as `6.2 formula`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub points: BTreeMap<String, f64>,
     /// The bands of each check on images, by the check's key and the figure's name, such as `inpainting: PSNR`.
     #[serde(default)]
@@ -51,31 +50,42 @@ impl Thresholds {
     /// Reads the file.
     ///
     /// # Errors
-    /// If it is missing or damaged, lacks the points of a check, or the points do not add up to 100.
+    ///
+    /// If it is missing or damaged, gives points to what is no check, or the points do not add up to 100.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let thresholds: Self = toml::from_str(&text).with_context(|| format!("`{}` is damaged", path.display()))?;
-        for check in Task::ALL.into_iter().flat_map(Check::of_task) {
-            let key = check.key();
-            ensure!(
-                thresholds.points.contains_key(&key),
-                "`{}` lacks the points of \"{key}\"",
-                path.display()
-            );
-        }
-        let sum: f64 = thresholds.points.values().sum();
-        ensure!(
-            (sum - ALL_POINTS).abs() < 1e-9,
-            "the points in `{}` add up to {sum}, expected {ALL_POINTS}",
-            path.display()
-        );
+        let defaults = Task::all()
+            .into_iter()
+            .flat_map(|task| task.listed().points())
+            .collect();
+        let faults = thresholds.wrong_points(&defaults);
+        ensure!(faults.is_empty(), "`{}`: {}", path.display(), faults.join("; "));
         Ok(thresholds)
     }
 
-    /// The points of a check.
+    /// What is wrong with the points, given those of the list of tasks: a sentence each.
+    pub(crate) fn wrong_points(&self, defaults: &BTreeMap<String, f64>) -> Vec<String> {
+        let unknown = self.points.keys().filter(|key| !defaults.contains_key(*key));
+        let mut faults: Vec<String> = unknown
+            .map(|key| format!("[points] names \"{key}\", which is no check of `{LIST}`: correct or remove the line"))
+            .collect();
+        let points = |(key, default): (&String, &f64)| self.points.get(key).copied().unwrap_or(*default);
+        let sum: f64 = defaults.iter().map(points).sum();
+        if (sum - ALL_POINTS).abs() > 1e-9 {
+            faults.push(format!(
+                "the points of `{LIST}`, with those of [points] here in their place, add up to {sum}, expected {ALL_POINTS}: \
+                 give other points"
+            ));
+        }
+        faults
+    }
+
+    /// The points of a check: those of the file, else those of the list of tasks.
     #[must_use]
     pub fn points(&self, check: &Check) -> f64 {
-        self.points.get(&check.key()).copied().unwrap_or(0.0)
+        let listed = || check.task.listed().exercises.get(check.exercise)?.get(check.name);
+        self.points.get(&check.key()).or_else(listed).copied().unwrap_or(0.0)
     }
 
     /// The share that a figure earns, and the band in words: `at least 31.20 (1), 30.50 (0.6)`.

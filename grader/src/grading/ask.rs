@@ -8,9 +8,9 @@ use anyhow::Result;
 use exchange::{Message, decode, encode};
 use sandbox::{End, Finished, Isolation, Limits, Policy};
 
-use crate::compile::{Worker, system};
-use crate::kit::Kit;
-use crate::scratch;
+use crate::grading::compile::{Worker, system};
+use crate::grading::kit::Kit;
+use crate::grading::scratch;
 
 /// The name of the file with the answers.
 const ANSWERS: &str = "answers";

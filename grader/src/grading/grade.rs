@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use sandbox::{Isolation, Limits};
 
-use crate::Task;
-use crate::ask::ask;
-use crate::checks::{Bench, Check, Kind, Picture, Verdict};
-use crate::compile::{COMPILE_LIMITS, Worker, compile};
-use crate::kit::Kit;
+use crate::bands::thresholds::Thresholds;
+use crate::checks::{Bench, Check, Figure, Kind, Picture, Verdict};
+use crate::course::task::Task;
+use crate::grading::ask::ask;
+use crate::grading::compile::{COMPILE_LIMITS, Worker, compile};
+use crate::grading::kit::Kit;
 use crate::submission::{Submission, read_submission};
-use crate::thresholds::Thresholds;
 
 /// How to grade.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl GradeOptions {
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
-            tasks: Task::ALL.to_vec(),
+            tasks: Task::all(),
             only: Vec::new(),
             images: true,
             seed: 0,
@@ -100,8 +100,8 @@ pub struct CheckReport {
     pub text: String,
     /// Results beside what they should look like.
     pub pictures: Vec<Picture>,
-    /// What was measured of images, by name.
-    pub figures: Vec<(String, f64)>,
+    /// What was measured of images.
+    pub figures: Vec<Figure>,
     /// On the clock.
     pub seconds: f64,
 }
@@ -281,6 +281,6 @@ fn work_folder() -> Result<tempfile::TempDir> {
         .prefix("grader-")
         .tempdir()
         .context("cannot make a temporary folder")?;
-    crate::scratch::make_executable(folder.path())?;
+    crate::grading::scratch::make_executable(folder.path())?;
     Ok(folder)
 }

@@ -5,9 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use walkdir::{DirEntry, WalkDir};
 
-/// What is at the top of the students' tree.
-const FOR_STUDENTS: [&str; 12] = [
+/// What is at the top of the students' tree, as far as it is there.
+const FOR_STUDENTS: [&str; 17] = [
     "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
@@ -15,31 +17,39 @@ const FOR_STUDENTS: [&str; 12] = [
     "README.md",
     "RESULTS.md",
     "data",
+    "methods",
     "notebooks",
+    "playground",
     "rustfmt.toml",
     "shared",
+    "site",
     "tasks",
 ];
 /// What is at the top of the package besides.
 const FOR_GRADING: [&str; 2] = ["grader", "results"];
-/// Files that list mistakes, or need them.
-const INSTRUCTORS: [&str; 2] = ["mistakes.toml", "mistakes.rs"];
+/// The crate with which students check their own work; in their tree it stands at the top.
+pub const CHECK: &str = "grader/check";
+/// The lists of mistakes that students make.
+const MISTAKES: &str = "/tests/mistakes.toml";
 /// What builds and runs leave behind.
-const LEFTOVERS: [&str; 3] = ["target", "out", "node_modules"];
+const LEFTOVERS: [&str; 2] = ["target", "out"];
 
-/// The paths of the students' tree, sorted, relative to `root`.
+/// The paths of the students' tree, sorted, relative to `root`; their check, which stands elsewhere in their tree, last.
 ///
 /// # Errors
+///
 /// If the tree cannot be read.
 pub fn students_files(root: &Path) -> Result<Vec<String>> {
-    let files = files(root, &FOR_STUDENTS)?;
-    let is_theirs = |path: &String| !INSTRUCTORS.iter().any(|name| path.ends_with(&format!("/tests/{name}")));
-    Ok(files.into_iter().filter(is_theirs).collect())
+    let mut paths = files(root, &FOR_STUDENTS)?;
+    paths.retain(|path| !path.ends_with(MISTAKES));
+    paths.extend(files(root, &[CHECK])?);
+    Ok(paths)
 }
 
 /// The paths of all that grading needs, sorted, relative to `root`.
 ///
 /// # Errors
+///
 /// If the tree cannot be read.
 pub fn graders_files(root: &Path) -> Result<Vec<String>> {
     let all: Vec<&str> = FOR_STUDENTS.into_iter().chain(FOR_GRADING).collect();

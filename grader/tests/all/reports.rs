@@ -3,8 +3,12 @@
 use std::fs;
 
 use anyhow::Result;
+use grader::bands::thresholds::Worse;
+use grader::checks::Figure;
 use grader::report::write_reports;
-use grader::{CheckReport, GradeReport, Task, TaskReport};
+use grader::{CheckReport, GradeReport, TaskReport};
+
+use crate::task;
 
 const HOSTILE: &str = "</pre><script>alert(1)</script> & \"quoted\" \u{1b}[31m \0 ]]>";
 
@@ -15,7 +19,12 @@ fn check(key: &str, points: f64, out_of: f64) -> CheckReport {
         out_of,
         text: HOSTILE.into(),
         pictures: Vec::new(),
-        figures: vec![("inpainting: PSNR".into(), 30.5)],
+        figures: vec![Figure {
+            case: "inpainting".into(),
+            name: "PSNR",
+            value: 30.5,
+            worse: Worse::Below,
+        }],
         seconds: 1.5,
     }
 }
@@ -25,13 +34,13 @@ fn report() -> GradeReport {
         submission: HOSTILE.into(),
         tasks: vec![
             TaskReport {
-                task: Task::Dps,
+                task: task(6),
                 build_error: None,
                 checks: vec![check("6.2 formula", 5.0, 5.0), check("6.5 images", 2.0, 4.0)],
                 seconds: 9.0,
             },
             TaskReport {
-                task: Task::Denoise,
+                task: task(2),
                 build_error: Some(HOSTILE.into()),
                 checks: vec![check("2.1 formula", 0.0, 5.0)],
                 seconds: 1.0,

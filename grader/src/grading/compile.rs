@@ -12,8 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sandbox::{End, Finished, Isolation, Limits, Policy};
 
-use crate::kit::Kit;
-use crate::{Task, scratch};
+use crate::course::task::Task;
+use crate::grading::kit::{Kit, MAY_NAME};
+use crate::grading::scratch;
 
 /// What compiling one task may use, unless told otherwise.
 pub const COMPILE_LIMITS: Limits = Limits {
@@ -66,11 +67,11 @@ pub fn compile(
         "-Funsafe_code".into(),
     ]
     .into_iter()
-    .chain(kit.task_arguments(task))
+    .chain(kit.task_arguments())
     .map(OsString::from)
     .collect();
     if let Err(message) = rustc(kit, &library, name, &scratch, limits, isolation)? {
-        return Ok(Err(message));
+        return Ok(Err(with_crates(message)));
     }
     let number = task.number();
     let program: Vec<OsString> = [
@@ -93,6 +94,19 @@ pub fn compile(
     scratch::make_executable(&program)?;
     let _ = fs::remove_dir_all(&scratch);
     Ok(Ok(Worker { program }))
+}
+
+/// With the crates that there are, where one was named that there is not.
+fn with_crates(message: String) -> String {
+    let is_about_crates = message.contains("unlinked crate") || message.contains("can't find crate");
+    if !is_about_crates {
+        return message;
+    }
+    format!(
+        "{message}\nA task's sources may name the crates {} and the standard library, and no other: whatever else the task's \
+         program uses is not for its functions.",
+        MAY_NAME.join(", ")
+    )
 }
 
 /// An error with a number is about names and types.

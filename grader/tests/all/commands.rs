@@ -6,14 +6,12 @@ use std::process::{Command, Output};
 
 use anyhow::Result;
 
+use crate::root;
+
 fn grader(arguments: &[&str]) -> Result<Output> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
     Ok(Command::new(env!("CARGO_BIN_EXE_grader"))
         .arg("--root")
-        .arg(root)
+        .arg(root())
         .args(arguments)
         .output()?)
 }

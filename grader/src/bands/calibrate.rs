@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use exchange::Message;
 
-use crate::Task;
+use crate::bands::thresholds::{Band, Thresholds, Worse};
 use crate::bar;
 use crate::checks::{Bench, Check, Kind, reference};
-use crate::thresholds::{Band, Thresholds, Worse};
+use crate::course::task::Task;
 
 /// Runs all checks on images with the reference solution for each of `seeds`; the thresholds with the bands found. A check that
 /// is not of `tasks` keeps its bands.
@@ -25,7 +25,7 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
         .filter_map(of_images)
         .collect();
     let bar = bar::new("runs", checks.len() as u64 * (seeds.end - seeds.start));
-    let mut values: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
+    let mut values: BTreeMap<String, BTreeMap<String, (Worse, Vec<f64>)>> = BTreeMap::new();
     for seed in seeds {
         bench.seed = seed;
         for (check, measure) in &checks {
@@ -33,13 +33,10 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
             let asked = (check.ask)(bench)?;
             let answers = answers(check, &asked);
             let measured = measure(bench, &asked, &answers).with_context(|| format!("{} fails", check.key()))?;
-            for (figure, value) in measured.figures {
-                values
-                    .entry(check.key())
-                    .or_default()
-                    .entry(figure)
-                    .or_default()
-                    .push(value);
+            let of_check = values.entry(check.key()).or_default();
+            for figure in measured.figures {
+                let of_figure = of_check.entry(figure.key());
+                of_figure.or_insert((figure.worse, Vec::new())).1.push(figure.value);
             }
             bar.inc(1);
         }
@@ -49,7 +46,7 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
     for (key, figures) in values {
         let bands = figures
             .into_iter()
-            .map(|(figure, values)| (figure.clone(), band(&figure, &values)))
+            .map(|(figure, (worse, values))| (figure, band(worse, &values)))
             .collect();
         thresholds.bands.insert(key, bands);
     }
@@ -66,10 +63,10 @@ fn of_images(check: Check) -> Option<(Check, MeasureFn)> {
 }
 
 fn answers(check: &Check, asked: &[Message]) -> Vec<Message> {
-    asked.iter().map(|request| reference(check.task(), request)).collect()
+    asked.iter().map(|request| reference(check.task, request)).collect()
 }
 
-fn band(figure: &str, values: &[f64]) -> Band {
+fn band(worse: Worse, values: &[f64]) -> Band {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
@@ -77,17 +74,7 @@ fn band(figure: &str, values: &[f64]) -> Band {
     Band {
         mean: rounded(mean),
         std: rounded(variance.sqrt()).max(1e-5),
-        worse: worse(figure),
-    }
-}
-
-/// PSNR is better the higher, LPIPS the lower; where SDEdit's PSNR or a plain statistic leaves the band on the other side,
-/// something else was computed.
-fn worse(figure: &str) -> Worse {
-    match figure.rsplit(": ").next() {
-        Some("PSNR") => Worse::Below,
-        Some("LPIPS") => Worse::Above,
-        _ => Worse::Both,
+        worse,
     }
 }
 
@@ -97,9 +84,11 @@ fn worse(figure: &str) -> Worse {
 /// Does not fail for thresholds that were read from a file.
 pub fn to_text(thresholds: &Thresholds) -> Result<String> {
     Ok(format!(
-        "# Points and bands. The points are chosen; they add up to 100. The bands are measured: `grader calibrate` runs the\n\
-         # reference solution on the hidden images over many seeds and writes mean and standard deviation of each figure.\n\
-         # `shares`: up to so many standard deviations on the worse side of the mean, that share of the points is earned.\n\n{}",
+        "# Bands, measured: `grader calibrate` runs the reference solution on the hidden images over many seeds and writes mean and\n\
+         # standard deviation of each figure.\n\
+         # `shares`: up to so many standard deviations on the worse side of the mean, that share of the points is earned.\n\
+         # The points are those of tasks/tasks.toml. A table `[points]` here, with lines such as \"6.2 formula\" = 5.0, gives\n\
+         # others; all together have to add up to 100.\n\n{}",
         toml::to_string(thresholds)?
     ))
 }
