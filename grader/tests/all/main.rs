@@ -5,6 +5,7 @@ mod crates;
 mod doctor;
 mod fairness;
 mod releases;
+mod one_build;
 mod reports;
 mod rooms;
 mod submissions;
