@@ -160,6 +160,7 @@ fn is_bounded(array: &ndarray::ArrayD<f32>) -> bool {
 }
 
 /// The reference solution's answer; an error of the function itself is an answer, too.
+#[must_use]
 pub fn reference(task: Task, request: &Message) -> Message {
     let answer = match row(task) {
         Some(Row(_, _, answer)) => answer(request),

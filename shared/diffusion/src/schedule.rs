@@ -64,7 +64,7 @@ impl Schedule {
     /// The schedule of the DDPM paper and of this course: T = 1000, beta from 1e-4 to 0.02 in equal steps.
     #[must_use]
     pub fn linear() -> Self {
-        Self::linear_with(1000, 1e-4, 0.02).expect("the default betas are in range")
+        Self::of_betas(evenly_spaced(1000, 1e-4, 0.02))
     }
 
     /// `beta_t` from `beta_first` (at t = 1) to `beta_last` (at t = `num_steps`) in equal steps.
@@ -73,12 +73,7 @@ impl Schedule {
     ///
     /// If there are no steps, or a beta is outside (0, 1).
     pub fn linear_with(num_steps: usize, beta_first: f64, beta_last: f64) -> Result<Self, ScheduleError> {
-        let last = num_steps.saturating_sub(1).max(1) as f64;
-        Self::from_betas(
-            (0..num_steps)
-                .map(|i| beta_first + (beta_last - beta_first) * i as f64 / last)
-                .collect(),
-        )
+        Self::from_betas(evenly_spaced(num_steps, beta_first, beta_last))
     }
 
     /// The cosine schedule of Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", Eq. 17:
@@ -114,6 +109,11 @@ impl Schedule {
                 beta: betas[i],
             });
         }
+        Ok(Self::of_betas(betas))
+    }
+
+    /// For betas that are in range.
+    fn of_betas(betas: Vec<f64>) -> Self {
         let mut alpha_bars = Vec::with_capacity(betas.len() + 1);
         let mut product = 1.0;
         alpha_bars.push(product);
@@ -121,7 +121,7 @@ impl Schedule {
             product *= 1.0 - beta;
             alpha_bars.push(product);
         }
-        Ok(Self { betas, alpha_bars })
+        Self { betas, alpha_bars }
     }
 
     /// T, the number of steps.
@@ -225,6 +225,13 @@ impl Schedule {
         };
         step.with_variance(StepVariance::default())
     }
+}
+
+/// `count` numbers from `first` to `last` in equal steps.
+fn evenly_spaced(count: usize, first: f64, last: f64) -> Vec<f64> {
+    let intervals = count.saturating_sub(1).max(1) as f64;
+    let at = |i: usize| first + (last - first) * i as f64 / intervals;
+    (0..count).map(at).collect()
 }
 
 /// Which variance the noise of a reverse step has: both choices of Ho et al. 2020, section 3.2.

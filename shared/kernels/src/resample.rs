@@ -57,6 +57,10 @@ pub fn upsample2_grad(planes: usize, height: usize, width: usize, dy: &[f32], dx
 /// `[batch][channels * factor²][height / factor][width / factor]`, where output channel `(c *
 /// factor + i) * factor + j` holds the pixels `(factor * y + i, factor * x + j)` of channel `c`.
 /// Overwrites `y`.
+///
+/// # Panics
+///
+/// If the height or width is no multiple of `factor`, or a slice has another length.
 pub fn pixel_unshuffle(
     batch: usize,
     channels: usize,
@@ -95,6 +99,10 @@ pub fn pixel_unshuffle(
 /// Depth to space, the exact inverse (and the adjoint) of [`pixel_unshuffle`]:
 /// `[batch][channels_out * factor²][height_out / factor][width_out / factor]` to
 /// `[batch][channels_out][height_out][width_out]`. Overwrites `y`.
+///
+/// # Panics
+///
+/// As [`pixel_unshuffle`].
 pub fn pixel_shuffle(
     batch: usize,
     channels_out: usize,

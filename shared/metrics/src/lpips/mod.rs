@@ -142,7 +142,7 @@ impl Lpips {
             name: backbone.name(),
             source,
         };
-        let linear = published::select(&published::linear_tensors(backbone), tensors).map_err(weights_error)?;
+        let linear = select(&linear_tensors(backbone), tensors).map_err(weights_error)?;
         for tensor in &linear {
             if let Some(&value) = tensor.values.iter().find(|value| **value < 0.0) {
                 return Err(LpipsError::Negative {
