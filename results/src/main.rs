@@ -14,7 +14,8 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, data_folder, find_prior};
+use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
+use diffusion::ScoreModel;
 use methods::stepping::Stepping;
 use ndarray::Axis;
 
@@ -24,15 +25,17 @@ use crate::store::Store;
 
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown.
 ///
-/// --images means nothing here: the images are --photographs of a data set's test split, evenly spread over it, and the
-/// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as
-/// the sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so
-/// that a run which was stopped goes on where it was.
+/// The images are --photographs of a data set's test split, evenly spread over it, and the
+/// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the
+/// sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a
+/// run which was stopped goes on where it was.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The data set with the photographs: a folder or zip file that holds `test/` [default: only the shipped images].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
@@ -83,7 +86,10 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
             prior: &prior,
             fingerprint: &fingerprint,
             set,
-            stepping: Stepping::new(options.common.steps as usize),
+            stepping: Stepping {
+                num_steps: options.steps.count(prior.schedule())?,
+                variance: options.steps.variance.rule(),
+            },
         };
         let report = measure(options, setting, &store, &judge)?;
         tables.push_str(&format!("### {}\n\n{}\n", set.title, table::markdown(&report, &judge)));

@@ -1,5 +1,5 @@
-//! What every notebook imports, so that cells can be short: the task crates, the prior and the shipped images, figures that a
-//! notebook shows, and progress as lines of text.
+//! What every notebook imports, so that cells can be short: the task crates, the prior and the shipped images, figures
+//! that a notebook shows, and progress as lines of text.
 //!
 //! A notebook begins with the same cell as all others, which keeps what the kernel has compiled of use to all:
 //!

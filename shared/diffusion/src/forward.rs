@@ -4,8 +4,8 @@ use ndarray::{Array4, ArrayRef4, Zip};
 
 /// One step of the forward process: `x_t = sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) eps`.
 ///
-/// Lecture: "Denoising Diffusion Probabilistic Models (DDPM)"; Ho et al. 2020, Eq. 2. Task 2 asks you to derive and to write
-/// the jump to a time of one's choice.
+/// Lecture: "Denoising Diffusion Probabilistic Models (DDPM)"; Ho et al. 2020, Eq. 2. Task 2 asks you to derive and to
+/// write the jump to a time of one's choice.
 ///
 /// # Panics
 ///

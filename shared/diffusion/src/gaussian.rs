@@ -12,8 +12,8 @@ use crate::schedule::Schedule;
 
 /// The prior `p_0 = N(mu, Sigma)` on images, flattened to `d = C * H * W` numbers in `[C, H, W]` order.
 ///
-/// The forward process keeps it Gaussian: `p_t = N(sqrt(alpha_bar) mu, alpha_bar Sigma + (1 - alpha_bar) I)`. `Sigma` is
-/// decomposed once, so that each time costs two matrix products (none for a diagonal `Sigma`). It may be singular.
+/// The forward process keeps it Gaussian: `p_t = N(sqrt(alpha_bar) mu, alpha_bar Sigma + (1 - alpha_bar) I)`. `Sigma`
+/// is decomposed once, so that each time costs two matrix products (none for a diagonal `Sigma`). It may be singular.
 ///
 /// ```
 /// use diffusion::{GaussianModel, Schedule, ScoreModel};

@@ -16,7 +16,7 @@
 //! | [`model`] | [`ScoreModel`], [`Pullback`], [`ScoreError`] |
 //! | [`observer`] | [`Observer`], [`StepView`], and the observers [`FiniteCheck`] and [`Trajectory`] |
 //! | [`forward`] | one step of the forward process |
-//! | [`conversions`] | noise to score and back |
+//! | [`conversions`] | from predicted noise to a score |
 //! | [`sde`] | [`VpSde`]: drift, diffusion coefficient, Euler-Maruyama forwards and backwards |
 //! | [`gaussian`], [`mixture`] | [`GaussianModel`] and [`GaussianMixtureModel`]: exact scores, pullbacks, posteriors |
 //!
@@ -34,7 +34,7 @@ pub mod schedule;
 pub mod sde;
 
 pub use closed_form::ClosedFormError;
-pub use conversions::{noise_from_score, score_from_noise};
+pub use conversions::score_from_noise;
 pub use forward::forward_kernel;
 pub use gaussian::GaussianModel;
 pub use mixture::GaussianMixtureModel;

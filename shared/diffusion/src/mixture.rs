@@ -38,8 +38,8 @@ struct AtPoint {
 }
 
 impl GaussianMixtureModel {
-    /// A mixture whose component `k` has the weight `weights[k]` (they are scaled to sum to 1), and mean and variances in
-    /// row `k` of `means` and `variances`.
+    /// A mixture whose component `k` has the weight `weights[k]` (they are scaled to sum to 1), and mean and variances
+    /// in row `k` of `means` and `variances`.
     ///
     /// # Errors
     ///
@@ -290,7 +290,7 @@ impl ScoreModel for GaussianMixtureModel {
             let jacobians = self.jacobians(t);
             let mut rows = to_rows(v);
             for (point, mut row) in points.iter().zip(rows.rows_mut()) {
-                // J = sum_k r_k [J_k + (s_k - s)(s_k - s)^T], symmetric. Written with differences, nothing large cancels.
+                // J = sum_k r_k [J_k + (s_k - s)(s_k - s)^T], symmetric. With differences, nothing large cancels.
                 let spread = &point.scores - &point.score;
                 let along = spread.dot(&row) * &point.responsibilities;
                 let product = point.responsibilities.dot(&jacobians) * &row + along.dot(&spread);

@@ -56,8 +56,8 @@ pub enum ScoreError {
     /// The user asked to stop, with Ctrl-C: the whole program is to end. Whoever catches this keeps what is complete.
     #[error("interrupted")]
     Interrupted,
-    /// An observer has seen enough: this run of the sampler is to end, and nothing is wrong. Whoever handed that observer
-    /// over knows why, and goes on.
+    /// An observer has seen enough: this run of the sampler is to end, and nothing is wrong. Whoever handed that
+    /// observer over knows why, and goes on.
     #[error("stopped by an observer, which has seen enough")]
     Stopped,
     /// An observer failed at something of its own; the error is told as it is.

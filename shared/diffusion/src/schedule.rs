@@ -37,7 +37,8 @@ pub enum ScheduleError {
 /// A discrete noise schedule: `beta_t` for `t = 1..=T`, and what follows from it.
 ///
 /// `alpha_t = 1 - beta_t` and `alpha_bar_t = alpha_1 alpha_2 ... alpha_t`, with `alpha_bar_0 = 1` (an empty product: at
-/// `t = 0` the image is clean). The forward process at time `t` is `x_t ~ N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)`.
+/// `t = 0` the image is clean). The forward process at time `t` is
+/// `x_t ~ N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)`.
 ///
 /// ```
 /// let schedule = diffusion::Schedule::linear();
@@ -81,7 +82,8 @@ impl Schedule {
     }
 
     /// The cosine schedule of Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", Eq. 17:
-    /// `alpha_bar_t = f(t) / f(0)`, `f(t) = cos^2(((t / T + s) / (1 + s)) pi / 2)`, `s = 0.008`, each beta at most 0.999.
+    /// `alpha_bar_t = f(t) / f(0)`, `f(t) = cos^2(((t / T + s) / (1 + s)) pi / 2)`, `s = 0.008`; no beta is above
+    /// 0.999.
     ///
     /// It destroys the image more evenly over time than the linear schedule does.
     ///
@@ -227,8 +229,9 @@ impl Schedule {
 
 /// Which variance the noise of a reverse step has: both choices of Ho et al. 2020, section 3.2.
 ///
-/// The first is exact if the clean images are standard normal, the second if there is but one of them; what is right for a
-/// given prior lies in between. With T steps they hardly differ. With few, wide steps the first leaves noise in the result.
+/// The first is exact if the clean images are standard normal, the second if there is but one of them; what is right
+/// for a given prior lies in between. With T steps they hardly differ. With few, wide steps the first leaves noise in
+/// the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StepVariance {
     /// `sigma_t^2 = 1 - alpha_t`, the lecture's.
@@ -241,8 +244,8 @@ pub enum StepVariance {
 /// One reverse step, from time `t` down to `t_prev`, with all its coefficients.
 ///
 /// In a respaced schedule `t_prev` is not `t - 1`. The marginals of the forward process at the times that are left are
-/// those of a schedule of their own, whose `alpha` is `alpha_bar_t / alpha_bar_{t_prev}`: with that `alpha` all formulas
-/// of the lecture hold as they stand, `t - 1` being read as `t_prev`.
+/// those of a schedule of their own, whose `alpha` is `alpha_bar_t / alpha_bar_{t_prev}`: with that `alpha` all
+/// formulas of the lecture hold as they stand, `t - 1` being read as `t_prev`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The time of `x_t`, which the score model is asked about.
@@ -255,7 +258,7 @@ pub struct Step {
     pub alpha_bar: f64,
     /// `alpha_bar` at `t_prev`.
     pub alpha_bar_prev: f64,
-    /// `sigma_t`, the standard deviation of the noise that the step adds (Ho et al. 2020, Algorithm 2); 0 at the last step.
+    /// `sigma_t`, the standard deviation of the noise that is added (Ho et al. 2020, Algorithm 2); 0 at the last step.
     pub sigma: f64,
 }
 

@@ -6,8 +6,8 @@
 //! - forward: `dx = f(x, t) dt + g(t) dw` with `f(x, t) = -beta(t) x / 2` and `g(t) = sqrt(beta(t))`
 //! - reverse: `dx = [f(x, t) - g(t)^2 grad log p_t(x)] dt + g(t) dw`, with time running backwards (`dt < 0`)
 //!
-//! Between two whole times `beta(t)` is constant: on `(t - 1, t]` it is `-ln(1 - beta_t)`, which differs from `beta_t` by
-//! `beta_t^2 / 2` only. That choice makes `exp(-(integral of beta up to t))` equal to `alpha_bar_t`.
+//! Between two whole times `beta(t)` is constant: on `(t - 1, t]` it is `-ln(1 - beta_t)`, which differs from `beta_t`
+//! by `beta_t^2 / 2` only. That choice makes `exp(-(integral of beta up to t))` equal to `alpha_bar_t`.
 
 use ndarray::{Array4, ArrayRef4, Zip};
 

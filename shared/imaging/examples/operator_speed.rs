@@ -1,5 +1,5 @@
 //! How long each operator takes for a batch of 16 RGB images of 64x64: `apply` and `vjp` together, as one guided step
-//! calls them. `cargo run --release -p imaging --example operator_speed`
+//! calls them. `cargo run -p imaging --example operator_speed`
 
 use std::error::Error;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-const SPECS: [&str; 9] = [
+const SPECS: [&str; 11] = [
     "inpainting",
     "box-inpainting",
     "deconvolution",
@@ -19,6 +19,8 @@ const SPECS: [&str; 9] = [
     "super-resolution",
     "colourisation",
     "compressed-sensing",
+    "tomography",
+    "fourier",
     "phase-retrieval",
     "hdr",
 ];

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, ArrayRef3, Axis};
 
-use crate::ImageError;
+use crate::error::ImageError;
 
 const MAX_SIGMA: f32 = 1000.0;
 

@@ -7,7 +7,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use ndarray::Array2;
 
-use crate::ImageError;
+use crate::error::ImageError;
 use crate::source::Source;
 
 const MAX_SIDE: u32 = 30_000;
@@ -25,8 +25,8 @@ pub(crate) fn decode(bytes: &[u8], size: usize, label: &str) -> Result<(RgbImage
     Ok(fit(image, size))
 }
 
-/// Reads the one image at `path` as brightness in [0, 1], `[rows, columns]`, with all of 16 bits; resized to `size`, rows
-/// and columns, without cropping. What is transparent lies on white.
+/// Reads the one image at `path` as brightness in [0, 1], `[rows, columns]`, with all of 16 bits; resized to `size`,
+/// rows and columns, without cropping. What is transparent lies on white.
 pub(crate) fn read_grey(path: &Path, size: Option<[usize; 2]>) -> Result<Array2<f32>, ImageError> {
     let mut source = Source::open(path)?;
     if source.len() != 1 {

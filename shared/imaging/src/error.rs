@@ -15,7 +15,10 @@ pub enum ImageError {
         path: PathBuf,
     },
     /// A folder or archive was read, and nothing in it is an image.
-    #[error("no images in `{}`: expected {KINDS}, found {found}; name a folder or zip file that holds images", path.display())]
+    #[error(
+        "no images in `{}`: expected {KINDS}, found {found}; name a folder or zip file that holds images",
+        path.display()
+    )]
     NoImages {
         /// The folder or archive.
         path: PathBuf,

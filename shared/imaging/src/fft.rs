@@ -74,8 +74,8 @@ impl Fft2 {
         }
     }
 
-    /// Calls `each` with the place of every frequency of the half spectrum in a whole plane, that of the opposite frequency, and
-    /// its place in the half spectrum.
+    /// Calls `each` with the place of every frequency of the half spectrum in a whole plane, that of the opposite
+    /// frequency, and its place in the half spectrum.
     pub(crate) fn frequencies(&self, mut each: impl FnMut(usize, usize, usize)) {
         let (height, width) = (self.height, self.width);
         for l in 0..self.half_width() {

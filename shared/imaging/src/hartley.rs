@@ -10,9 +10,10 @@ use crate::fft::{Fft2, FftScratch};
 /// h[k, l] = sum_{y, x} X[y, x] cas(2 pi (k y / height + l x / width)) / sqrt(height width),    cas = cos + sin
 /// ```
 ///
-/// It is real, symmetric and its own inverse. With the Fourier transform `Y`, `h[k, l] sqrt(height width) = Re Y - Im Y`; of the
-/// opposite frequency it is `Re Y + Im Y`, so that each pair of opposite frequencies has two real numbers that hold the same as
-/// the one complex number. A convolution with a real and symmetric spectrum is diagonal in this basis.
+/// It is real, symmetric and its own inverse. With the Fourier transform `Y`, `h[k, l] sqrt(height width) = Re Y - Im
+/// Y`; of the opposite frequency it is `Re Y + Im Y`, so that each pair of opposite frequencies has two real numbers
+/// that hold the same as the one complex number. A convolution with a real and symmetric spectrum is diagonal in this
+/// basis.
 #[derive(Debug)]
 pub(crate) struct Hartley {
     height: usize,

@@ -7,8 +7,9 @@ use image::RgbImage;
 use ndarray::Array3;
 
 use crate::decode::decode;
+use crate::error::ImageError;
+use crate::range::from_byte;
 use crate::source::Source;
-use crate::{ImageError, from_byte};
 
 /// So many images of a user's are held as arrays at most; a data set has [`load_split`].
 const MAX_IMAGES: usize = 20_000;
@@ -34,6 +35,22 @@ pub struct NamedImage {
 /// # Errors
 ///
 /// A path that does not exist or holds no image; a broken image, which the message names.
+///
+/// # Examples
+///
+/// ```
+/// use imaging::{load_images, save_png};
+/// use ndarray::Array3;
+///
+/// let folder = tempfile::tempdir()?;
+/// save_png(&folder.path().join("grey.png"), &Array3::zeros((3, 48, 64)))?;
+/// let images = load_images(&[folder.path().to_owned()], 32)?;
+/// assert_eq!(images[0].pixels.dim(), (3, 32, 32));
+/// // What was done to make it fit is said. Mid-grey is one of two bytes, half a level off.
+/// assert!(images[0].adapted.as_ref().is_some_and(|note| note.contains("cropped")));
+/// assert!(images[0].pixels.iter().all(|pixel| pixel.abs() < 1.0 / 255.0 + 1e-6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load_images(paths: &[PathBuf], size: usize) -> Result<Vec<NamedImage>, ImageError> {
     check_image_size(size)?;
     let mut images = Vec::new();

@@ -17,6 +17,21 @@ const MANY_PHOTONS: f64 = 1e15;
 /// What a sensor adds to a noiseless measurement.
 ///
 /// On the command line: `none`, `gaussian` or `gaussian:0.05`, `poisson` or `poisson:1`.
+///
+/// ```
+/// use imaging::Noise;
+/// use ndarray::Array4;
+/// use rand::SeedableRng;
+/// use rand::rngs::StdRng;
+///
+/// let noise: Noise = "gaussian:0.05".parse()?;
+/// let b = Array4::zeros((1, 3, 64, 64));
+/// // One seed gives one noise.
+/// let noisy = noise.add(&b, &mut StdRng::seed_from_u64(7))?;
+/// assert_eq!(noisy, noise.add(&b, &mut StdRng::seed_from_u64(7))?);
+/// assert!((noisy.std(0.0) - 0.05).abs() < 0.003);
+/// # Ok::<(), imaging::OperatorError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Noise {
     /// Nothing.
@@ -26,13 +41,13 @@ pub enum Noise {
         /// The standard deviation on the scale of [-1, 1] pixels: 0.05 here is 0.025 of [0, 1]. At least 0.
         sigma: f64,
     },
-    /// Photon counts, `Poisson(255 rate (b + 1) / 2)`, scaled back to [-1, 1]: Chung et al., "Diffusion posterior sampling
-    /// for general noisy inverse problems", ICLR 2023, experiments (there with rate 1, and clipped to [-1, 1] afterwards,
-    /// which shifts the mean; here without).
+    /// Photon counts, `Poisson(255 rate (b + 1) / 2)`, scaled back to [-1, 1]: Chung et al., "Diffusion posterior
+    /// sampling for general noisy inverse problems", ICLR 2023, experiments (there with rate 1, and clipped to [-1, 1]
+    /// afterwards, which shifts the mean; here without).
     ///
-    /// The formula reads every number of a measurement as a brightness, -1 as no light at all. That suits operators whose
-    /// measurement is an image, or pixels of one. For others (compressed sensing, phase retrieval) it is the
-    /// same formula and no physics; whatever lies below -1 counts no photons, as black does.
+    /// The formula reads every number of a measurement as a brightness, -1 as no light at all. That suits operators
+    /// whose measurement is an image, or pixels of one. For others (compressed sensing, phase retrieval) it is the same
+    /// formula and no physics; whatever lies below -1 counts no photons, as black does.
     Poisson {
         /// Photons per level of an 8-bit image: white is `255 rate` photons. Above 0; the smaller, the more noise. The
         /// standard deviation at brightness `u` in [0, 1] is `sqrt(u / (255 rate))` on [0, 1], twice that on [-1, 1].

@@ -9,8 +9,8 @@ use crate::operators::ENTRIES;
 
 /// An operator as the command line names it, `NAME[:parameters]`, read but not yet made for images of one size.
 ///
-/// Left-out parameters take their defaults; `Display` writes them all, in a form that reads back to the same. Two are equal
-/// if they are written the same. [`operator_list`] says what there is.
+/// Left-out parameters take their defaults; `Display` writes them all, in a form that reads back to the same. Two are
+/// equal if they are written the same. [`operator_list`] says what there is.
 #[derive(Clone)]
 pub struct OperatorSpec {
     entry: &'static Entry,

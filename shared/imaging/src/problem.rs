@@ -88,8 +88,8 @@ pub fn residual_norms(
 
 /// The most by which the operator stretches an image: of a linear one its [`norm`](crate::LinearOperator::norm).
 ///
-/// Of a nonlinear operator it is that of the Jacobian at some image of pure noise, the root of the largest eigenvalue of
-/// `J^T J`, by power iteration: a hint, no more.
+/// Of a nonlinear operator it is that of the Jacobian at some image of pure noise, the root of the largest eigenvalue
+/// of `J^T J`, by power iteration: a hint, no more.
 ///
 /// # Errors
 ///

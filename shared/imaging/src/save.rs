@@ -5,7 +5,8 @@ use std::path::Path;
 use image::RgbImage;
 use ndarray::{Array3, Array4, ArrayRef3, ArrayView3, Axis, s};
 
-use crate::{ImageError, to_byte};
+use crate::error::ImageError;
+use crate::range::to_byte;
 
 /// Writes an image `[3, H, W]` or `[1, H, W]` in [-1, 1] as an 8-bit PNG. Folders that lack on the way are made.
 ///

@@ -14,20 +14,21 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// For least squares. `f32` operators allow little less than 1e-6.
+    /// For least squares. `f32` operators allow little less than 1e-6. Where that many rounds are not enough, what is
+    /// missing is measured with so little of its size that noise would drown it.
     pub(crate) const PSEUDO_INVERSE: Self = Self {
         tolerance: 1e-6,
-        rounds: 500,
+        rounds: 100,
     };
-    /// For systems with `A A^T`.
+    /// For systems with `r2 A A^T + sigma2 I`.
     pub(crate) const GRAM: Self = Self {
         tolerance: 1e-6,
         rounds: 500,
     };
 }
 
-/// Solves for each image of a batch by itself, in parallel: an easy one does not wait for a hard one, and a batch gives the
-/// bits of its images.
+/// Solves for each image of a batch by itself, in parallel: an easy one does not wait for a hard one, and a batch gives
+/// the bits of its images.
 pub(crate) fn each_image(
     batch: &ArrayRef4<f32>,
     [channels, height, width]: [usize; 3],
@@ -75,8 +76,8 @@ pub(crate) fn conjugate_gradients(
     x
 }
 
-/// `argmin_x ||A x - b||` of least norm, by conjugate gradients on `A^T A x = A^T b` from 0, which never leave the range of
-/// `A^T` (CGLS: Hestenes and Stiefel 1952, section 10).
+/// `argmin_x ||A x - b||` of least norm, by conjugate gradients on `A^T A x = A^T b` from 0, which never leave the
+/// range of `A^T` (CGLS: Hestenes and Stiefel 1952, section 10).
 pub(crate) fn least_squares(
     a: impl Fn(&ArrayRef4<f32>) -> Array4<f32>,
     adjoint: impl Fn(&ArrayRef4<f32>) -> Array4<f32>,
@@ -109,11 +110,11 @@ pub(crate) fn least_squares(
     x
 }
 
-/// The largest eigenvalue of a symmetric positive semi-definite `S` on images `[C, H, W]`, from below: 100 rounds of power
-/// iteration.
+/// The largest eigenvalue of a symmetric positive semi-definite `S` on images `[C, H, W]`, from below: 100 rounds of
+/// power iteration.
 ///
-/// It starts from an image of ones with a little unevenness: for a blur that is the eigenvector already, and no image that
-/// is merely antisymmetric is missed.
+/// It starts from an image of ones with a little unevenness: for a blur that is the eigenvector already, and no image
+/// that is merely antisymmetric is missed.
 pub(crate) fn largest_eigenvalue(
     [channels, height, width]: [usize; 3],
     s: impl Fn(&ArrayRef4<f32>) -> Array4<f32>,

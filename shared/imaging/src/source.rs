@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use crate::ImageError;
+use crate::error::ImageError;
 
 /// The kinds of image file that are read, for messages.
 pub(crate) const KINDS: &str = "png, jpg, jpeg, webp, bmp or gif";

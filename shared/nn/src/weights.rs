@@ -1,7 +1,6 @@
 //! Weights files: safetensors, checked tensor by tensor before anything is changed.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -277,7 +276,7 @@ pub fn save_tensors(
         .map_err(|error| failed(error.to_string()))?;
     let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
     let file = safetensors::serialize(views, metadata).map_err(|error| failed(error.to_string()))?;
-    write_atomically(path, &file).map_err(|error| failed(error.to_string()))
+    files::write_whole(path, &file).map_err(|error| failed(error.to_string()))
 }
 
 fn to_bytes(values: &[f32], float_type: FloatType) -> Vec<u8> {
@@ -288,19 +287,4 @@ fn to_bytes(values: &[f32], float_type: FloatType) -> Vec<u8> {
             .flat_map(|v| half::f16::from_f32(*v).to_le_bytes())
             .collect(),
     }
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one becomes an ordinary file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(|_| ()).map_err(|error| error.error)
 }

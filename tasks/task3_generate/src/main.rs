@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Progress, Report, ReportRow, Session, VarianceOptions, path_strip};
+use cli::{CommonOptions, Progress, Report, ReportRow, Session, StepOptions, path_strip};
 use diffusion::{FiniteCheck, ScoreError, ScoreModel, Step, Trajectory, TrajectoryFrame};
 use ndarray::{Array3, Axis};
 use plots::image_grid;
@@ -21,14 +21,14 @@ const MOMENTS: usize = 9;
 /// Writes a grid of the images, and the path of the first one, x_t above the clean image expected behind it. The images
 /// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before
 /// it for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its
-/// own. --images means nothing here.
+/// own.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
     #[command(flatten)]
-    variance: VarianceOptions,
+    steps: StepOptions,
     /// How many images to draw.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
@@ -68,10 +68,10 @@ struct Drawn {
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
     let mut drawn = Drawn::default();
-    let (name, value) = options.variance.setting();
+    let (name, value) = options.steps.variance.setting();
     drawn.report.settings.insert(name.into(), value);
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
-    match draw(options, &prior, &options.variance.apply(steps), &mut drawn) {
+    let steps = options.steps.whole_way(prior.schedule())?;
+    match draw(options, &prior, &steps, &mut drawn) {
         // What is complete by then is kept.
         Err(ScoreError::Interrupted) if !drawn.images.is_empty() => {
             let (complete, count) = (drawn.images.len(), options.count);

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Method, ProblemOptions, Session, VarianceOptions, solve_problems};
-use diffusion::{ScheduleError, ScoreModel, Step};
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
+use diffusion::{ScoreModel, Step};
 use imaging::OperatorSpec;
 use task4_sdedit::{Settings, restore, steps_from, tuned};
 
@@ -33,7 +33,7 @@ struct Options {
     #[command(flatten)]
     problem: ProblemOptions,
     #[command(flatten)]
-    variance: VarianceOptions,
+    steps: StepOptions,
     /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two
     /// of them with masks.
     #[arg(long, value_name = "PATH", num_args = 0..)]
@@ -72,9 +72,10 @@ fn times<'a>(options: &'a Options, prior: &dyn ScoreModel) -> Result<&'a [usize]
 }
 
 /// The steps from `t0` down, as wide as `--steps` asks for and as noisy as `--variance` does.
-fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Step>, ScheduleError> {
-    let steps = steps_from(prior.schedule(), t0, options.common.steps as usize)?;
-    Ok(options.variance.apply(steps))
+fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Step>> {
+    let num_steps = options.steps.count(prior.schedule())?;
+    let steps = steps_from(prior.schedule(), t0, num_steps)?;
+    Ok(options.steps.variance.apply(steps))
 }
 
 /// The inverse problems.
@@ -105,7 +106,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         name: "SDEdit",
         // The progress bar counts the same for each operator.
         evaluations: evaluations.div_ceil(options.problem.operator.len().max(1)),
-        settings: vec![("SDEdit", told.join("; ")), options.variance.setting()],
+        settings: vec![("SDEdit", told.join("; ")), options.steps.variance.setting()],
     };
     solve_problems(
         session,

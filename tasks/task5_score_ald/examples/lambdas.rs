@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, ProblemOptions, Progress, Session};
+use cli::{CommonOptions, ProblemOptions, Progress, Session, StepOptions};
 use diffusion::{FiniteCheck, ScoreModel, StepView, observe_with};
 use imaging::{measure, stack};
 use ndarray::{Array4, Axis};
@@ -24,6 +24,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The values of lambda.
     #[arg(long, value_name = "LAMBDA", num_args = 1.., default_values_t = [1.0, 0.3, 0.1, 0.04])]
     lambda: Vec<f64>,
@@ -36,8 +38,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
-    let mut images = session.images(&prior)?;
+    let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
+    let mut images = session.images(&options.problem.images, &prior)?;
     images.truncate(options.problem.count as usize);
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let (specs, lambdas) = (&options.problem.operator, &options.lambda);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, VarianceOptions, solve_problems};
+use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::{Observer, ScoreModel, Step};
 use imaging::{ForwardOperator, operator_norm};
 use rand::rngs::StdRng;
@@ -25,7 +25,7 @@ struct Options {
     #[command(flatten)]
     problem: ProblemOptions,
     #[command(flatten)]
-    variance: VarianceOptions,
+    steps: StepOptions,
     /// lambda, the free parameter of gamma_t; the smaller, the stronger the guidance [default: 10 over the number of
     /// steps, times the operator's largest stretching squared; see the handout].
     #[arg(long, value_name = "LAMBDA", value_parser = parse_lambda)]
@@ -46,9 +46,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = options
-        .variance
-        .apply(prior.schedule().steps(options.common.steps as usize)?);
+    let steps = options.steps.whole_way(prior.schedule())?;
     let specs = &options.problem.operator;
     let guidances = specs
         .iter()
@@ -62,7 +60,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         evaluations: steps.len(),
         settings: vec![
             ("steps", steps.len().to_string()),
-            options.variance.setting(),
+            options.steps.variance.setting(),
             ("lambda", list(&guidances, |guidance| guidance.lambda)),
             ("sigma reckoned with", list(&guidances, |guidance| guidance.sigma)),
         ],

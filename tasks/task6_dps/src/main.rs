@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Method, ProblemOptions, Session, VarianceOptions, solve_problems};
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::ScoreModel;
 use imaging::OperatorSpec;
 use task6_dps::{StepSize, dps, tuned};
@@ -24,7 +24,7 @@ struct Options {
     #[command(flatten)]
     problem: ProblemOptions,
     #[command(flatten)]
-    variance: VarianceOptions,
+    steps: StepOptions,
     /// The step size zeta [default: tuned for the operator, see the handout; 0.2 with --step constant].
     #[arg(long, value_name = "ZETA", value_parser = parse_zeta)]
     zeta: Option<f64>,
@@ -57,9 +57,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = options
-        .variance
-        .apply(prior.schedule().steps(options.common.steps as usize)?);
+    let steps = options.steps.whole_way(prior.schedule())?;
     let step_size = |spec: &OperatorSpec| match (options.step, options.zeta) {
         (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.kind(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
@@ -67,7 +65,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     let method = Method {
         name: "DPS",
         evaluations: steps.len(),
-        settings: vec![("steps", steps.len().to_string()), options.variance.setting()],
+        settings: vec![("steps", steps.len().to_string()), options.steps.variance.setting()],
     };
     solve_problems(
         session,

@@ -102,7 +102,8 @@ fn tweedie(schedule: &Schedule, x_t: &Array4<f32>, t: usize, score: &Array4<f32>
     x_t * (1.0 / a.sqrt()) as f32 + score * ((1.0 - a) / a.sqrt()) as f32
 }
 
-/// The derivative along each pixel of `f` at `x`, by central differences; the step that was really taken in f32 is used.
+/// The derivative along each pixel of `f` at `x`, by central differences; the step that was really taken in f32 is
+/// used.
 fn differences(x: &Array4<f32>, h: f32, f: impl Fn(&Array4<f32>) -> Array1<f64>) -> Array4<f32> {
     let mut out = Array4::zeros(x.dim());
     let (b, c, height, w) = x.dim();

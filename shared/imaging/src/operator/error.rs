@@ -5,7 +5,10 @@
 #[non_exhaustive]
 pub enum OperatorError {
     /// An array of the wrong shape.
-    #[error("{operator}: {what} has shape {got:?}, expected [B, C, H, W] = [_, {}, {}, {}]", expected[0], expected[1], expected[2])]
+    #[error(
+        "{operator}: {what} has shape {got:?}, expected [B, C, H, W] = [_, {}, {}, {}]",
+        expected[0], expected[1], expected[2]
+    )]
     Shape {
         /// The operator's name.
         operator: &'static str,
@@ -28,7 +31,8 @@ pub enum OperatorError {
     },
     /// A NaN or an infinity.
     #[error(
-        "{operator}: {what} of shape {shape:?} holds {value} at {index:?}, expected finite numbers; find the step that made it"
+        "{operator}: {what} of shape {shape:?} holds {value} at {index:?}, expected finite numbers; find the step that \
+         made it"
     )]
     NotFinite {
         /// The operator's name.
@@ -65,8 +69,8 @@ pub enum OperatorError {
     },
     /// A question that only an operator with a known singular value decomposition can answer.
     #[error(
-        "the singular vectors of {operator} are not known here: expected an operator that has them, such as a mask or a blur; \
-         use a method that asks for less"
+        "the singular vectors of {operator} are not known here: expected an operator that has them, such as a mask or a \
+         blur; use a method that asks for less"
     )]
     NotSpectral {
         /// The operator's name.

@@ -12,9 +12,9 @@ use super::spectral::SpectralOperator;
 
 /// A forward operator `A` of the image formation model `b = A(x) + noise`, for images of one shape.
 ///
-/// Images come as batches `[B, C, H, W]` in [-1, 1], measurements as batches `[B, ...measurement_shape()]`; the operator
-/// acts on each image by itself. It is `f32` in and out. Lecture: "A Bayesian Perspective of Inverse Problems", where
-/// `A` is a matrix of `M` rows; here it may be nonlinear, too.
+/// Images come as batches `[B, C, H, W]` in [-1, 1], measurements as batches `[B, ...measurement_shape()]`; the
+/// operator acts on each image by itself. It is `f32` in and out. Lecture: "A Bayesian Perspective of Inverse
+/// Problems", where `A` is a matrix of `M` rows; here it may be nonlinear, too.
 ///
 /// It is the lowest rung of a ladder: what only a linear operator can do is in [`LinearOperator`], what asks for its
 /// singular value decomposition in [`SpectralOperator`]; [`Self::linear`] and [`Self::spectral`] lead there. The traits
@@ -44,8 +44,8 @@ pub trait ForwardOperator: Debug + Send + Sync {
     /// [`Self::vjp`] of batches that are known to be right.
     fn vjp_unchecked(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32>;
 
-    /// [`Self::start_image`] of a measurement that is known to be right: the pseudo-inverse of a linear operator, mid-grey
-    /// for any other.
+    /// [`Self::start_image`] of a measurement that is known to be right: the pseudo-inverse of a linear operator,
+    /// mid-grey for any other.
     fn start_image_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
         let [channels, height, width] = self.image_shape();
         match self.as_linear() {

@@ -10,11 +10,11 @@ use crate::solve::{Stop, conjugate_gradients, each_image, largest_eigenvalue, le
 
 /// A [`ForwardOperator`] with `A(x) = A x`, a matrix of as many rows as a measurement has numbers.
 ///
-/// All functions take batches and treat each image by itself. By default the systems of equations are solved by conjugate
-/// gradients; operators with a closed form use that.
+/// All functions take batches and treat each image by itself. By default the systems of equations are solved by
+/// conjugate gradients; operators with a closed form use that.
 pub trait LinearOperator: ForwardOperator {
-    /// `c`, where `A A^T = c I`: the rows are orthogonal and of one squared length. Then the pseudo-inverse, the norm and
-    /// the solutions below have closed forms.
+    /// `c`, where `A A^T = c I`: the rows are orthogonal and of one squared length. Then the pseudo-inverse, the norm
+    /// and the solutions below have closed forms.
     fn orthogonal_rows(&self) -> Option<f64> {
         None
     }
@@ -96,9 +96,10 @@ pub trait LinearOperator: ForwardOperator {
 
     /// `A^+ b`, the least-squares solution of least norm: what maximum likelihood gives under Gaussian noise.
     ///
-    /// Where no closed form is known, conjugate gradients on the normal equations run from 0 until `||A^T (b - A x)||` is 1e-6
-    /// of `||A^T b||`, for 500 rounds at most: directions that the operator all but ignores are then left at 0 (Hestenes
-    /// and Stiefel 1952, section 10: "CGLS").
+    /// Where no closed form is known, conjugate gradients on the normal equations run from 0 until `||A^T (b - A x)||`
+    /// is 1e-6 of `||A^T b||`, for 100 rounds at most: directions that the operator all but ignores are then left near
+    /// 0, which also keeps noise from growing without bounds (Hestenes and Stiefel 1952, section 10: "CGLS"). Of `b = A
+    /// x` then at most `||A|| ||x|| / 201` stays unexplained.
     ///
     /// - `b`: `[B, ...measurement_shape()]`
     /// - returns `[B, C, H, W]`
@@ -114,10 +115,12 @@ pub trait LinearOperator: ForwardOperator {
     /// `(r2 A A^T + sigma2 I)^{-1} v`: weights a residual by what noise and uncertainty together leave of it.
     ///
     /// With `x ~ N(x0_hat, r2 I)` and noise `N(0, sigma2 I)` the matrix is the covariance of `b - A x0_hat`, so that
-    /// `A^T solve_gram(b - A x0_hat)` is the likelihood's score in pseudo-inverse guidance (Song et al., "Pseudoinverse-guided
-    /// diffusion models for inverse problems", ICLR 2023, equation 7). With `sigma2 = 0` it is the pseudo-inverse of `r2 A A^T`.
+    /// `A^T solve_gram(b - A x0_hat)` is the likelihood's score in pseudo-inverse guidance (Song et al.,
+    /// "Pseudoinverse-guided diffusion models for inverse problems", ICLR 2023, equation 7). With `sigma2 = 0` it is
+    /// the pseudo-inverse of `r2 A A^T`.
     ///
-    /// Where no closed form is known, conjugate gradients run until the residual is 1e-6 of `||v||`, for 500 rounds at most.
+    /// Where no closed form is known, conjugate gradients run until the residual is 1e-6 of `||v||`, for 500 rounds at
+    /// most.
     ///
     /// - `v`: `[B, ...measurement_shape()]`
     /// - `sigma2`: the variance of the measurement noise on the scale of [-1, 1] pixels, 0 or more
@@ -137,10 +140,10 @@ pub trait LinearOperator: ForwardOperator {
 
     /// The proximal map of the data term, `argmin_z 1/2 ||A z - b||^2 + rho/2 ||z - x||^2`.
     ///
-    /// That is `(A^T A + rho I)^{-1} (A^T b + rho x) = x + A^T (A A^T + rho I)^{-1} (b - A x)`, computed in the second form with
-    /// [`Self::solve_gram`]. For noise of variance `sigma2` and an image known to be `x` up to a variance `r2` in each pixel, it
-    /// is the most likely image if `rho = sigma2 / r2`. Method PnP-ADMM (Venkatakrishnan et al. 2013) and DiffPIR (Zhu et al.
-    /// 2023, equation 13) alternate it with a denoiser.
+    /// That is `(A^T A + rho I)^{-1} (A^T b + rho x) = x + A^T (A A^T + rho I)^{-1} (b - A x)`, computed in the second
+    /// form with [`Self::solve_gram`]. For noise of variance `sigma2` and an image known to be `x` up to a variance
+    /// `r2` in each pixel, it is the most likely image if `rho = sigma2 / r2`. Method PnP-ADMM (Venkatakrishnan et al.
+    /// 2013) and DiffPIR (Zhu et al. 2023, equation 13) alternate it with a denoiser.
     ///
     /// - `x`: images, `[B, C, H, W]`
     /// - `b`: measurements, `[B, ...measurement_shape()]`

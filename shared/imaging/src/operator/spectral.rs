@@ -8,29 +8,30 @@ use super::linear::LinearOperator;
 
 /// A [`LinearOperator`] with a known singular value decomposition `A = U S V^T`, in real numbers.
 ///
-/// An image of `N = C H W` numbers has as many coefficients, `V^T x`; a measurement of `M <= N` numbers has the `M` coefficients
-/// `U^T b`. `U` and `V` are square and orthogonal: they keep norms, and white noise stays white. Coefficient `i < M` of a
-/// noiseless measurement is `(U^T A x)_i = s_i (V^T x)_i`; the last `N - M` coefficients of the image are never seen. The
-/// singular values `s_i >= 0` come in no particular order, and some may be 0.
+/// An image of `N = C H W` numbers has as many coefficients, `V^T x`; a measurement of `M <= N` numbers has the `M`
+/// coefficients `U^T b`. `U` and `V` are square and orthogonal: they keep norms, and white noise stays white.
+/// Coefficient `i < M` of a noiseless measurement is `(U^T A x)_i = s_i (V^T x)_i`; the last `N - M` coefficients of
+/// the image are never seen. The singular values `s_i >= 0` come in no particular order, and some may be 0.
 ///
-/// DDRM (Kawar et al. 2022) and DDNM+ (Wang et al. 2023) work on these coefficients. They come as `[B, N]` and `[B, M]`.
+/// DDRM (Kawar et al. 2022) and DDNM+ (Wang et al. 2023) work on these coefficients. They come as `[B, N]` and `[B,
+/// M]`.
 pub trait SpectralOperator: LinearOperator {
     /// `s_1 ... s_M`, at least 0.
     fn singular_values(&self) -> Vec<f32>;
 
-    /// [`Self::to_spectral_image`] of a batch that is known to be right.
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32>;
+    /// [`Self::image_to_spectrum`] of a batch that is known to be right.
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32>;
 
-    /// [`Self::from_spectral_image`] of a batch that is known to be right.
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32>;
+    /// [`Self::spectrum_to_image`] of a batch that is known to be right.
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32>;
 
-    /// [`Self::to_spectral_measurement`] of a batch that is known to be right: by default `U = I`.
-    fn to_spectral_measurement_unchecked(&self, b: &ArrayRef4<f32>) -> Array2<f32> {
+    /// [`Self::measurement_to_spectrum`] of a batch that is known to be right: by default `U = I`.
+    fn measurement_to_spectrum_unchecked(&self, b: &ArrayRef4<f32>) -> Array2<f32> {
         flatten(b)
     }
 
-    /// [`Self::from_spectral_measurement`] of a batch that is known to be right: by default `U = I`.
-    fn from_spectral_measurement_unchecked(&self, y: &ArrayRef2<f32>) -> Array4<f32> {
+    /// [`Self::spectrum_to_measurement`] of a batch that is known to be right: by default `U = I`.
+    fn spectrum_to_measurement_unchecked(&self, y: &ArrayRef2<f32>) -> Array4<f32> {
         unflatten(y, self.measurement_shape())
     }
 
@@ -39,9 +40,9 @@ pub trait SpectralOperator: LinearOperator {
     /// # Errors
     ///
     /// If the images have another shape than the operator's, or hold a NaN or an infinity.
-    fn to_spectral_image(&self, x: &ArrayRef4<f32>) -> Result<Array2<f32>, OperatorError> {
+    fn image_to_spectrum(&self, x: &ArrayRef4<f32>) -> Result<Array2<f32>, OperatorError> {
         check_images(self, x)?;
-        Ok(self.to_spectral_image_unchecked(x))
+        Ok(self.image_to_spectrum_unchecked(x))
     }
 
     /// `V z`, `[B, C, H, W]`, of coefficients `[B, N]`.
@@ -49,31 +50,31 @@ pub trait SpectralOperator: LinearOperator {
     /// # Errors
     ///
     /// If there are not `N` coefficients for each image, or on a NaN or an infinity.
-    fn from_spectral_image(&self, z: &ArrayRef2<f32>) -> Result<Array4<f32>, OperatorError> {
+    fn spectrum_to_image(&self, z: &ArrayRef2<f32>) -> Result<Array4<f32>, OperatorError> {
         let count = self.image_shape().iter().product();
         check_coefficients(self.name(), "the image's coefficients", z, count)?;
-        Ok(self.from_spectral_image_unchecked(z))
+        Ok(self.spectrum_to_image_unchecked(z))
     }
 
     /// `U^T b`, `[B, M]`.
     ///
     /// # Errors
     ///
-    /// As [`Self::to_spectral_image`], for measurements.
-    fn to_spectral_measurement(&self, b: &ArrayRef4<f32>) -> Result<Array2<f32>, OperatorError> {
+    /// As [`Self::image_to_spectrum`], for measurements.
+    fn measurement_to_spectrum(&self, b: &ArrayRef4<f32>) -> Result<Array2<f32>, OperatorError> {
         check_measurement(self, b)?;
-        Ok(self.to_spectral_measurement_unchecked(b))
+        Ok(self.measurement_to_spectrum_unchecked(b))
     }
 
     /// `U y`, `[B, ...measurement_shape()]`, of coefficients `[B, M]`.
     ///
     /// # Errors
     ///
-    /// As [`Self::from_spectral_image`], for `M` coefficients.
-    fn from_spectral_measurement(&self, y: &ArrayRef2<f32>) -> Result<Array4<f32>, OperatorError> {
+    /// As [`Self::spectrum_to_image`], for `M` coefficients.
+    fn spectrum_to_measurement(&self, y: &ArrayRef2<f32>) -> Result<Array4<f32>, OperatorError> {
         let count = self.measurement_shape().iter().product();
         check_coefficients(self.name(), "the measurement's coefficients", y, count)?;
-        Ok(self.from_spectral_measurement_unchecked(y))
+        Ok(self.spectrum_to_measurement_unchecked(y))
     }
 }
 

@@ -15,9 +15,9 @@ const WEIGHTS: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// The grey value of each pixel, `A x = 0.299 R + 0.587 G + 0.114 B` (ITU-R BT.601), as `[1, H, W]`.
 ///
-/// With `w` these weights, `A^T b = w b`, `A A^T = ||w||^2 I` and `A^+ b = w b / ||w||^2`: the solution of least norm is greenish, because green
-/// gives the most grey for its norm. The start image is the grey one instead, which explains the measurement as
-/// well, because the weights sum to 1.
+/// With `w` these weights, `A^T b = w b`, `A A^T = ||w||^2 I` and `A^+ b = w b / ||w||^2`: the solution of least norm
+/// is greenish, because green gives the most grey for its norm. The start image is the grey one instead, which explains
+/// the measurement as well, because the weights sum to 1.
 #[derive(Clone, Debug)]
 pub struct Colourisation {
     image_shape: [usize; 3],
@@ -133,11 +133,11 @@ impl SpectralOperator for Colourisation {
         vec![norm_squared().sqrt(); height * width]
     }
 
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
         flatten(&self.turn(x))
     }
 
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
         self.turn(&unflatten(z, self.image_shape))
     }
 }

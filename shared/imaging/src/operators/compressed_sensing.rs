@@ -230,11 +230,11 @@ impl SpectralOperator for CompressedSensing {
         vec![1.0; self.measurement_shape().iter().product()]
     }
 
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
         seen_first(&self.coefficients(x, &self.order()), self.kept.len())
     }
 
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
         let coefficients = back_from_seen_first(z, self.kept.len(), self.image_shape[0]);
         self.images(&coefficients, &self.order())
     }

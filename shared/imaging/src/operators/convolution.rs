@@ -23,9 +23,9 @@ const CUT_OFF: f64 = 16.0 * f32::EPSILON as f64;
 
 /// Circular convolution of each channel with one kernel, `(A x)[p] = sum_q k[q] x[p - q]`.
 ///
-/// The kernel's pixel `[rows / 2, columns / 2]` is its middle, `q = 0`; beyond the border the image begins anew on the other
-/// side, which makes the Fourier transform diagonalise `A`: `A x = F^-1 (K · F x)` with `K` the spectrum of the kernel.
-/// The adjoint takes the conjugate of `K`: it is the correlation with `k`.
+/// The kernel's pixel `[rows / 2, columns / 2]` is its middle, `q = 0`; beyond the border the image begins anew on the
+/// other side, which makes the Fourier transform diagonalise `A`: `A x = F^-1 (K · F x)` with `K` the spectrum of the
+/// kernel. The adjoint takes the conjugate of `K`: it is the correlation with `k`.
 ///
 /// The pseudo-inverse divides by `K` wherever it is above rounding. That is the least-squares answer, and it
 /// turns the faintest noise into the picture's largest part: what a prior is for.
@@ -293,8 +293,8 @@ impl LinearOperator for Convolution {
     }
 }
 
-/// In the real Fourier basis of [`Hartley`] the singular values are `|K|`, `V` is the basis, and `U` is the basis after the
-/// convolution whose spectrum is `K / |K|`: it turns each pair of frequencies by its phase and keeps all norms.
+/// In the real Fourier basis of [`Hartley`] the singular values are `|K|`, `V` is the basis, and `U` is the basis after
+/// the convolution whose spectrum is `K / |K|`: it turns each pair of frequencies by its phase and keeps all norms.
 impl SpectralOperator for Convolution {
     fn singular_values(&self) -> Vec<f32> {
         let [channels, height, width] = self.image_shape;
@@ -303,20 +303,20 @@ impl SpectralOperator for Convolution {
         plane.repeat(channels)
     }
 
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
         flatten(&self.hartley(x))
     }
 
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
         self.hartley(&unflatten(z, self.image_shape))
     }
 
-    fn to_spectral_measurement_unchecked(&self, b: &ArrayRef4<f32>) -> Array2<f32> {
+    fn measurement_to_spectrum_unchecked(&self, b: &ArrayRef4<f32>) -> Array2<f32> {
         let against: Vec<Complex64> = self.phases().iter().map(Complex64::conj).collect();
         flatten(&self.hartley(&self.filter(b, &against)))
     }
 
-    fn from_spectral_measurement_unchecked(&self, y: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_measurement_unchecked(&self, y: &ArrayRef2<f32>) -> Array4<f32> {
         self.filter(&self.hartley(&unflatten(y, self.image_shape)), &self.phases())
     }
 }

@@ -15,17 +15,17 @@ const NAME: &str = "fourier";
 /// The part of the measured frequencies that are the lowest ones.
 const LOWEST: f64 = 0.25;
 
-/// Some Fourier coefficients of each channel, `A = S H`, the same ones for all channels: what a magnetic resonance scanner
-/// measures in a shortened scan.
+/// Some Fourier coefficients of each channel, `A = S H`, the same ones for all channels: what a magnetic resonance
+/// scanner measures in a shortened scan.
 ///
-/// A real image's coefficients at opposite frequencies are conjugate, so both are measured or neither. The two real numbers
-/// that such a pair holds are written in the Hartley basis `H`: with the orthonormal Fourier coefficient `y` of a frequency
-/// they are `Re y - Im y` there and `Re y + Im y` at its opposite. `H` is orthogonal and symmetric and `S` a selection, so
-/// `A A^T = I` and `A^+ = A^T = H S^T`, which is the "zero-filled" image. Real white noise on these numbers is
-/// complex white noise on the coefficients.
+/// A real image's coefficients at opposite frequencies are conjugate, so both are measured or neither. The two real
+/// numbers that such a pair holds are written in the Hartley basis `H`: with the orthonormal Fourier coefficient `y` of
+/// a frequency they are `Re y - Im y` there and `Re y + Im y` at its opposite. `H` is orthogonal and symmetric and `S`
+/// a selection, so `A A^T = I` and `A^+ = A^T = H S^T`, which is the "zero-filled" image. Real white noise on these
+/// numbers is complex white noise on the coefficients.
 ///
-/// A quarter of the measured frequencies are the lowest ones; the others are drawn uniformly from the rest. (Random sampling
-/// beside a full centre: Lustig, Donoho and Pauly, "Sparse MRI", 2007; there denser towards the centre.)
+/// A quarter of the measured frequencies are the lowest ones; the others are drawn uniformly from the rest. (Random
+/// sampling beside a full centre: Lustig, Donoho and Pauly, "Sparse MRI", 2007; there denser towards the centre.)
 ///
 /// A measurement is `[C, 1, M]`, in reading order of the plane of frequencies, frequency 0 first.
 #[derive(Debug)]
@@ -91,7 +91,8 @@ impl Fourier {
     }
 }
 
-/// At most `count` places of a plane of frequencies, sorted, with each place its opposite: the lowest, then others at random.
+/// At most `count` places of a plane of frequencies, sorted, with each place its opposite: the lowest, then others at
+/// random.
 fn choose(sides: [usize; 2], count: usize, rng: &mut StdRng) -> Vec<usize> {
     let mut pairs = pairs_by_frequency(sides);
     let lowest = (LOWEST * count as f64).round() as usize;
@@ -143,10 +144,9 @@ impl ForwardOperator for Fourier {
 
     fn description(&self) -> String {
         let [_, height, width] = self.image_shape;
-        let (kept, all) = (self.kept.len(), height * width);
+        let (kept, all, seed) = (self.kept.len(), height * width, self.seed);
         format!(
-            "{kept} of {all} Fourier coefficients per channel, a quarter of them the lowest, the others at random, seed {}",
-            self.seed
+            "{kept} of {all} frequencies per channel, a quarter of them the lowest, the others at random, seed {seed}"
         )
     }
 
@@ -187,11 +187,11 @@ impl SpectralOperator for Fourier {
         vec![1.0; self.measurement_shape().iter().product()]
     }
 
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
         seen_first(&self.coefficients(x, &self.order()), self.kept.len())
     }
 
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
         let coefficients = back_from_seen_first(z, self.kept.len(), self.image_shape[0]);
         self.images(&coefficients, &self.order())
     }

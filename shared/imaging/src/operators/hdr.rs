@@ -18,12 +18,13 @@ const TOE: f64 = 0.05;
 /// b = 2 r(clip(exposure u, 0, 1)) - 1,    r(s) = ((s + d)^(1/gamma) - d^(1/gamma)) / ((1 + d)^(1/gamma) - d^(1/gamma))
 /// ```
 ///
-/// with `d = 0.05`, so that the slope at black is finite (3 instead of infinite at gamma 2.2; sRGB's curve has a straight
-/// piece there for the same reason); `r(0) = 0` and `r(1) = 1`. What is brighter than `1 / exposure` is clipped and lost,
-/// the rest is brightened. With exposure 2 and gamma 1 this is the `clip(2 x, -1, 1)` of other works up to the place
-/// of black: there a pixel of 0 is the middle, here the light is exposed, and dark stays dark.
+/// with `d = 0.05`, so that the slope at black is finite (3 instead of infinite at gamma 2.2; sRGB's curve has a
+/// straight piece there for the same reason); `r(0) = 0` and `r(1) = 1`. What is brighter than `1 / exposure` is
+/// clipped and lost, the rest is brightened. With exposure 2 and gamma 1 this is the `clip(2 x, -1, 1)` of other works
+/// up to the place of black: there a pixel of 0 is the middle, here the light is exposed, and dark stays dark.
 ///
-/// The VJP multiplies by the slope `exposure r'(exposure u)`, and by 0 beyond both clips (at black itself by the slope).
+/// The VJP multiplies by the slope `exposure r'(exposure u)`, and by 0 beyond both clips (at black itself by the
+/// slope).
 #[derive(Clone, Debug)]
 pub struct HdrResponse {
     image_shape: [usize; 3],

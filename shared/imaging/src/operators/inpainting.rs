@@ -15,8 +15,8 @@ use crate::operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKi
 /// The pixels that a mask leaves, `A x = (x_i for i in observed)`, the same ones in each channel.
 ///
 /// A measurement holds the `M` observed pixels only, as `[C, 1, M]` in reading order, so that noise and residual exist
-/// where something was measured and nowhere else. `A` is a selection of rows of the identity: `A A^T = I`, and `A^+ = A^T`
-/// puts the observed pixels in their places and 0, mid-grey, into the missing ones. `M = 0` is allowed.
+/// where something was measured and nowhere else. `A` is a selection of rows of the identity: `A A^T = I`, and `A^+ =
+/// A^T` puts the observed pixels in their places and 0, mid-grey, into the missing ones. `M = 0` is allowed.
 #[derive(Clone, Debug)]
 pub struct Inpainting {
     name: &'static str,
@@ -56,8 +56,8 @@ impl Inpainting {
         })
     }
 
-    /// Removes a square of `side` x `side` pixels in the centre; where it cannot be exactly there, half a pixel further up or
-    /// left.
+    /// Removes a square of `side` x `side` pixels in the centre; where it cannot be exactly there, half a pixel further
+    /// up or left.
     ///
     /// # Errors
     ///
@@ -98,8 +98,8 @@ impl Inpainting {
 
     /// Reads a mask from an image file: dark (below half) is missing, bright is observed.
     ///
-    /// An image of another size is resized to `H` x `W` (averaging, without cropping) before the threshold. Colours count by
-    /// their brightness, and what is transparent lies on white.
+    /// An image of another size is resized to `H` x `W` (averaging, without cropping) before the threshold. Colours
+    /// count by their brightness, and what is transparent lies on white.
     ///
     /// # Errors
     ///
@@ -233,11 +233,11 @@ impl SpectralOperator for Inpainting {
         vec![1.0; self.measurement_shape().iter().product()]
     }
 
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
         seen_first(&self.take(x, &self.order()), self.observed.len())
     }
 
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
         let pixels = back_from_seen_first(z, self.observed.len(), self.image_shape[0]);
         self.put_back(&pixels, &self.order())
     }

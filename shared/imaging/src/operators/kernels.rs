@@ -46,9 +46,9 @@ pub fn gaussian_kernel(size: usize, std: f64) -> Result<Array2<f64>, OperatorErr
 /// The path of a point of light while a hand holds the camera, on `size` x `size` pixels, with sum 1.
 ///
 /// The point moves with a velocity whose direction wanders and now and then jumps, as a muscle's twitch makes it; its
-/// speed wanders, too. The path is scaled to fit, its centre of mass put into the middle (so that the blurred image
-/// is not shifted), and the time spent at each place is shared out among the four nearest pixels. The idea of such
-/// random paths: Boracchi and Foi, "Modeling the performance of image restoration from motion blur", 2012; the process is
+/// speed wanders, too. The path is scaled to fit, its centre of mass put into the middle (so that the blurred image is
+/// not shifted), and the time spent at each place is shared out among the four nearest pixels. The idea of such random
+/// paths: Boracchi and Foi, "Modeling the performance of image restoration from motion blur", 2012; the process is
 /// simpler here.
 ///
 /// - `intensity`: 0 to 1, from a straight line to a scrawl

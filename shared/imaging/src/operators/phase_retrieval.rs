@@ -11,15 +11,16 @@ use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 
 const NAME: &str = "phase-retrieval";
 
-/// The magnitude of the oversampled Fourier transform, `A(x) = |F P u|` with `u = (x + 1) / 2` in [0, 1], for each channel.
+/// The magnitude of the oversampled Fourier transform, `A(x) = |F P u|` with `u = (x + 1) / 2` in [0, 1], for each
+/// channel.
 ///
-/// `P` puts the image `[H, W]` into the corner of a plane of zeros, `[2 H, 2 W]`: twice oversampled in each direction, so
-/// that there are more equations than unknowns. `F` is the orthonormal Fourier transform, so a measurement
-/// `[C, 2 H, 2 W]` has the norm of `u`; frequency 0 stands at `[0, 0]`. Chung et al., ICLR 2023, use the same operator
-/// (there with [-1, 1] images as they are).
+/// `P` puts the image `[H, W]` into the corner of a plane of zeros, `[2 H, 2 W]`: twice oversampled in each direction,
+/// so that there are more equations than unknowns. `F` is the orthonormal Fourier transform, so a measurement `[C, 2 H,
+/// 2 W]` has the norm of `u`; frequency 0 stands at `[0, 0]`. Chung et al., ICLR 2023, use the same operator (there
+/// with [-1, 1] images as they are).
 ///
-/// With `z = F P u`, the VJP is `J^T v = Re P^T F^H (v z / |z|) / 2`; where `z = 0` the magnitude has a kink and 0 is taken for
-/// `z / |z|`. The image turned by 180 degrees has the same magnitudes: no method can tell the two apart.
+/// With `z = F P u`, the VJP is `J^T v = Re P^T F^H (v z / |z|) / 2`; where `z = 0` the magnitude has a kink and 0 is
+/// taken for `z / |z|`. The image turned by 180 degrees has the same magnitudes: no method can tell the two apart.
 #[derive(Debug)]
 pub struct PhaseRetrieval {
     image_shape: [usize; 3],
@@ -59,7 +60,8 @@ impl PhaseRetrieval {
     }
 }
 
-/// `|z|` without `norm`'s precautions against overflow, which `f32` pixels cannot cause and which take most of its time.
+/// `|z|` without `norm`'s precautions against overflow, which `f32` pixels cannot cause and which take most of its
+/// time.
 fn magnitude(z: Complex64) -> f64 {
     z.norm_sqr().sqrt()
 }
@@ -149,7 +151,8 @@ impl ForwardOperator for PhaseRetrieval {
         })
     }
 
-    /// The magnitudes on a logarithmic scale over four decades, frequency 0 in the middle, the greatest of each image white.
+    /// The magnitudes on a logarithmic scale over four decades, frequency 0 in the middle, the greatest of each image
+    /// white.
     fn picture_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
         let (_, _, height, width) = b.dim();
         let greatest: Vec<f32> = b

@@ -28,8 +28,8 @@ pub(super) fn map_planes<M>(
     mapped
 }
 
-/// Coefficients `[B, C, 1, P]`, of which an operator sees the first `seen` in each channel, as `[B, C P]`: first what it sees of
-/// all channels, then the rest.
+/// Coefficients `[B, C, 1, P]`, of which an operator sees the first `seen` in each channel, as `[B, C P]`: first what
+/// it sees of all channels, then the rest.
 pub(super) fn seen_first(coefficients: &ArrayRef4<f32>, seen: usize) -> Array2<f32> {
     let (seen, rest) = coefficients.view().split_at(Axis(3), seen);
     let mut sorted = Array2::zeros((coefficients.shape()[0], seen.len_of(Axis(1)) * coefficients.shape()[3]));

@@ -1,7 +1,7 @@
 //! An orthonormal basis whose first vector is given.
 
-/// The Householder reflection `H = I - 2 u u^T` that exchanges the first unit vector and a given one `q`: it is orthogonal,
-/// symmetric and its own inverse, and the first coefficient of `H x` is `<q, x>`.
+/// The Householder reflection `H = I - 2 u u^T` that exchanges the first unit vector and a given one `q`: it is
+/// orthogonal, symmetric and its own inverse, and the first coefficient of `H x` is `<q, x>`.
 #[derive(Clone, Debug)]
 pub(super) struct Reflection {
     /// Of norm 1; all zeros where `q` is the first unit vector already.

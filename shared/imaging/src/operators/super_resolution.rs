@@ -12,8 +12,8 @@ const NAME: &str = "super-resolution";
 
 /// Average pooling: each pixel of the measurement is the mean of `factor` x `factor` pixels of the image.
 ///
-/// The rows of `A` do not overlap and have the norm `1 / factor`, so `A A^T = I / factor^2`: the adjoint spreads a value evenly
-/// over its square, divided by `factor^2`, and the pseudo-inverse `factor^2 A^T` repeats it.
+/// The rows of `A` do not overlap and have the norm `1 / factor`, so `A A^T = I / factor^2`: the adjoint spreads a
+/// value evenly over its square, divided by `factor^2`, and the pseudo-inverse `factor^2 A^T` repeats it.
 #[derive(Clone, Debug)]
 pub struct SuperResolution {
     image_shape: [usize; 3],
@@ -157,7 +157,7 @@ impl SpectralOperator for SuperResolution {
         vec![1.0 / self.factor as f32; measured]
     }
 
-    fn to_spectral_image_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
+    fn image_to_spectrum_unchecked(&self, x: &ArrayRef4<f32>) -> Array2<f32> {
         let ((squares, area), reflection) = (self.squares(), self.reflection());
         let memory = || vec![0.0; area];
         let coefficients = map_planes(x, [1, squares * area], memory, |pixels, from, to| {
@@ -174,7 +174,7 @@ impl SpectralOperator for SuperResolution {
         seen_first(&coefficients, squares)
     }
 
-    fn from_spectral_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
+    fn spectrum_to_image_unchecked(&self, z: &ArrayRef2<f32>) -> Array4<f32> {
         let ([channels, height, width], (squares, area)) = (self.image_shape, self.squares());
         let (reflection, memory) = (self.reflection(), || vec![0.0; area]);
         let coefficients = back_from_seen_first(z, squares, channels);

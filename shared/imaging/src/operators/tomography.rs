@@ -15,18 +15,19 @@ const MAX_ANGLES: usize = 2000;
 /// The weight of the start image's penalty, see [`Tomography::start_image_unchecked`].
 const RIDGE: f64 = 0.03;
 
-/// The Radon transform of each channel with parallel rays, as a first-generation scanner measures it: a row of detectors, one
-/// pixel apart, turns around the image in even steps over half a turn.
+/// The Radon transform of each channel with parallel rays, as a first-generation scanner measures it: a row of
+/// detectors, one pixel apart, turns around the image in even steps over half a turn.
 ///
-/// At the angle `theta` the detector at `s` sees the sum along the ray `x cos(theta) + y sin(theta) = s`, with the origin in the
-/// middle of the image and `y` downward. The ray is followed from row to row, or from column to column where it is
-/// the flatter, and between two pixels the value is interpolated linearly (Joseph, "An improved algorithm for
-/// reprojecting rays through pixel images", 1982). The row of detectors is as long as the image's diagonal, so that
+/// At the angle `theta` the detector at `s` sees the sum along the ray `x cos(theta) + y sin(theta) = s`, with the
+/// origin in the middle of the image and `y` downward. The ray is followed from row to row, or from column to column
+/// where it is the flatter, and between two pixels the value is interpolated linearly (Joseph, "An improved algorithm
+/// for reprojecting rays through pixel images", 1982). The row of detectors is as long as the image's diagonal, so that
 /// every view sees all of it.
 ///
-/// The sums are divided by one number that makes the norm of `A` 1: power iteration at the construction finds it. So noise of
-/// one sigma means as much as it does for the other operators, for what is smooth; a wave of `n` cycles across the image is
-/// measured with about `1 / sqrt(2 n)` of its size, and so the finest one with a fifth of it or less.
+/// The sums are divided by one number that makes the norm of `A` 1: power iteration at the construction finds it. So
+/// noise of one sigma means as much as it does for the other operators, for what is smooth. A wave of `n` cycles across
+/// the image is measured with about `0.56 / sqrt(n)` of its size, the finest of 64 pixels with a twentieth; three
+/// quarters of the singular values of a 64x64 image at 60 angles are above 0.016, the last tenth below 0.002.
 ///
 /// A measurement is `[C, angles, detectors]`, the sinogram. Apply and adjoint walk the same rays with the same weights.
 #[derive(Clone, Debug)]
@@ -61,8 +62,8 @@ enum Walk {
 
 impl Tomography {
     /// - `image_shape`: `[C, H, W]`, any sides
-    /// - `angles`: 1 to 2000, evenly over half a turn. A complete scan of 64 pixels takes `64 pi / 2`, about 100; the usual 60
-    ///   make a view every 3 degrees and leave fine detail open
+    /// - `angles`: 1 to 2000, evenly over half a turn. A complete scan of 64 pixels takes `64 pi / 2`, about 100; the
+    ///   usual 60 make a view every 3 degrees and leave fine detail open
     ///
     /// # Errors
     ///
@@ -160,15 +161,21 @@ impl View {
             Walk::Rows => (height, width, width, 1),
             Walk::Columns => (width, height, 1, width),
         };
-        let start = self.first + detector as f64 * self.per_detector;
+        // Counted from one pixel before the first, so that cutting off the fraction rounds down everywhere.
+        let start = self.first + detector as f64 * self.per_detector + 1.0;
         for line in 0..lines {
             let at = start + line as f64 * self.per_line;
-            let below = at.floor();
-            let above = at - below;
-            for (place, share) in [(below, 1.0 - above), (below + 1.0, above)] {
-                if place >= 0.0 && place < places as f64 {
-                    each(line * line_step + place as usize * place_step, share * self.length);
-                }
+            if at <= 0.0 || at >= (places + 1) as f64 {
+                continue;
+            }
+            let place = at as usize;
+            let share = at - place as f64;
+            let pixel = line * line_step + place * place_step;
+            if place > 0 {
+                each(pixel - place_step, (1.0 - share) * self.length);
+            }
+            if place < places {
+                each(pixel, share * self.length);
             }
         }
     }
@@ -207,8 +214,8 @@ impl ForwardOperator for Tomography {
         self.smear(v)
     }
 
-    /// `argmin_x 1/2 ||A x - b||^2 + 0.03/2 ||x||^2`, the pseudo-inverse's milder sister: what is measured with less than a sixth of its
-    /// size is damped and does not blow up the noise.
+    /// `argmin_x 1/2 ||A x - b||^2 + 0.03/2 ||x||^2`, the pseudo-inverse's milder sister: what is measured with less
+    /// than a sixth of its size is damped and does not blow up the noise.
     fn start_image_unchecked(&self, b: &ArrayRef4<f32>) -> Array4<f32> {
         let [channels, height, width] = self.image_shape;
         self.prox_unchecked(&Array4::zeros((b.shape()[0], channels, height, width)), b, RIDGE)

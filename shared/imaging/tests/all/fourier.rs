@@ -7,8 +7,8 @@ use ndarray::{Array4, Axis};
 
 use crate::common::{Result, norm, normal, relative};
 
-/// With all frequencies measured, each number is the sum of its definition, `sum X cas(...) / sqrt(H W)`. That also holds the
-/// Fourier transforms beneath to their definition.
+/// With all frequencies measured, each number is the sum of its definition, `sum X cas(...) / sqrt(H W)`. That also
+/// holds the Fourier transforms beneath to their definition.
 #[test]
 fn the_transform_is_the_sum_of_its_definition_and_comes_back() -> Result {
     for (height, width) in [(1, 1), (1, 6), (5, 1), (4, 6), (7, 5), (8, 9)] {
@@ -34,8 +34,8 @@ fn the_transform_is_the_sum_of_its_definition_and_comes_back() -> Result {
     Ok(())
 }
 
-/// A shift of the image turns a coefficient's phase and keeps its magnitude. Were one of a pair of opposite frequencies measured
-/// and the other not, the energy of what is measured would change.
+/// A shift of the image turns a coefficient's phase and keeps its magnitude. Were one of a pair of opposite frequencies
+/// measured and the other not, the energy of what is measured would change.
 #[test]
 fn opposite_frequencies_are_measured_together() -> Result {
     for seed in 0..5 {

@@ -91,8 +91,8 @@ fn the_adjoint_is_the_transposed_matrix() -> Result {
     Ok(())
 }
 
-/// The matrix is `f32` to begin with; conjugate gradients stop at 1e-6 of the right-hand side, which the system's condition, 100
-/// at most here, may blow up to 1e-4 in the solution.
+/// The matrix is `f32` to begin with; conjugate gradients stop at 1e-6 of the right-hand side, which the system's
+/// condition, 100 at most here, may blow up to 1e-4 in the solution.
 #[test]
 fn solve_gram_solves_the_dense_system() -> Result {
     for operator in small()? {
@@ -125,8 +125,8 @@ fn prox_is_the_minimiser_of_its_definition() -> Result {
     Ok(())
 }
 
-/// `A^+ b` is the limit of `(A^T A + e I)^{-1} A^T b` for small `e`, which is off by `e / s^2` in the direction of a singular
-/// value `s`.
+/// `A^+ b` is the limit of `(A^T A + e I)^{-1} A^T b` for small `e`, which is off by `e / s^2` in the direction of a
+/// singular value `s`.
 #[test]
 fn the_pseudo_inverse_is_the_limit_of_regularised_least_squares() -> Result {
     for operator in [

@@ -255,7 +255,8 @@ fn spread(noise: Noise, level: f32) -> Result<(f64, f64)> {
     Ok((mean, variance.sqrt()))
 }
 
-/// 120,000 numbers: the mean is known to `sigma / 346`, the standard deviation to `sigma / 490`. Five of these are allowed.
+/// 120,000 numbers: the mean is known to `sigma / 346`, the standard deviation to `sigma / 490`. Five of these are
+/// allowed.
 #[test]
 fn gaussian_noise_has_its_sigma_on_the_scale_of_the_pixels() -> Result {
     let (mean, std) = spread(Noise::Gaussian { sigma: 0.05 }, 0.25)?;

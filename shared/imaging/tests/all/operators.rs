@@ -55,11 +55,14 @@ fn a_linear_operator_is_linear_and_its_vjp_does_not_look_at_the_image() -> Resul
     Ok(())
 }
 
-/// Of tomography an iteration finds it, which leaves open what is measured with a thousandth of its size; `tomography.rs`
-/// asks what the iteration promises.
+/// Of tomography an iteration finds it, which leaves open what is measured with a thousandth of its size;
+/// `tomography.rs` asks what the iteration promises.
 #[test]
 fn the_pseudo_inverse_explains_every_measurement_that_an_image_can_give() -> Result {
-    for operator in linear_operators()?.into_iter().filter(|operator| operator.name() != "tomography") {
+    for operator in linear_operators()?
+        .into_iter()
+        .filter(|operator| operator.name() != "tomography")
+    {
         let x = normal(2, operator.image_shape(), 1);
         let b = operator.apply(&x)?;
         let again = operator.apply(&operator.linear()?.pseudo_inverse(&b)?)?;
@@ -75,8 +78,8 @@ fn the_pseudo_inverse_explains_every_measurement_that_an_image_can_give() -> Res
 }
 
 /// `A+ A` and `A A+` are orthogonal projections: symmetric, and the same when repeated. That makes `A+ b` the solution
-/// of least norm, and `A A+ b` the nearest to `b`. Kernels whose response comes near to 0 cannot show it in `f32`: there
-/// `A+` multiplies roundings by up to 5e5. Nor can tomography, for the same reason.
+/// of least norm, and `A A+ b` the nearest to `b`. Kernels whose response comes near to 0 cannot show it in `f32`:
+/// there `A+` multiplies roundings by up to 5e5. Nor can tomography, for the same reason.
 #[test]
 fn the_pseudo_inverse_projects_where_rounding_lets_it() -> Result {
     let mild = Convolution::from_kernel([2, 9, 8], &ndarray::array![[0.1, -0.2, 0.0], [0.3, 1.0, -0.1]])?;
@@ -132,7 +135,8 @@ fn the_vjp_of_a_nonlinear_operator_matches_central_differences() -> Result {
             normal(2, operator.image_shape(), 3),
             normal(2, operator.image_shape(), 4),
         ] {
-            // f32 rounds the values to 1e-7 of their size, so that the quotient is good to 1e-4; its truncation is smaller.
+            // f32 rounds the values to 1e-7 of their size, so that the quotient is good to 1e-4; its truncation is
+            // smaller.
             let step = 2e-3;
             let ahead = operator.apply(&(&x + &direction * step))?;
             let behind = operator.apply(&(&x - &direction * step))?;

@@ -59,7 +59,7 @@ fn the_factors_make_the_operator() -> Result {
         let values = spectral.singular_values();
         assert_eq!(values.len(), m, "{}", label(&*operator));
         assert!(values.iter().all(|&value| value >= 0.0), "{}", label(&*operator));
-        let mut z = spectral.to_spectral_image(&x)?;
+        let mut z = spectral.image_to_spectrum(&x)?;
         assert_eq!(z.dim(), (3, n));
         z.columns_mut()
             .into_iter()
@@ -67,13 +67,13 @@ fn the_factors_make_the_operator() -> Result {
             .for_each(|(mut column, &value)| column *= value);
         let y = z.slice(s![.., ..m]).to_owned();
         let b = operator.apply(&x)?;
-        let error = relative(&spectral.to_spectral_measurement(&b)?, &y);
+        let error = relative(&spectral.measurement_to_spectrum(&b)?, &y);
         assert!(
             error <= 1e-5,
             "{}: U^T A differs from S V^T by {error:e}",
             label(&*operator)
         );
-        let error = crate::common::relative(&spectral.from_spectral_measurement(&y)?, &b);
+        let error = crate::common::relative(&spectral.spectrum_to_measurement(&y)?, &b);
         assert!(
             error <= 1e-5,
             "{}: U S V^T differs from A by {error:e}",
@@ -92,8 +92,8 @@ fn both_bases_are_orthonormal() -> Result {
             normal(2, operator.image_shape(), 1),
             normal(2, operator.image_shape(), 2),
         );
-        let z = spectral.to_spectral_image(&x)?;
-        let back = spectral.from_spectral_image(&z)?;
+        let z = spectral.image_to_spectrum(&x)?;
+        let back = spectral.spectrum_to_image(&z)?;
         assert!(
             crate::common::relative(&back, &x) <= 1e-5,
             "{}: V V^T",
@@ -101,7 +101,7 @@ fn both_bases_are_orthonormal() -> Result {
         );
         let kept =
             |z: &Array2<f32>, w: &Array2<f32>| z.iter().zip(w).map(|(&z, &w)| f64::from(z) * f64::from(w)).sum::<f64>();
-        let error = (kept(&z, &spectral.to_spectral_image(&other)?) - dot(&x, &other)).abs();
+        let error = (kept(&z, &spectral.image_to_spectrum(&other)?) - dot(&x, &other)).abs();
         assert!(
             error <= 1e-5 * n as f64,
             "{}: V^T changes an inner product by {error:e}",
@@ -112,15 +112,15 @@ fn both_bases_are_orthonormal() -> Result {
             normal(2, operator.measurement_shape(), 3),
             normal(2, operator.measurement_shape(), 4),
         );
-        let y = spectral.to_spectral_measurement(&b)?;
+        let y = spectral.measurement_to_spectrum(&b)?;
         assert_eq!(y.dim(), (2, m));
-        let back = spectral.from_spectral_measurement(&y)?;
+        let back = spectral.spectrum_to_measurement(&y)?;
         assert!(
             crate::common::relative(&back, &b) <= 1e-5,
             "{}: U U^T",
             label(&*operator)
         );
-        let error = (kept(&y, &spectral.to_spectral_measurement(&other)?) - dot(&b, &other)).abs();
+        let error = (kept(&y, &spectral.measurement_to_spectrum(&other)?) - dot(&b, &other)).abs();
         assert!(
             error <= 1e-5 * m as f64,
             "{}: U^T changes an inner product by {error:e}",
@@ -138,7 +138,7 @@ fn the_last_coefficients_of_an_image_are_never_seen() -> Result {
             continue;
         }
         let spectral = spectral(&*operator)?;
-        let v = columns(&spectral.from_spectral_image(&Array2::eye(n))?);
+        let v = columns(&spectral.spectrum_to_image(&Array2::eye(n))?);
         let off = (v.t().dot(&v) - Array2::<f64>::eye(n))
             .iter()
             .fold(0.0_f64, |most, value| most.max(value.abs()));
@@ -146,7 +146,7 @@ fn the_last_coefficients_of_an_image_are_never_seen() -> Result {
         let unseen = matrix(&*operator)?.dot(&v.slice(s![.., m..]));
         let most = unseen.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
         assert!(most <= 1e-6, "{}: {most:e}", label(&*operator));
-        let transposed = spectral.to_spectral_image(&unit_images(operator.image_shape()))?;
+        let transposed = spectral.image_to_spectrum(&unit_images(operator.image_shape()))?;
         let off = v
             .indexed_iter()
             .map(|((row, column), &v)| (v - f64::from(transposed[[row, column]])).abs());
@@ -170,7 +170,7 @@ fn the_bits_of_the_coefficients_do_not_depend_on_the_number_of_threads() -> Resu
         let mut results = Vec::new();
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            results.push(pool.install(|| (spectral.to_spectral_image(&x), spectral.to_spectral_measurement(&b))));
+            results.push(pool.install(|| (spectral.image_to_spectrum(&x), spectral.measurement_to_spectrum(&b))));
         }
         assert_eq!(results[0], results[1], "{}", label(&*operator));
     }
@@ -183,13 +183,13 @@ fn wrong_numbers_of_coefficients_are_refused() -> Result {
     let message = |result: std::result::Result<Array4<f32>, OperatorError>| {
         result.map_or_else(|error| error.to_string(), |_| "no error".into())
     };
-    let short = message(operator.from_spectral_image(&Array2::zeros((2, 59))));
+    let short = message(operator.spectrum_to_image(&Array2::zeros((2, 59))));
     assert!(short.contains("expected [B, 60], got [2, 59]"), "{short}");
-    let long = message(operator.from_spectral_measurement(&Array2::zeros((2, 31))));
+    let long = message(operator.spectrum_to_measurement(&Array2::zeros((2, 31))));
     assert!(long.contains("expected [B, 30], got [2, 31]"), "{long}");
     let mut bad = Array2::zeros((2, 60));
     bad[[1, 7]] = f32::NAN;
-    let nan = message(operator.from_spectral_image(&bad));
+    let nan = message(operator.spectrum_to_image(&bad));
     assert!(nan.contains("NaN at [1, 7]"), "{nan}");
     Ok(())
 }

@@ -12,6 +12,7 @@ const VARIABLE: &str = "DIFFUSION_DATA";
 /// in.
 ///
 /// # Errors
+///
 /// If `DIFFUSION_DATA` names no folder, or there is none anywhere.
 pub fn data_folder() -> Result<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
@@ -38,6 +39,7 @@ pub fn data_folder() -> Result<PathBuf> {
 /// The folder of the prior that a user calls `name`: one in `data/priors`, or a path to a folder.
 ///
 /// # Errors
+///
 /// If there is none; the message lists those there are.
 pub fn find_prior(name: &str, data: Result<PathBuf>) -> Result<PathBuf> {
     let path = Path::new(name);
@@ -80,8 +82,9 @@ pub fn find_prior(name: &str, data: Result<PathBuf>) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use anyhow::anyhow;
+
+    use super::*;
 
     fn said(result: Result<PathBuf>) -> String {
         result.map_or_else(|error| error.to_string(), |path| format!("(found {})", path.display()))
