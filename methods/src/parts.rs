@@ -8,9 +8,9 @@ use rand::RngCore;
 
 use crate::error::MethodError;
 
-/// Independent standard normal numbers.
-pub(crate) fn standard_normal(shape: [usize; 4], rng: &mut dyn RngCore) -> Array4<f32> {
-    Array4::random_using(shape, StandardNormal, rng)
+/// Independent standard normal numbers, `[num_images, C, H, W]`.
+pub(crate) fn standard_normal(num_images: usize, [c, h, w]: [usize; 3], rng: &mut dyn RngCore) -> Array4<f32> {
+    Array4::random_using((num_images, c, h, w), StandardNormal, rng)
 }
 
 /// The clean images expected behind `x_t`, `(x_t + (1 - alpha_bar) s) / sqrt(alpha_bar)` (Chung et al. 2023, Eq. 10).
@@ -30,40 +30,29 @@ pub(crate) fn linear(a: f64, x: &ArrayRef4<f32>, b: f64, y: &ArrayRef4<f32>) -> 
     x * a as f32 + y * b as f32
 }
 
-/// What is known at a step once the network has been asked.
-pub(crate) struct Now<'a> {
-    pub step: &'a Step,
-    pub x_t: &'a Array4<f32>,
-    pub x0_hat: &'a Array4<f32>,
-}
-
-/// Walks along `steps`: asks the model once for each, shows the step to the observer, and goes where `take` leads.
+/// Walks along `steps`: asks the model once for each, shows the observer what is known then, and goes where `take` leads.
 pub(crate) fn walk(
     model: &dyn ScoreModel,
     x_start: Array4<f32>,
     steps: &[Step],
     observer: &mut dyn Observer,
-    take: &mut dyn FnMut(&Now<'_>) -> Result<Array4<f32>, MethodError>,
+    take: &mut dyn FnMut(&StepView<'_>) -> Result<Array4<f32>, MethodError>,
 ) -> Result<Array4<f32>, MethodError> {
-    let mut x_t = x_start;
+    let mut x = x_start;
     for (index, step) in steps.iter().enumerate() {
-        let score = model.score(&x_t, step.t)?;
-        let x0_hat = x0_hat_from_score(&x_t, &score, step);
-        observer.observe(&StepView {
+        let x0_hat = x0_hat_from_score(&x, &model.score(&x, step.t)?, step);
+        let now = StepView {
             step,
             index,
             num_steps: steps.len(),
-            x_t: &x_t,
+            x_t: &x,
             x0_hat: &x0_hat,
             residual: None,
-        })?;
-        x_t = take(&Now {
-            step,
-            x_t: &x_t,
-            x0_hat: &x0_hat,
-        })?;
+        };
+        observer.observe(&now)?;
+        x = take(&now)?;
     }
-    Ok(x_t)
+    Ok(x)
 }
 
 /// Stands between an observer and one of several passes: the observer sees one walk through the steps of all.

@@ -1,12 +1,12 @@
 //! DDIM: the same network, and a family of ways down that ends where the noise of each step is none at all.
 
-use diffusion::{Observer, ScoreModel, Step, StepVariance};
+use diffusion::{Observer, ScoreModel, Step, StepVariance, StepView};
 use ndarray::Array4;
 use rand::RngCore;
 
 use crate::Sampler;
 use crate::error::MethodError;
-use crate::parts::{Now, linear, noise_from_x0_hat, standard_normal, walk};
+use crate::parts::{linear, noise_from_x0_hat, standard_normal, walk};
 use crate::stepping::Stepping;
 
 /// Denoising diffusion implicit models (Song, Meng and Ermon 2021), Eq. 12:
@@ -33,7 +33,7 @@ impl Ddim {
         self.eta * step.with_variance(StepVariance::Posterior).sigma
     }
 
-    fn step(self, now: &Now<'_>, rng: &mut dyn RngCore) -> Array4<f32> {
+    fn step(self, now: &StepView<'_>, rng: &mut dyn RngCore) -> Array4<f32> {
         let sigma = self.sigma(now.step);
         let keep = now.step.alpha_bar_prev.sqrt();
         let direction = (1.0 - now.step.alpha_bar_prev - sigma.powi(2)).sqrt();
@@ -42,7 +42,8 @@ impl Ddim {
         if sigma == 0.0 {
             return x_prev;
         }
-        x_prev + standard_normal(now.x_t.dim().into(), rng) * sigma as f32
+        let (num_images, c, h, w) = now.x_t.dim();
+        x_prev + standard_normal(num_images, [c, h, w], rng) * sigma as f32
     }
 }
 
@@ -88,8 +89,7 @@ impl Sampler for Ddim {
             });
         }
         let steps = model.schedule().steps(stepping.num_steps)?;
-        let [c, h, w] = model.image_shape();
-        let x_start = standard_normal([num_images, c, h, w], rng);
+        let x_start = standard_normal(num_images, model.image_shape(), rng);
         walk(model, x_start, &steps, observer, &mut |now| Ok(self.step(now, rng)))
     }
 }
