@@ -13,6 +13,8 @@
 
 #[cfg(target_os = "linux")]
 mod helper;
+#[cfg(target_os = "linux")]
+mod helper_process;
 mod policy;
 #[cfg(target_os = "linux")]
 mod run;
@@ -28,7 +30,8 @@ pub use policy::{End, Finished, Isolation, Layers, Limits, Policy, SandboxError}
 #[cfg(target_os = "linux")]
 pub use {
     helper::helper_main,
-    run::{run, run_with, use_helper},
+    helper_process::use_helper,
+    run::{run, run_with},
     support::{Availability, available},
     take::{TakeError, take_file},
 };

@@ -1,8 +1,9 @@
 //! What the caller says and hears: the policy of a run, its limits, how it ended, and what can go wrong.
 
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// What a program may touch. Everything that is not named here is out of its reach.
 #[derive(Clone, Debug, Serialize, Deserialize)]

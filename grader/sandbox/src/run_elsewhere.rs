@@ -1,7 +1,9 @@
 //! Where the system is not Linux there is no sandbox, and nothing is run.
 
-use crate::{Finished, Isolation, Policy, SandboxError};
-use std::{ffi::OsString, path::Path};
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::policy::{Finished, Isolation, Policy, SandboxError};
 
 /// Refuses: the protections are those of Linux.
 ///

@@ -1,14 +1,11 @@
 //! Which protections this machine offers, in words, and which of them are essential.
 
-use crate::{
-    Layers, SandboxError,
-    helper::{
-        Probe,
-        plan::{Plan, Report, Task},
-    },
-    run::{empty_plan, start_helper},
-};
 use std::sync::OnceLock;
+
+use crate::helper::Probe;
+use crate::helper::plan::{Plan, Report, Task};
+use crate::helper_process::{empty_plan, start_helper};
+use crate::policy::{Layers, SandboxError};
 
 /// What this machine offers. Its display is a short list in words.
 #[derive(Clone, Debug)]

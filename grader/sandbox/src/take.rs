@@ -1,15 +1,12 @@
 //! Takes a file that an untrusted program has left behind, without being led astray by links, pipes or size.
 
-use nix::{
-    errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
-    sys::stat::{SFlag, fstat},
-};
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{SFlag, fstat};
 
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]

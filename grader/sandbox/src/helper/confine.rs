@@ -1,25 +1,23 @@
 //! The last steps before the untrusted program: limits, another user, Landlock, system calls; each is for good.
 
-use super::{
-    file_tree::DEVICES,
-    plan::{Outcome, Plan, Report},
-    processes, system_calls,
-};
-use crate::{Limits, Policy};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
-use nix::{
-    sys::{
-        prctl::{set_no_new_privs, set_pdeathsig},
-        resource::{Resource, setrlimit},
-        signal::Signal,
-        stat::{Mode, umask},
-    },
-    unistd::{Gid, Uid, setgroups, setresgid, setresuid, setsid},
-};
-use std::{os::unix::process::CommandExt, path::Path, process::Command};
+use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, setsid};
+
+use super::file_tree::DEVICES;
+use super::plan::{Outcome, Plan, Report};
+use super::{processes, system_calls};
+use crate::policy::{Limits, Policy};
 
 /// The newest rules that this crate knows. An older kernel enforces those of them that it has.
 const RULES: ABI = ABI::V7;

@@ -1,8 +1,13 @@
 //! How much disk a program uses: its scratch folder, and the files that it deleted but holds open.
 
-use super::processes::Process;
-use std::{collections::HashSet, fs, os::unix::fs::MetadataExt, path::Path};
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use walkdir::WalkDir;
+
+use super::processes::Process;
 
 /// What an empty file or folder still costs: a million of them fill a disk too.
 const LEAST: u64 = 4096;

@@ -1,17 +1,15 @@
 //! Builds the file tree that the program sees: an empty one, with the allowed paths mounted where they always were.
 
-use crate::Policy;
-use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, unshare},
-    sys::statvfs::{FsFlags, statvfs},
-    unistd::{chdir, pivot_root},
-};
-use std::{
-    fs, io,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{chdir, pivot_root};
+
+use crate::policy::Policy;
 
 /// Devices without a memory: programs expect them, and nothing can be read from or left in them.
 pub(super) const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];

@@ -1,19 +1,14 @@
 //! The first process of the new namespaces: builds the file tree, starts the program, and collects orphans until it ends.
 
-use super::{
-    confine, file_tree,
-    plan::{Outcome, Plan, Report},
-    processes::end_of,
-    unsafe_calls::fork_into,
-};
-use nix::{
-    sys::{
-        prctl::{set_dumpable, set_pdeathsig},
-        signal::Signal,
-        wait::waitpid,
-    },
-    unistd::Pid,
-};
+use nix::sys::prctl::{set_dumpable, set_pdeathsig};
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use super::plan::{Outcome, Plan, Report};
+use super::processes::end_of;
+use super::unsafe_calls::fork_into;
+use super::{confine, file_tree};
 
 /// Runs to the end of the program and reports it. Its own exit makes the kernel kill all that is left.
 pub(super) fn init(plan: &Plan, report: &Report) -> i32 {

@@ -20,8 +20,10 @@ mod supervise;
 mod system_calls;
 mod unsafe_calls;
 
+use std::path::Path;
+use std::process::ExitCode;
+
 use plan::{Plan, Report, Task};
-use std::{path::Path, process::ExitCode};
 
 pub(crate) use probe::{LANDLOCK_SIGNALS, LANDLOCK_TRUNCATE, Probe};
 

@@ -1,9 +1,7 @@
 //! Enters new namespaces: process numbers, network, messages and host name of one's own; `file_tree` adds the mounts.
 
-use nix::{
-    sched::{CloneFlags, unshare},
-    unistd::{Gid, Uid, sethostname},
-};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Uid, sethostname};
 
 /// Leaves the caller's namespaces. The next fork is the first process of the new ones.
 ///

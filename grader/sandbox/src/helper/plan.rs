@@ -1,13 +1,14 @@
 //! The messages between the caller and its helper: a plan in one direction, a report in the other, both files in a private folder.
 
-use crate::{End, Layers, Policy};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    ffi::OsString,
-    fs::{File, OpenOptions},
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{End, Layers, Policy};
 
 const PLAN: &str = "plan.json";
 const REPORT: &str = "report.jsonl";

@@ -1,18 +1,16 @@
 //! Finds out by trying which layers of protection this machine offers.
 
-use super::{
-    confine, file_tree, namespaces,
-    plan::{Plan, Report},
-    system_calls,
-    unsafe_calls::fork_into,
-};
+use std::fs::File;
+use std::io::{Read, Write};
+
 use landlock::{ABI, LandlockStatus};
-use nix::{sys::wait::waitpid, unistd::pipe};
+use nix::sys::wait::waitpid;
+use nix::unistd::pipe;
 use serde::{Deserialize, Serialize};
-use std::{
-    fs::File,
-    io::{Read, Write},
-};
+
+use super::plan::{Plan, Report};
+use super::unsafe_calls::fork_into;
+use super::{confine, file_tree, namespaces, system_calls};
 
 /// What was found: for each layer, what it gives, or why it is not there.
 #[derive(Clone, Debug, Serialize, Deserialize)]

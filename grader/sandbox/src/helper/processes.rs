@@ -1,14 +1,14 @@
 //! Looks at processes from outside: all descendants of one, what they use, and how to kill them.
 
-use crate::End;
-use nix::{
-    sys::{
-        signal::{Signal, kill},
-        wait::WaitStatus,
-    },
-    unistd::{Pid, SysconfVar, sysconf},
-};
-use std::{collections::HashMap, fs, time::Duration};
+use std::collections::HashMap;
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+use crate::policy::End;
 
 /// What the kernel says of one process.
 pub(super) struct Process {

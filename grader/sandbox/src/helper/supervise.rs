@@ -1,22 +1,18 @@
 //! The supervisor: starts the program, watches the clock, the processor, memory and disk, and leaves nothing running.
 
-use super::{
-    confine, disk, init, namespaces,
-    plan::{Outcome, Plan, Report},
-    processes::{self, Process, end_of},
-    unsafe_calls::{close_all_files_at_exec, fork_into},
-};
-use crate::End;
-use nix::{
-    errno::Errno,
-    sys::{
-        prctl::set_child_subreaper,
-        signal::{Signal, kill},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
-    },
-    unistd::{Pid, getpid, getppid, setsid},
-};
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid, getppid, setsid};
+
+use super::plan::{Outcome, Plan, Report};
+use super::processes::{self, Process, end_of};
+use super::unsafe_calls::{close_all_files_at_exec, fork_into};
+use super::{confine, disk, init, namespaces};
+use crate::policy::End;
 
 /// How often the clock is looked at, processor time and memory, and the disk: the more it costs, the more seldom.
 const LOOK: Duration = Duration::from_millis(5);

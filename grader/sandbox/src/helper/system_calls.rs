@@ -1,11 +1,12 @@
 //! The system calls that a confined program may make. What is not on the list does not exist for it.
 
+use std::collections::BTreeMap;
+
 use libc::*;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     apply_filter,
 };
-use std::collections::BTreeMap;
 
 /// What compilers, linkers and number crunching need: files, memory, threads, pipes, clocks, children.
 #[rustfmt::skip]

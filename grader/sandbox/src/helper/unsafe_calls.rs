@@ -1,10 +1,8 @@
 //! The two system calls of this crate that Rust cannot check, each with the reason why it is sound here.
 #![allow(unsafe_code)]
 
-use nix::{
-    errno::Errno,
-    unistd::{ForkResult, fork},
-};
+use nix::errno::Errno;
+use nix::unistd::{ForkResult, fork};
 
 /// Splits this process in two and runs `child` in the new one, which never returns; gives the new process' number.
 ///

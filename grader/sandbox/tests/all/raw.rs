@@ -1,7 +1,9 @@
 //! System calls for which no safe function exists: an attacker would not stop there either.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io, os::fd::FromRawFd};
+use std::fs::File;
+use std::io;
+use std::os::fd::FromRawFd;
 
 /// Takes a file number for an open file, as a program does that was left one.
 pub fn file_of_number(number: i32) -> io::Result<File> {

@@ -1,16 +1,18 @@
 //! What a program must not reach: the network, other files, other processes, new rights.
 
-use super::harness::*;
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::PathBuf;
+
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sandbox::{End, Layers, Policy};
-use std::{
-    fs,
-    net::{TcpListener, UdpSocket},
-    os::unix::net::{SocketAddr, UnixListener},
-    os::{fd::AsRawFd, linux::net::SocketAddrExt, unix::fs::PermissionsExt},
-    path::PathBuf,
-};
 use tempfile::TempDir;
+
+use super::harness::*;
 
 /// A folder outside the sandbox, with a file in it that anyone may read and write: only the sandbox stands before it.
 fn outside() -> (TempDir, PathBuf) {

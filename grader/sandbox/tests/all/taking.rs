@@ -1,9 +1,14 @@
 //! Policies that cannot be carried out, and files that are not what they seem.
 
-use super::harness::{all_layers, arena};
-use nix::{sys::stat::Mode, unistd::mkfifo};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use sandbox::{Isolation, SandboxError, TakeError, run, run_with, take_file};
-use std::{fs, os::unix::fs::symlink, path::Path};
+
+use super::harness::{all_layers, arena};
 
 #[test]
 fn a_plain_file_is_taken() {

@@ -1,12 +1,12 @@
 //! What a program must not use up: time, memory, processes, output, disk; and nothing of it may stay behind.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sandbox::{End, Layers};
+
 use super::harness::*;
 use super::hostile::STOPPED;
-use sandbox::{End, Layers};
-use std::{
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
 
 fn no_limits() -> Layers {
     Layers {

@@ -1,22 +1,18 @@
 //! The hostile programs: each tries one thing, and exits with 0 if it worked and with [`STOPPED`] if it was stopped.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
+use std::process::{Command, exit};
+use std::time::Duration;
+use std::{env, fs, io, thread};
+
+use nix::sys::signal::kill;
+use nix::sys::{ptrace, resource};
+use nix::unistd::{Pid, setsid};
+
 use super::raw;
-use nix::{
-    sys::{ptrace, resource, signal::kill},
-    unistd::{Pid, setsid},
-};
-use std::{
-    env, fs, io,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream, UdpSocket},
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr as UnixAddr, UnixStream},
-    },
-    process::{Command, exit},
-    thread,
-    time::Duration,
-};
 
 /// The exit code of a program whose attack failed.
 pub const STOPPED: i32 = 3;

@@ -1,9 +1,14 @@
 //! Runs the hostile programs in the sandbox, with the layers of protection that a test asks for.
 
-use super::hostile::{AIM, ATTACK, STOPPED};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use sandbox::{End, Finished, Layers, Limits, Policy, available, run_with};
-use std::{ffi::OsString, fs, path::Path, path::PathBuf, time::Duration};
 use tempfile::TempDir;
+
+use super::hostile::{AIM, ATTACK, STOPPED};
 
 /// What a hostile program is given: a scratch folder, the system's libraries, and the test binary to run.
 pub struct Arena {
