@@ -4,13 +4,14 @@
 //! - [`arrays`]: noise, its statistics, and how alike two batches are;
 //! - [`linear`]: linear equations in `f64`;
 //! - [`steps`]: reverse steps to try a formula on;
-//! - [`step_noise`]: what can go wrong with the noise of a step;
+//! - [`ddpm_step`], [`step_noise`]: what can go wrong with a step, and with its noise;
 //! - [`tweedie`]: what can go wrong with Tweedie's formula, which every task has;
 //! - [`run`]: a prior that remembers what it was asked, and what is left of a run of a sampler on it;
 //! - [`loops`]: what every sampler's loop has to do, seen from outside;
 //! - [`watch`]: what an observer has to see.
 
 pub mod arrays;
+pub mod ddpm_step;
 pub mod linear;
 pub mod loops;
 pub mod run;

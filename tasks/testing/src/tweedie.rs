@@ -4,6 +4,8 @@ use checks::Check;
 use diffusion::Step;
 use ndarray::Array4;
 
+use crate::ddpm_step::step_quantities;
+
 /// `x0_hat = (x_t + (1 - alpha_bar) s) / sqrt(alpha_bar)`.
 #[must_use]
 pub fn x0_hat(x_t: &Array4<f32>, score: &Array4<f32>, alpha_bar: f64) -> Array4<f32> {
@@ -108,11 +110,8 @@ pub fn tweedie_check<'a>(
 pub fn check_predict_x0(name: &str, x_t: &Array4<f32>, score: &Array4<f32>, step: &Step, got: &Array4<f32>) {
     let root = step.alpha_bar.sqrt();
     let expected = x0_hat(x_t, score, step.alpha_bar);
-    tweedie_check(format!("predict_x0, {name}"), x_t, score, step.alpha_bar, &expected)
-        .quantity("alpha_t", step.alpha)
-        .quantity("1 - alpha_t", step.beta())
-        .quantity("alpha_bar_{t-1}", step.alpha_bar_prev)
-        .quantity("1 - alpha_bar_{t-1}", 1.0 - step.alpha_bar_prev)
+    let check = tweedie_check(format!("predict_x0, {name}"), x_t, score, step.alpha_bar, &expected);
+    step_quantities(check, step)
         .suspect(
             &x0_hat(x_t, score, step.alpha),
             "alpha_t is used where alpha_bar_t belongs",

@@ -1,9 +1,10 @@
 //! Exercises 3.1 and 3.2, to rounding, with given noise. A failing test says what is wrong.
 
 use checks::Check;
-use diffusion::{Schedule, Step};
+use diffusion::Schedule;
 use ndarray::Array4;
 use task3_generate::{ddpm_step_direct, ddpm_step_through_x0, predict_x0};
+use testing::ddpm_step::{WITH_SCHEDULE, check_direct_step, step_quantities, with_schedule};
 use testing::step_noise::noise_suspects;
 use testing::steps::{VARIANCES, steps, with_variance};
 use testing::tweedie::check_predict_x0;
@@ -17,133 +18,13 @@ fn mix(p: f64, x: &Array4<f32>, q: f64, y: &Array4<f32>, r: f64, z: &Array4<f32>
     x * p as f32 + y * q as f32 + z * r as f32
 }
 
-fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
-    check
-        .quantity("alpha_t", step.alpha)
-        .quantity("1 - alpha_t", step.beta())
-        .quantity("alpha_bar_t", step.alpha_bar)
-        .quantity("1 - alpha_bar_t", 1.0 - step.alpha_bar)
-        .quantity("alpha_bar_{t-1}", step.alpha_bar_prev)
-        .quantity("1 - alpha_bar_{t-1}", 1.0 - step.alpha_bar_prev)
-}
-
 #[test]
 fn exercise_3_1_direct_step() {
     let (x, s, z) = (noise(1), noise(2), noise(3));
     for (name, step) in steps() {
-        let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), step.sigma);
-        let of = |p: f64, q: f64| mix(p, &x, q, &s, sigma, &z);
-        let mean = mix(1.0 / root, &x, beta / root, &s, 0.0, &z);
-        let expected = of(1.0 / root, beta / root);
-        let check = Check::new(format!("ddpm_step_direct, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, beta / root)
-            .term("z", &z, sigma)
-            .suspect(&of(1.0, beta), "the division by sqrt(alpha_t) is missing")
-            .suspect(
-                &of(1.0 / a, beta / a),
-                "the bracket is divided by alpha_t, without the square root",
-            )
-            .suspect(
-                &of(root, beta * root),
-                "the bracket is multiplied by sqrt(alpha_t); on the way back it is divided",
-            )
-            .suspect(
-                &of(1.0 / abar.sqrt(), beta / abar.sqrt()),
-                "the bracket is divided by sqrt(alpha_bar_t); a single step undoes the shrinking of a single step, \
-                 sqrt(alpha_t)",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - abar) / root),
-                "the score is multiplied by 1 - alpha_bar_t, which jumps all the way to x0_hat; a single step takes \
-                 1 - alpha_t",
-            )
-            .suspect(
-                &of(1.0 / abar.sqrt(), (1.0 - abar) / abar.sqrt()),
-                "that is x0_hat (Tweedie's formula) plus noise: alpha_bar_t is used where alpha_t belongs",
-            )
-            .suspect(
-                &mix(
-                    1.0 / abar.sqrt(),
-                    &x,
-                    (1.0 - abar) / abar.sqrt(),
-                    &s,
-                    (1.0 - abar).sqrt(),
-                    &z,
-                ),
-                "alpha_bar_t is used everywhere alpha_t belongs",
-            )
-            .suspect(
-                &of(1.0 / root, -beta / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, beta / (root * (1.0 - abar).sqrt())),
-                "the score is divided by sqrt(1 - alpha_bar_t), as the noise prediction is; the score needs no such \
-                 division",
-            )
-            .suspect(
-                &of(1.0 / root, -beta / (root * (1.0 - abar).sqrt())),
-                "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
-            )
-            .suspect(
-                &of(1.0 / root, beta.sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 / root),
-                "the factor 1 - alpha_t in front of the score is missing",
-            )
-            .suspect(
-                &of(1.0 / root, root),
-                "the score is multiplied by alpha_t; its factor is 1 - alpha_t",
-            )
-            .suspect(
-                &of(1.0 / root, 0.0),
-                "the score plays no part in it: x_t is only enlarged and noised",
-            )
-            .suspect(
-                &of(1.0 / root, beta),
-                "only x_t is divided by sqrt(alpha_t), not the whole bracket",
-            )
-            .suspect(
-                &of(1.0, beta / root),
-                "only the score is divided by sqrt(alpha_t), not the whole bracket",
-            )
-            .suspect(
-                &of(root, beta.sqrt()),
-                "that is a step of the forward process with the score added",
-            )
-            .suspect(
-                &mix(root, &x, 0.0, &s, beta.sqrt(), &z),
-                "that is a step of the forward process, which adds noise: the way back enlarges x_t and adds the score",
-            )
-            .suspect(
-                &of(1.0 + beta / 2.0, beta),
-                "that is an Euler-Maruyama step of the reverse SDE: close, and right as the steps become small, but \
-                 not the DDPM step",
-            )
-            .suspect(
-                &of(2.0 - root, beta),
-                "that is the reverse step of Song et al. (reverse diffusion sampler): close, and right as the steps \
-                 become small, but not the DDPM step",
-            )
-            .suspect(&x, "x_t came back unchanged")
-            .suspect(&mean_with_schedule(&step, &x, &s, &z), WITH_SCHEDULE);
-        let check = noise_suspects(check, &mean, &z, &step);
-        quantities(check, &step).verify(&ddpm_step_direct(&x, &s, &z, &step));
+        let got = ddpm_step_direct(&x, &s, &z, &step);
+        check_direct_step(&format!("ddpm_step_direct, {name}"), [&x, &s, &z], &step, &got);
     }
-}
-
-const WITH_SCHEDULE: &str = "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and \
-                             its own alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha";
-
-/// The step with `alpha(t)` of the schedule in place of the step's own.
-fn mean_with_schedule(step: &Step, x: &Array4<f32>, s: &Array4<f32>, z: &Array4<f32>) -> Array4<f32> {
-    let a = Schedule::linear().alpha(step.t);
-    mix(1.0 / a.sqrt(), x, (1.0 - a) / a.sqrt(), s, step.sigma, z)
 }
 
 #[test]
@@ -265,9 +146,9 @@ fn exercise_3_2b_step_through_x0() {
                 "that is x0_hat plus noise: x_t has no part in it",
             )
             .suspect(&hat, "x0_hat came back: it is only one part of the step")
-            .suspect(&mean_with_schedule(&step, &x, &s, &z), WITH_SCHEDULE)
+            .suspect(&with_schedule(&step, [&x, &s, &z]), WITH_SCHEDULE)
             .suspect(&x, "x_t came back unchanged");
-        let check = quantities(noise_suspects(check, &mean, &z, &step), &step);
+        let check = step_quantities(noise_suspects(check, &mean, &z, &step), &step);
         if let Err(message) = check.diagnose(&ddpm_step_through_x0(&x, &s, &z, &step)) {
             let own_hat = predict_x0(&x, &s, &step);
             if (&own_hat - &hat).iter().any(|e| e.abs() > 1e-3) {

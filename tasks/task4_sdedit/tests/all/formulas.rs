@@ -4,7 +4,7 @@ use checks::Check;
 use diffusion::Schedule;
 use ndarray::{Array2, Array4};
 use task4_sdedit::{keep_outside, noise_guide, predict_x0, reverse_step};
-use testing::step_noise::noise_suspects;
+use testing::ddpm_step::check_direct_step;
 use testing::steps::steps;
 use testing::tweedie::check_predict_x0;
 
@@ -95,84 +95,8 @@ fn exercise_4_2a_predict_x0() {
 fn exercise_4_2b_reverse_step() {
     let (x, s, z) = (noise(1), noise(2), noise(3));
     for (name, step) in steps() {
-        let (a, abar, beta) = (step.alpha, step.alpha_bar, step.beta());
-        let (root, sigma) = (a.sqrt(), step.sigma);
-        let mean = mix(1.0 / root, &x, beta / root, &s);
-        let of = |p: f64, q: f64| mix(p, &x, q, &s) + &z * sigma as f32;
-        let full = Schedule::linear().alpha(step.t);
-        let expected = &mean + &z * sigma as f32;
-        let check = Check::new(format!("reverse_step, {name}"), &expected)
-            .formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z")
-            .term("x_t", &x, 1.0 / root)
-            .term("the score", &s, beta / root)
-            .term("z", &z, sigma)
-            .quantity("alpha_t", a)
-            .quantity("1 - alpha_t", beta)
-            .quantity("alpha_bar_t", abar)
-            .quantity("1 - alpha_bar_t", 1.0 - abar)
-            .suspect(&of(1.0, beta), "the division by sqrt(alpha_t) is missing")
-            .suspect(
-                &of(1.0 / a, beta / a),
-                "the bracket is divided by alpha_t, without the square root",
-            )
-            .suspect(
-                &of(root, beta * root),
-                "the bracket is multiplied by sqrt(alpha_t); on the way back it is divided",
-            )
-            .suspect(
-                &of(1.0 / abar.sqrt(), beta / abar.sqrt()),
-                "the bracket is divided by sqrt(alpha_bar_t); a single step undoes the shrinking of a single step, \
-                 sqrt(alpha_t)",
-            )
-            .suspect(
-                &of(1.0 / root, (1.0 - abar) / root),
-                "the score is multiplied by 1 - alpha_bar_t, which jumps all the way to x0_hat; a single step takes \
-                 1 - alpha_t",
-            )
-            .suspect(
-                &of(1.0 / abar.sqrt(), (1.0 - abar) / abar.sqrt()),
-                "that is x0_hat (Tweedie's formula) plus noise: alpha_bar_t is used where alpha_t belongs",
-            )
-            .suspect(
-                &of(1.0 / root, -beta / root),
-                "the score has the wrong sign: a score is added; it is the noise prediction that is subtracted",
-            )
-            .suspect(
-                &of(1.0 / root, beta / (root * (1.0 - abar).sqrt())),
-                "the score is divided by sqrt(1 - alpha_bar_t), as the noise prediction is; the score needs no such \
-                 division",
-            )
-            .suspect(
-                &of(1.0 / root, -beta / (root * (1.0 - abar).sqrt())),
-                "the score is used as if it were the noise prediction: eps = -sqrt(1 - alpha_bar_t) s",
-            )
-            .suspect(
-                &of(1.0 / root, beta.sqrt() / root),
-                "the score is multiplied by sqrt(1 - alpha_t); its factor is 1 - alpha_t",
-            )
-            .suspect(
-                &of(1.0 / root, 1.0 / root),
-                "the factor 1 - alpha_t in front of the score is missing",
-            )
-            .suspect(
-                &of(1.0 / root, 0.0),
-                "the score plays no part in it: x_t is only enlarged and noised",
-            )
-            .suspect(
-                &of(1.0 / root, beta),
-                "only x_t is divided by sqrt(alpha_t), not the whole bracket",
-            )
-            .suspect(
-                &(&x * root as f32 + &z * beta.sqrt() as f32),
-                "that is a step of the forward process, which adds noise: the way back enlarges x_t and adds the score",
-            )
-            .suspect(
-                &(mix(1.0 / full.sqrt(), &x, (1.0 - full) / full.sqrt(), &s) + &z * sigma as f32),
-                "alpha_t is that of the full schedule, alpha(t) or 1 - beta(t); this step skips times, and its own \
-                 alpha is alpha_bar_t / alpha_bar_{t-1}: use step.alpha",
-            )
-            .suspect(&x, "x_t came back unchanged");
-        noise_suspects(check, &mean, &z, &step).verify(&reverse_step(&x, &s, &z, &step));
+        let got = reverse_step(&x, &s, &z, &step);
+        check_direct_step(&format!("reverse_step, {name}"), [&x, &s, &z], &step, &got);
     }
 }
 

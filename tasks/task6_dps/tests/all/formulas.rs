@@ -1,7 +1,7 @@
 //! Exercises 6.1 to 6.4, to rounding, with given noise. A failing test says what is wrong.
 
 use checks::Check;
-use diffusion::{GaussianMixtureModel, Pullback, Schedule, ScoreModel, Step};
+use diffusion::{GaussianMixtureModel, Pullback, Schedule, ScoreModel};
 use imaging::{Convolution, ForwardOperator, HdrResponse, residual};
 use ndarray::{Array2, Array4, array};
 use ndarray_rand::RandomExt;
@@ -9,6 +9,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes};
+use testing::ddpm_step::step_quantities;
 use testing::step_noise::noise_suspects;
 use testing::steps::steps;
 use testing::tweedie::check_predict_x0;
@@ -18,17 +19,6 @@ const SHAPE: [usize; 3] = [3, 6, 5];
 fn noise(seed: u64) -> Array4<f32> {
     let [c, h, w] = SHAPE;
     testing::arrays::noise((3, c, h, w), seed)
-}
-
-fn quantities<'a>(check: Check<'a>, step: &Step) -> Check<'a> {
-    check
-        .quantity("2", 2.0)
-        .quantity("alpha_t", step.alpha)
-        .quantity("1 - alpha_t", step.beta())
-        .quantity("alpha_bar_t", step.alpha_bar)
-        .quantity("1 - alpha_bar_t", 1.0 - step.alpha_bar)
-        .quantity("alpha_bar_{t-1}", step.alpha_bar_prev)
-        .quantity("1 - alpha_bar_{t-1}", 1.0 - step.alpha_bar_prev)
 }
 
 #[test]
@@ -152,7 +142,7 @@ fn exercise_6_2_measurement_gradient() {
             );
         let got = measurement_gradient(&operator, &x0_hat, &r, pullback_of(&jacobian), &step)
             .expect("neither the operator nor the pullback failed");
-        quantities(check, &step).verify(&got);
+        step_quantities(check.quantity("2", 2.0), &step).verify(&got);
     }
 }
 
@@ -344,6 +334,7 @@ fn exercise_6_4_dps_step() {
                 &mix(of_x, prev.sqrt() * alpha / (1.0 - a), sigma, -1.0),
                 "in the weight of x0_hat stands alpha_t where beta_t = 1 - alpha_t belongs",
             );
-        quantities(noise_suspects(check, &mean, &z, &step), &step).verify(&dps_step(&x, &hat, &g, &zeta, &z, &step));
+        step_quantities(noise_suspects(check.quantity("2", 2.0), &mean, &z, &step), &step)
+            .verify(&dps_step(&x, &hat, &g, &zeta, &z, &step));
     }
 }
