@@ -19,11 +19,12 @@ const TENTHS: [usize; 4] = [1, 3, 6, 9];
 /// White pixels between two images.
 const GAP: usize = 2;
 
-/// A picture `[3, height, width]` of one-step denoising: each column is one of up to 8 images of `set`, evenly spread over
-/// it, and each noise level has a row of noisy images above the row of what the network makes of them.
+/// A picture `[3, height, width]` of one-step denoising: each column is one of up to 8 images of `set`, evenly spread
+/// over it, and each noise level has a row of noisy images above the row of what the network makes of them.
 ///
-/// An early network returns grey blurs. Later the upper rows look like the images themselves, and the lowest like the mean
-/// of what may be behind the noise: smooth, but of the right kind. It costs one call of the network for each level.
+/// An early network returns grey blurs. Later the upper rows look like the images themselves, and the lowest like the
+/// mean of what may be behind the noise: smooth, but of the right kind. It costs one call of the network for each
+/// level.
 ///
 /// # Errors
 ///

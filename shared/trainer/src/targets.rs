@@ -1,11 +1,11 @@
-//! What the trainer needs of the forward process, each image at a time of its own: noisy images, and the clean images that
-//! a score expects behind them. Private to it, since task 2 asks for the same at one time.
+//! What the trainer needs of the forward process, each image at a time of its own: noisy images, and the clean images
+//! that a score expects behind them. Private to it, since task 2 asks for the same at one time.
 
 use diffusion::{Schedule, ScoreError};
 use ndarray::{Array4, ArrayRef4, Axis, Zip};
 
-/// Noises image `i` to the time `ts[i]` with the noise `eps[i]`: `x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps`. `t = 0`
-/// leaves an image as it is.
+/// Noises image `i` to the time `ts[i]` with the noise `eps[i]`: `x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps`.
+/// `t = 0` leaves an image as it is.
 ///
 /// # Errors
 ///
