@@ -21,7 +21,6 @@
 
 mod config;
 mod network;
-#[cfg(any(test, feature = "cuda"))]
 mod own_thread;
 mod prior;
 mod score;

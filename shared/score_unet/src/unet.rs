@@ -22,6 +22,7 @@ use rand::Rng;
 use crate::config::{ConfigError, UNetConfig};
 use crate::prior::{Prior, PriorError};
 
+pub use crate::own_thread::OnOwnThread;
 pub use crate::score::{device_error, to_array, to_tensor};
 
 /// The noise predictor `eps(x_t, t)`.

@@ -18,8 +18,8 @@ fn network<B: Backend>(backend: &B) -> UNet<B> {
     network
 }
 
-fn noise(seed: u64) -> Array4<f32> {
-    Array4::random_using((2, 3, 64, 64), StandardNormal, &mut StdRng::seed_from_u64(seed))
+fn noise(images: usize, seed: u64) -> Array4<f32> {
+    Array4::random_using((images, 3, 64, 64), StandardNormal, &mut StdRng::seed_from_u64(seed))
 }
 
 fn assert_close(what: &str, expected: &Array4<f32>, found: &Array4<f32>, tolerance: f32) {
@@ -46,7 +46,7 @@ fn others() -> Vec<(&'static str, Box<dyn ScoreModel>)> {
 #[test]
 fn scores_and_pullbacks_agree() {
     let kernels = network(&Cpu::default());
-    let (x, v) = (noise(1), noise(2));
+    let (x, v) = (noise(2, 1), noise(2, 2));
     for (name, other) in others() {
         for t in [1, 100, 1000] {
             let (expected, expected_pullback) = kernels.score_with_pullback(&x, t).expect("a score");
@@ -63,7 +63,7 @@ fn scores_and_pullbacks_agree() {
 
 /// Twenty steps from noise to images without any chance, as in DDIM, so that what differs adds up.
 fn samples(model: &dyn ScoreModel) -> Array4<f32> {
-    let mut x = noise(7);
+    let mut x = noise(1, 7);
     for step in model.schedule().steps(20).expect("20 of 1000 steps") {
         let deviation = (1.0 - step.alpha_bar).sqrt() as f32;
         let eps = model.score(&x, step.t).expect("a score") * -deviation;

@@ -1,5 +1,6 @@
 //! The network against PyTorch and on every backend, and the prior that is made of it.
 
 mod devices;
+mod own_thread;
 mod prior;
 mod pytorch_parity;
