@@ -1,11 +1,11 @@
 """Times our score network beside the same network in PyTorch, in one run, on the same weights.
 
-    cargo build --release -p score_unet --bin bench
+    cargo build -p trainer --bin bench
     python scripts/compare_with_pytorch.py [--prior data/priors/fruits64] [--threads 2] [--rounds 5]
 
 and on an NVIDIA GPU
 
-    cargo build --release -p score_unet --bin bench --features cuda
+    cargo build -p trainer --bin bench --features cuda
     python scripts/compare_with_pytorch.py --device cuda
 
 Rounds alternate the two sides, so that a busy moment of the machine hits both. For each kind of work the smallest and
@@ -115,7 +115,7 @@ def describe(device):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prior", type=pathlib.Path, default=ROOT / "data/priors/fruits64")
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/bench")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/debug/bench")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N, for both sides")

@@ -4,7 +4,7 @@
     python scripts/lpips_fixtures.py
 
 The backbones hold no published weights. Every weight, and every pixel, is a number that an integer hash makes of its
-place, so that the test in shared/metrics/src/lpips/tests.rs can make the same ones, and only the results are stored. The
+place, so that the test in shared/metrics/tests/all/published.rs can make the same ones, and only the results are stored. The
 reference runs in double precision.
 """
 
@@ -20,8 +20,6 @@ FIXTURES = pathlib.Path(__file__).parent.parent / "shared/metrics/tests/fixtures
 # Height and width: near the smallest that each network takes, odd where that makes windows end outside.
 SIZES = {"alex": (35, 47), "vgg": (24, 33), "squeeze": (41, 30)}
 LINEAR_STREAM, PREDICTION_STREAM, TRUTH_STREAM = 1000, 2000, 2001
-# Every so many values of the gradient are stored.
-STEP = 17
 
 
 def uniform(stream, count):
@@ -73,19 +71,15 @@ def main():
         model = lpips.LPIPS(net=net, pretrained=False, pnet_rand=True, verbose=False).double()
         fill(model)
         prediction, truth = images(height, width)
-        prediction.requires_grad_(True)
-        distances = model(prediction, truth).reshape(2)
-        distances.sum().backward()
-        gradient = prediction.grad.reshape(2, -1)
+        with torch.no_grad():
+            distances = model(prediction, truth).reshape(2)
         cases.append({
             "backbone": net,
             "height": height,
             "width": width,
             "distances": distances.tolist(),
-            "gradient_step": STEP,
-            "gradients": [[float(f"{value:.9e}") for value in row[::STEP]] for row in gradient.tolist()],
         })
-        print(net, distances.tolist(), gradient.abs().max().item())
+        print(net, distances.tolist())
     FIXTURES.write_text(json.dumps(cases) + "\n")
 
 

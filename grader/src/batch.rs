@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
+use crate::bar;
+use crate::course::task::Task;
+use crate::grading::grade::{GradeOptions, Grader};
 use crate::report::{escaped, write_file, write_reports};
-use crate::{GradeOptions, Grader, Task, bar};
 
 /// Where each submission has a folder of its own, whatever its name.
 const REPORTS: &str = "reports";
@@ -150,6 +152,8 @@ fn fingerprint(path: &Path, options: &GradeOptions) -> Result<String> {
         options.tasks, options.seed, options.images, options.only
     ));
     hash.update(fs::read(&options.thresholds).unwrap_or_default());
+    let points = options.tasks.iter().flat_map(|task| task.listed().points());
+    hash.update(format!("{:?}", points.collect::<Vec<_>>()));
     for entry in WalkDir::new(path)
         .follow_links(false)
         .sort_by_file_name()

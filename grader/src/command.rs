@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use grader::bands::calibrate;
+use grader::bands::thresholds::Thresholds;
 use grader::checks::Bench;
+use grader::course::doctor::{self, Build};
+use grader::course::{hidden, package, release};
 use grader::report::{write_file, write_reports};
-use grader::thresholds::Thresholds;
-use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch, calibrate, hidden, package, release};
+use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch};
 use score_unet::Prior;
 
 use crate::options::{Command, Options};
@@ -23,6 +26,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
             release::release(&root, &out)?;
             println!("The students' tree is in `{}`.", out.display());
         }
+        Command::Doctor { build } => return examined(&root, if build { Build::Yes } else { Build::No }),
         Command::Check { task, out } => {
             std::env::set_current_dir(&root)?;
             let passed = check::check(task.as_deref(), Some(&out))?;
@@ -53,7 +57,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
             check_fairness,
             no_images,
         } => {
-            let tasks = if tasks.is_empty() { Task::ALL.to_vec() } else { tasks };
+            let tasks = if tasks.is_empty() { Task::all() } else { tasks };
             let seeds = first..first.saturating_add(seeds);
             return calibrated(&root, &tasks, seeds, check_fairness, !no_images);
         }
@@ -72,6 +76,16 @@ pub fn run(options: Options) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn examined(root: &Path, build: Build) -> Result<ExitCode> {
+    let findings = doctor::examine(root, build)?;
+    findings.iter().for_each(|finding| println!("{finding}"));
+    if findings.is_empty() {
+        println!("All agrees.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 fn find_root(named: Option<PathBuf>) -> Result<PathBuf> {

@@ -22,7 +22,9 @@ fn main() -> ExitCode {
     if let Ok(this) = std::env::current_exe() {
         sandbox::use_helper(this, vec![SANDBOX.into()]);
     }
-    match command::run(options::Options::parse()) {
+    // The flags name tasks, so that the list must be sound before they are read.
+    let done = grader::course::task::check_list().and_then(|()| command::run(options::Options::parse()));
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");

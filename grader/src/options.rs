@@ -28,6 +28,12 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Prove that the tree agrees with itself: tasks/tasks.toml, folders, exercises, handouts, notebooks, checks, points.
+    Doctor {
+        /// Cut the students' tree as well, and see its tests fail unsolved and pass solved: minutes.
+        #[arg(long)]
+        build: bool,
+    },
     /// Run the public tests of this tree, as students do with `cargo run -p check`.
     Check {
         /// A task's number or name; all tasks if it is left out.

@@ -1,8 +1,9 @@
-//! Makes the tables of RESULTS.md: every method on every problem, over photographs of the test split, the shipped images
-//! and several seeds.
+//! Makes the tables of RESULTS.md: every method on every problem, over photographs of the test split, the shipped
+//! images and several seeds.
 
-mod methods;
+mod denoising;
 mod problems;
+mod run;
 mod store;
 mod table;
 
@@ -12,17 +13,19 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, data_folder, find_prior};
+use clap::builder::PossibleValuesParser;
+use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
+use diffusion::ScoreModel;
+use methods::stepping::Stepping;
 use ndarray::Axis;
-use score_unet::Prior;
 
-use crate::methods::Method;
 use crate::problems::{Case, ImageSet};
+use crate::run::{Method, Run, Setting};
 use crate::store::Store;
 
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown.
 ///
-/// --images means nothing here: the images are --photographs of a data set's test split, evenly spread over it, and the
+/// The images are --photographs of a data set's test split, evenly spread over it, and the
 /// images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the
 /// sampler's numbers. Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a
 /// run which was stopped goes on where it was.
@@ -31,6 +34,8 @@ use crate::store::Store;
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The data set with the photographs: a folder or zip file that holds `test/` [default: only the shipped images].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
@@ -40,9 +45,23 @@ struct Options {
     /// How many seeds.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     seeds: u16,
-    /// Methods to run, separated by commas.
-    #[arg(long, value_enum, value_name = "METHOD,...", value_delimiter = ',', default_values_t = Method::ALL)]
-    methods: Vec<Method>,
+    /// Methods to run, separated by commas [default: all].
+    #[arg(long, value_name = "METHOD,...", value_delimiter = ',', value_parser = method_names())]
+    methods: Vec<String>,
+}
+
+fn method_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Method::all().map(Method::name).collect::<Vec<_>>())
+}
+
+impl Options {
+    /// All, where none is named.
+    fn methods(&self) -> Result<Vec<Method>> {
+        if self.methods.is_empty() {
+            return Ok(Method::all().collect());
+        }
+        self.methods.iter().map(|name| Method::find(name)).collect()
+    }
 }
 
 fn main() -> ExitCode {
@@ -63,7 +82,16 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
 
     let mut tables = String::new();
     for set in &sets {
-        let report = measure(options, &prior, &fingerprint, set, &store, &judge)?;
+        let setting = Setting {
+            prior: &prior,
+            fingerprint: &fingerprint,
+            set,
+            stepping: Stepping {
+                num_steps: options.steps.count(prior.schedule())?,
+                variance: options.steps.variance.rule(),
+            },
+        };
+        let report = measure(options, setting, &store, &judge)?;
         tables.push_str(&format!("### {}\n\n{}\n", set.title, table::markdown(&report, &judge)));
         session.save_text(&tables, "tables.md")?;
         report.write_json(&session.out().join(format!("{}.json", set.name)))?;
@@ -73,47 +101,40 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
 }
 
 /// Every method on every case that it applies to, for every seed.
-fn measure(
-    options: &Options,
-    prior: &Prior,
-    fingerprint: &str,
-    set: &ImageSet,
-    store: &Store,
-    judge: &Judge,
-) -> Result<Report> {
+fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge) -> Result<Report> {
     let mut report = Report::judged_by(judge);
-    let seeds = options.common.seed..options.common.seed + u64::from(options.seeds);
-    for case in Case::all() {
-        for &method in options.methods.iter().filter(|method| method.applies_to(&case, set)) {
-            for seed in seeds.clone() {
-                let run = methods::Run {
-                    prior,
-                    fingerprint,
-                    set,
-                    case: &case,
-                    method,
-                    seed,
-                    num_steps: options.common.steps as usize,
-                };
-                let start = Instant::now();
-                let images = store.get_or(&run.path(), &run.settings(), || {
-                    let name = format!("{}, {case}, {}, seed {seed}", set.name, method.title());
-                    let mut progress = Progress::new(&name, run.evaluations()?);
-                    run.solve(&mut progress)
-                })?;
-                let seconds = start.elapsed().as_secs_f64() / set.images.len() as f64;
-                for (image, truth) in images.axis_iter(Axis(0)).zip(&set.images) {
-                    let what = Judged {
-                        case: &case.to_string(),
-                        method: method.title(),
-                        image: &truth.name,
-                        seed,
-                        seconds,
-                    };
-                    report.rows.push(judge.row(&what, &image, &truth.pixels)?);
-                }
-            }
+    for run in &runs(options, setting)? {
+        let start = Instant::now();
+        let images = store.get_or(&run.path(), &run.settings()?, || {
+            let name = format!("{}, {}, {}, seed {}", setting.set.name, run.case, run.title(), run.seed);
+            run.solve(&mut Progress::new(&name, run.evaluations()?))
+        })?;
+        let seconds = start.elapsed().as_secs_f64() / setting.set.images.len() as f64;
+        for (image, truth) in images.axis_iter(Axis(0)).zip(&setting.set.images) {
+            let what = Judged {
+                case: &run.case.to_string(),
+                method: &run.title(),
+                image: &truth.name,
+                seed: run.seed,
+                seconds,
+            };
+            report.rows.push(judge.row(&what, &image, &truth.pixels)?);
         }
     }
     Ok(report)
+}
+
+/// In the order of the tables.
+fn runs<'a>(options: &Options, setting: Setting<'a>) -> Result<Vec<Run<'a>>> {
+    let methods = options.methods()?;
+    let seeds = options.common.seed..options.common.seed + u64::from(options.seeds);
+    let mut runs = Vec::new();
+    for case in Case::all() {
+        for &method in &methods {
+            for seed in seeds.clone() {
+                runs.extend(Run::new(setting, &case, method, seed)?);
+            }
+        }
+    }
+    Ok(runs)
 }

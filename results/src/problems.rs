@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use cli::Session;
+use cli::{ImageOptions, Session};
 use diffusion::ScoreModel;
 use imaging::{NamedImage, OperatorSpec, load_split, stack};
 use ndarray::Array4;
@@ -49,7 +49,7 @@ impl ImageSet {
 
     /// The images that the repository ships.
     pub fn shipped(session: &Session, prior: &Prior) -> Result<Self> {
-        let images = session.images(prior)?;
+        let images = session.images(&ImageOptions::default(), prior)?;
         let title = format!("The {} shipped images, drawn from the prior itself", images.len());
         Self::new(Self::SHIPPED, title, images)
     }

@@ -1,12 +1,12 @@
 //! Reconstructions on disk, so that a run that was stopped goes on where it was.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ndarray::Array4;
 use nn::{FloatType, NamedTensor};
+use sha2::{Digest, Sha256};
 
 /// The name of what stands in the files' table of text.
 const SETTINGS: &str = "settings";
@@ -40,13 +40,13 @@ impl Store {
     }
 }
 
-/// A number that tells one version of a prior's weights from another.
+/// What tells one version of a prior's weights from another, on any machine and with any compiler: the first 16 digits
+/// of the SHA-256 of their file.
 pub fn fingerprint(prior_folder: &Path) -> Result<String> {
     let path = prior_folder.join("weights.safetensors");
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&bytes);
-    Ok(format!("{:016x}", hasher.finish()))
+    let digest = Sha256::digest(&bytes);
+    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What cannot be read, or was made with other settings, is made anew.

@@ -3,23 +3,16 @@
 //! The estimate of the points is the share of public tests that pass. The real grading asks more: other inputs, other images,
 //! and points for each exercise.
 
-use std::path::Path;
+pub mod list;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
-/// The tasks, with the flags of a short run that draws pictures.
-const TASKS: [(&str, &[&str]); 5] = [
-    ("task2_denoise", &[]),
-    ("task3_generate", &["--count", "4", "--steps", "60"]),
-    ("task4_sdedit", &["--steps", "60", "--count", "2"]),
-    ("task5_score_ald", &["--steps", "100", "--count", "2"]),
-    ("task6_dps", &["--steps", "60", "--count", "2"]),
-];
-/// The points of a task.
-const POINTS: f64 = 20.0;
+use crate::list::{LIST, ListedTask, numbers, read_list};
 
 /// What came of one public test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,34 +29,52 @@ pub struct TestResult {
 /// all passed.
 ///
 /// # Errors
-/// An unknown task, or cargo is not to be had.
+///
+/// No list of tasks here, an unknown task, or cargo is not to be had.
 pub fn check(task: Option<&str>, pictures: Option<&Path>) -> Result<bool> {
-    let is_it = |name: &str, text: &str| name == text || name.starts_with(&format!("task{text}_"));
-    let chosen: Vec<_> = TASKS
-        .iter()
-        .filter(|(name, _)| task.is_none_or(|text| is_it(name, text)))
-        .collect();
+    let list = read_list(&workspace()?)?;
+    let is_chosen = |listed: &&ListedTask| task.is_none_or(|text| listed.is_called(text));
+    let chosen: Vec<&ListedTask> = list.iter().filter(is_chosen).collect();
     if chosen.is_empty() {
         bail!(
-            "`{}` is no task: expected a number from 2 to 6, or a name such as task6_dps",
-            task.unwrap_or_default()
+            "`{}` is no task: expected a number from {}, or a name such as {}",
+            task.unwrap_or_default(),
+            numbers(&list),
+            list[0].crate_name
         );
     }
-    let (mut all_passed, mut points) = (true, 0.0);
-    for (name, flags) in &chosen {
-        let passed = check_task(name, &mut points)?;
-        all_passed &= passed;
-        if let (true, Some(folder)) = (passed, pictures) {
-            draw(name, flags, folder)?;
+    let (mut all_passed, mut points, mut most) = (true, 0.0, 0.0);
+    for task in chosen {
+        let share = check_task(task)?;
+        points += share * task.out_of();
+        most += task.out_of();
+        all_passed &= share == 1.0;
+        if let (true, Some(folder)) = (share == 1.0, pictures) {
+            draw(task, folder)?;
         }
     }
-    let most = POINTS * chosen.len() as f64;
     println!("\nFirst estimate: {points:.1} of {most:.0} points, by the share of public tests that pass.");
     println!("The grading uses other inputs and other images.");
     Ok(all_passed)
 }
 
-fn check_task(name: &str, points: &mut f64) -> Result<bool> {
+/// The workspace around the current folder, else the one that this program was built in.
+fn workspace() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("there is no current folder")?;
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = here
+        .ancestors()
+        .chain(built_in.ancestors())
+        .find(|folder| folder.join(LIST).is_file());
+    match found {
+        Some(root) => Ok(root.to_owned()),
+        None => bail!("no `{LIST}` here or above: run this inside of the course's folder"),
+    }
+}
+
+/// The share of a task's public tests that pass.
+fn check_task(task: &ListedTask) -> Result<f64> {
+    let (name, out_of) = (task.crate_name.as_str(), task.out_of());
     let bar = ProgressBar::new_spinner().with_message(format!("{name}: building and testing"));
     bar.enable_steady_tick(Duration::from_millis(200));
     let output = cargo(&["test", "-p", name, "--no-fail-fast", "--lib", "--tests"])?;
@@ -72,7 +83,7 @@ fn check_task(name: &str, points: &mut f64) -> Result<bool> {
     println!("\n{name}");
     if tests.is_empty() {
         println!("  It does not compile:\n{compiler}");
-        return Ok(false);
+        return Ok(0.0);
     }
     for test in &tests {
         println!(
@@ -86,13 +97,12 @@ fn check_task(name: &str, points: &mut f64) -> Result<bool> {
     }
     let passed = tests.iter().filter(|test| test.passed).count();
     let share = passed as f64 / tests.len() as f64;
-    *points += POINTS * share;
     println!(
-        "  {passed} of {} passed: about {:.1} of {POINTS:.0} points",
+        "  {passed} of {} passed: about {:.1} of {out_of:.0} points",
         tests.len(),
-        POINTS * share
+        out_of * share
     );
-    Ok(passed == tests.len())
+    Ok(share)
 }
 
 /// Standard output and standard error of cargo.
@@ -107,12 +117,13 @@ fn cargo(arguments: &[&str]) -> Result<(String, String)> {
     Ok((text(output.stdout), text(output.stderr)))
 }
 
-fn draw(name: &str, flags: &[&str], folder: &Path) -> Result<()> {
+fn draw(task: &ListedTask, folder: &Path) -> Result<()> {
+    let name = task.crate_name.as_str();
     let bar = ProgressBar::new_spinner().with_message(format!("{name}: drawing pictures"));
     bar.enable_steady_tick(Duration::from_millis(200));
     let out = folder.join(name).display().to_string();
     let mut arguments = vec!["run", "-p", name, "--", "--out", &out];
-    arguments.extend(flags);
+    arguments.extend(task.quick.iter().map(String::as_str));
     cargo(&arguments)?;
     bar.finish_and_clear();
     println!("  pictures: {out}");

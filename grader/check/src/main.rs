@@ -9,7 +9,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// A task's number, 2 to 6, or its name; all tasks if it is left out.
+    /// A task's number or name, such as 6 or task6_dps; all tasks if it is left out.
     task: Option<String>,
     /// The folder for pictures.
     #[arg(long, value_name = "DIR", default_value = "out/check")]

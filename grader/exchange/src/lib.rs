@@ -12,4 +12,4 @@ mod setting;
 pub use message::{Message, decode, encode};
 pub use record::{RecordingModel, Watcher, run_sampler};
 pub use serve::serve;
-pub use setting::{SMALL_SHAPE, model, operator, small_model, step, steps};
+pub use setting::{LOPSIDED_BLUR, SMALL_SHAPE, model, operator, small_model, step, steps};

@@ -114,7 +114,7 @@ fn stacked(batches: &[Array4<f32>]) -> Result<ArrayD<f32>> {
 impl Observer for Watcher {
     fn observe(&mut self, view: &StepView<'_>) -> Result<(), ScoreError> {
         if self.stop_at == Some(self.times.len()) {
-            return Err(ScoreError::Interrupted);
+            return Err(ScoreError::Stopped);
         }
         self.times.push(view.step.t.to_string());
         self.x_t.push(view.x_t.clone());

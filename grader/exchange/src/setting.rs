@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step};
+use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step, StepVariance};
 use imaging::{Convolution, ForwardOperator, parse_operator};
 use ndarray::{Array, Array1, Array2, array};
 use ndarray_rand::RandomExt;
@@ -16,6 +16,8 @@ use crate::Message;
 
 /// The image shape `[C, H, W]` of [`small_model`]: no two sides alike, so that swapped axes are noticed.
 pub const SMALL_SHAPE: [usize; 3] = [3, 6, 5];
+/// An operator that no command line has: a blur that differs from its transpose and leaves the shape as it is.
+pub const LOPSIDED_BLUR: &str = "lopsided-blur";
 
 /// A prior with a score in closed form, a mixture of three Gaussians with means and variances of a seed's own, on the
 /// course's schedule.
@@ -56,12 +58,12 @@ pub fn model(request: &Message) -> Result<Box<dyn ScoreModel>> {
 }
 
 /// The operator that a request names in its text `operator`, random parts from its number `operator_seed`: a name as on
-/// the command line, or `lopsided-blur`, which differs from its transpose and leaves the shape as it is.
+/// the command line, or [`LOPSIDED_BLUR`].
 ///
 /// # Errors
 /// An unknown name, parameters that do not fit the images.
 pub fn operator(request: &Message, image_shape: [usize; 3]) -> Result<Box<dyn ForwardOperator>> {
-    if request.text("operator")? == "lopsided-blur" {
+    if request.text("operator")? == LOPSIDED_BLUR {
         let kernel = array![[0.4_f64, 0.1, 0.0], [0.2, 0.3, 0.0], [0.0, 0.0, 0.0]];
         return Ok(Box::new(Convolution::from_kernel(image_shape, &kernel)?));
     }
@@ -69,10 +71,11 @@ pub fn operator(request: &Message, image_shape: [usize; 3]) -> Result<Box<dyn Fo
     Ok(parse_operator(request.text("operator")?, image_shape, seed)?)
 }
 
-/// The step from the number `t` to the number `t_prev` of the linear schedule.
+/// The step from the number `t` to the number `t_prev` of the linear schedule, with the noise that the text `variance` names.
 ///
 /// # Errors
-/// Times that make no step.
+///
+/// Times that make no step, an unknown rule.
 pub fn step(request: &Message) -> Result<Step> {
     let (t, t_prev): (usize, usize) = (request.number("t")?, request.number("t_prev")?);
     let schedule = Schedule::linear();
@@ -80,16 +83,29 @@ pub fn step(request: &Message) -> Result<Step> {
         t_prev < t && t <= schedule.num_steps(),
         "there is no step from t = {t} to {t_prev}"
     );
-    Ok(schedule.step(t, t_prev))
+    Ok(schedule.step(t, t_prev).with_variance(variance(request)?))
 }
 
-/// So many steps as the number `steps` says, from the number `from` down to 0; none for 0.
+/// So many steps as the number `steps` says, from the number `from` down to 0, with the noise that the text `variance`
+/// names; none for 0.
 ///
 /// # Errors
-/// Numbers outside of the schedule.
+///
+/// Numbers outside of the schedule, an unknown rule.
 pub fn steps(request: &Message, schedule: &Schedule) -> Result<Vec<Step>> {
-    match request.number("steps")? {
-        0 => Ok(Vec::new()),
-        count => Ok(schedule.steps_from(request.number("from")?, count)?),
+    let variance = variance(request)?;
+    let steps = match request.number("steps")? {
+        0 => Vec::new(),
+        count => schedule.steps_from(request.number("from")?, count)?,
+    };
+    Ok(steps.into_iter().map(|step| step.with_variance(variance)).collect())
+}
+
+/// The variance of the steps' noise: the text `variance`, which is `beta`, the lecture's, where there is none.
+fn variance(request: &Message) -> Result<StepVariance> {
+    match request.texts.get("variance").map(String::as_str) {
+        None | Some("beta") => Ok(StepVariance::Beta),
+        Some("posterior") => Ok(StepVariance::Posterior),
+        Some(other) => bail!("`variance` should be beta or posterior, got `{other}`"),
     }
 }

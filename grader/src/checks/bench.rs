@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use score_unet::Prior;
 
-use crate::thresholds::Thresholds;
+use crate::bands::thresholds::Thresholds;
 
 /// The images in one batch of small random inputs.
 const BATCH: usize = 3;

@@ -5,7 +5,7 @@ use exchange::Message;
 use ndarray::{Array4, ArrayD, Axis};
 
 use super::{Verdict, reference};
-use crate::Task;
+use crate::course::task::Task;
 
 /// The largest error allowed, relative to the largest expected value. The public tests ask for a tenth of it.
 const TOLERANCE: f64 = 1e-4;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use cli::measure;
-use diffusion::{ScoreModel, tweedie_batch};
+use diffusion::ScoreModel;
 use exchange::{Message, operator};
-use imaging::{Noise, grid, to_byte};
+use imaging::{Noise, grid, measure, to_byte};
 use ndarray::{Array3, Array4, ArrayView3, Axis, concatenate, s};
 
 use super::trace::failure;
 use super::{Bench, Verdict};
+use crate::bands::thresholds::Worse;
 
 /// So many hidden images are in one request, and so many requests with seeds of their own make up one case.
 const IMAGES: usize = 2;
@@ -25,13 +25,47 @@ pub struct Picture {
     pub png: Vec<u8>,
 }
 
-/// Figures of images.
+/// One figure of the images of one case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// What the images are, such as `inpainting`. The worst figure of a case decides.
+    pub case: String,
+    /// What was measured, such as `PSNR`.
+    pub name: &'static str,
+    /// The value.
+    pub value: f64,
+    /// On which side of its usual value it is worse.
+    pub worse: Worse,
+}
+
+impl Figure {
+    /// What bands and reports call it: `inpainting: PSNR`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}: {}", self.case, self.name)
+    }
+}
+
+/// What was measured of images.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// `CASE: FIGURE`, such as `inpainting: PSNR`, and its value. The worst figure of a case decides.
-    pub figures: Vec<(String, f64)>,
+    /// All figures.
+    pub figures: Vec<Figure>,
     /// Results beside the hidden images.
     pub pictures: Vec<Picture>,
+}
+
+impl Measured {
+    /// Adds a figure of a case.
+    pub fn add(&mut self, case: &str, name: &'static str, value: f64, worse: Worse) {
+        let case = case.to_owned();
+        self.figures.push(Figure {
+            case,
+            name,
+            value,
+            worse,
+        });
+    }
 }
 
 /// The hidden images of run number `run`.
@@ -106,8 +140,8 @@ pub fn compared(bench: &Bench, case: &str, answers: &[Message], measured: &mut M
         lpips += scores.lpips;
     }
     let count = results.dim().0 as f64;
-    measured.figures.push((format!("{case}: PSNR"), psnr / count));
-    measured.figures.push((format!("{case}: LPIPS"), lpips / count));
+    measured.add(case, "PSNR", psnr / count, Worse::Below);
+    measured.add(case, "LPIPS", lpips / count, Worse::Above);
     measured.pictures.push(side_by_side(
         &format!("{case}: hidden image, result"),
         &[&truth, &results],
@@ -123,7 +157,8 @@ pub fn likeliness(bench: &Bench, images: &Array4<f32>) -> Result<f64> {
     let eps = bench.noise_of(images.dim(), 77);
     let x_t = &images * alpha_bar.sqrt() as f32 + eps * (1.0 - alpha_bar).sqrt() as f32;
     let score = bench.prior.score(&x_t, T)?;
-    let denoised = tweedie_batch(bench.prior.schedule(), &x_t, &vec![T; images.dim().0], &score)?;
+    // Tweedie's formula.
+    let denoised = x_t * (1.0 / alpha_bar.sqrt()) as f32 + score * ((1.0 - alpha_bar) / alpha_bar.sqrt()) as f32;
     let mut sum = 0.0;
     for (one, image) in denoised.outer_iter().zip(images.outer_iter()) {
         sum += metrics::psnr(&one, &image)?.min(100.0);
@@ -172,13 +207,14 @@ pub fn judge(
         Err(error) => return Ok(Verdict::nothing(format!("{error:#}"))),
     };
     let (mut cases, mut lines) = (BTreeMap::new(), Vec::new());
-    for (figure, value) in &measured.figures {
-        let (share, band) = bench.thresholds.share(key, figure, *value)?;
-        let case = figure.split(':').next().unwrap_or_default();
-        let worst = cases.entry(case.to_owned()).or_insert(1.0f64);
+    for figure in &measured.figures {
+        let (share, band) = bench.thresholds.share(key, &figure.key(), figure.value)?;
+        let worst = cases.entry(figure.case.clone()).or_insert(1.0f64);
         *worst = worst.min(share);
         lines.push(format!(
-            "{figure} {value:.4}: {:.0} % of the points ({band})",
+            "{} {:.4}: {:.0} % of the points ({band})",
+            figure.key(),
+            figure.value,
             100.0 * share
         ));
     }

@@ -20,13 +20,27 @@ use anyhow::Result;
 use exchange::Message;
 
 pub use bench::Bench;
-pub use images::{Measured, Picture};
+pub use images::{Figure, Measured, Picture};
 
-use crate::Task;
+use crate::course::task::Task;
+
+/// Of each task, by its number: the checks, and the worker on the reference solution.
+const TABLE: [Row; 5] = [
+    Row(2, task2::checks, worker::task2::answer),
+    Row(3, task3::checks, worker::task3::answer),
+    Row(4, task4::checks, worker::task4::answer),
+    Row(5, task5::checks, worker::task5::answer),
+    Row(6, task6::checks, worker::task6::answer),
+];
+
+/// A line of [`TABLE`].
+struct Row(u8, fn(Task) -> Vec<Check>, fn(&Message) -> Result<Message>);
 
 /// One check of one exercise.
 #[derive(Clone, Copy)]
 pub struct Check {
+    /// The task of the exercise.
+    pub task: Task,
     /// The exercise, such as `6.2`.
     pub exercise: &'static str,
     /// What is checked: `formula`, `sampler` or `images`, or a part of the exercise.
@@ -57,8 +71,8 @@ pub struct Verdict {
     pub text: String,
     /// Results beside what they should look like.
     pub pictures: Vec<Picture>,
-    /// What was measured of images, by name.
-    pub figures: Vec<(String, f64)>,
+    /// What was measured of images.
+    pub figures: Vec<Figure>,
 }
 
 impl Verdict {
@@ -75,12 +89,14 @@ impl Verdict {
 impl Check {
     /// A check of an exercise; see the fields.
     const fn new(
+        task: Task,
         exercise: &'static str,
         name: &'static str,
         ask: fn(&Bench) -> Result<Vec<Message>>,
         kind: Kind,
     ) -> Self {
         Self {
+            task,
             exercise,
             name,
             ask,
@@ -88,31 +104,16 @@ impl Check {
         }
     }
 
-    /// The checks of a task, in the order of its exercises.
+    /// The checks of a task, in the order of its exercises; none where the table lacks the task, which `grader doctor` tells.
     #[must_use]
     pub fn of_task(task: Task) -> Vec<Self> {
-        match task {
-            Task::Denoise => task2::checks(),
-            Task::Generate => task3::checks(),
-            Task::Sdedit => task4::checks(),
-            Task::ScoreAld => task5::checks(),
-            Task::Dps => task6::checks(),
-        }
+        row(task).map_or_else(Vec::new, |Row(_, checks, _)| checks(task))
     }
 
     /// What thresholds and reports call it: `6.2 formula`.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{} {}", self.exercise, self.name)
-    }
-
-    /// Its task.
-    ///
-    /// # Panics
-    /// Does not, as every check is of a task.
-    #[must_use]
-    pub fn task(&self) -> Task {
-        Task::of_exercise(self.exercise).unwrap_or(Task::Denoise)
     }
 
     /// How long the worker may take, on the clock.
@@ -142,11 +143,15 @@ impl Check {
             )));
         }
         match self.kind {
-            Kind::Formula(formula) => formula::judge(self.task(), formula, asked, answers),
+            Kind::Formula(formula) => formula::judge(self.task, formula, asked, answers),
             Kind::Sampler(judge) => judge(bench, asked, answers),
             Kind::Images(measure) => images::judge(&self.key(), bench, measure, asked, answers),
         }
     }
+}
+
+fn row(task: Task) -> Option<&'static Row> {
+    TABLE.iter().find(|Row(number, ..)| *number == task.number())
 }
 
 /// Images and measurements stay far below that; what is above would overflow in sums.
@@ -156,12 +161,9 @@ fn is_bounded(array: &ndarray::ArrayD<f32>) -> bool {
 
 /// The reference solution's answer; an error of the function itself is an answer, too.
 pub fn reference(task: Task, request: &Message) -> Message {
-    let answer = match task {
-        Task::Denoise => worker::task2::answer(request),
-        Task::Generate => worker::task3::answer(request),
-        Task::Sdedit => worker::task4::answer(request),
-        Task::ScoreAld => worker::task5::answer(request),
-        Task::Dps => worker::task6::answer(request),
+    let answer = match row(task) {
+        Some(Row(_, _, answer)) => answer(request),
+        None => Err(anyhow::anyhow!("task {} has no worker", task.number())),
     };
     answer.unwrap_or_else(|error| Message::default().with("error", format!("{error:#}")))
 }

@@ -6,32 +6,36 @@ use exchange::Message;
 
 use super::images::{Measured, compared, runs, truth};
 use super::{Bench, Check, Kind};
+use crate::course::task::Task;
 
 /// The times at which hidden images are denoised.
 const TIMES: [usize; 3] = [30, 100, 300];
 
 /// All of them.
-pub fn checks() -> Vec<Check> {
+pub fn checks(task: Task) -> Vec<Check> {
     vec![
         Check::new(
+            task,
             "2.1",
             "formula",
             ask_forward,
             Kind::Formula("x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps"),
         ),
         Check::new(
+            task,
             "2.2",
             "formula",
             ask_tweedie,
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
         Check::new(
+            task,
             "2.3",
             "formula",
             ask_denoise,
             Kind::Formula("one call of the model, then x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        Check::new("2.3", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(task, "2.3", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 

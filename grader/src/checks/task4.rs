@@ -2,15 +2,17 @@
 
 use anyhow::Result;
 use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step};
-use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::ForwardOperator;
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::{ForwardOperator, residual_norms};
 use ndarray::{Array2, Array4, ArrayD, Axis};
-use task4_sdedit::{residual_norms, reverse_step};
+use task4_sdedit::reverse_step;
 
 use super::images::{Measured, compared, likeliness, measured_request, results, runs};
 use super::task3::step_requests;
-use super::trace::{self, Expected, correlation, failure};
+use super::trace::{self, Expected, Runs, correlation, failure};
 use super::{Bench, Check, Kind, Verdict};
+use crate::bands::thresholds::Worse;
+use crate::course::task::Task;
 
 /// Operators on hidden images, with the time that the guide is noised to and the number of steps from there.
 const CASES: [(&str, usize, usize); 2] = [("inpainting", 500, 25), ("deconvolution", 200, 10)];
@@ -20,35 +22,39 @@ const CASES: [(&str, usize, usize); 2] = [("inpainting", 500, 25), ("deconvoluti
 const LOUD: f32 = 40.0;
 
 /// All of them.
-pub fn checks() -> Vec<Check> {
+pub fn checks(task: Task) -> Vec<Check> {
     vec![
         Check::new(
+            task,
             "4.1",
             "formula",
             ask_noise,
             Kind::Formula("sqrt(alpha_bar) guide + sqrt(1 - alpha_bar) eps"),
         ),
         Check::new(
+            task,
             "4.2",
             "x0_hat",
             |bench| Ok(step_requests(bench, "4.2a")),
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
         Check::new(
+            task,
             "4.2",
             "step",
             |bench| Ok(step_requests(bench, "4.2b")),
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z"),
         ),
-        Check::new("4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new(task, "4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
         Check::new(
+            task,
             "4.4",
             "formula",
             ask_mask,
             Kind::Formula("mask x_t + (1 - mask) (sqrt(alpha_bar_t) image + sqrt(1 - alpha_bar_t) eps)"),
         ),
-        Check::new("4.5", "sampler", ask_restore, Kind::Sampler(judge_restore)),
-        Check::new("4.5", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(task, "4.5", "sampler", ask_restore, Kind::Sampler(judge_restore)),
+        Check::new(task, "4.5", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 
@@ -123,8 +129,9 @@ fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
         residuals: None,
         pullbacks: 0,
     };
-    let mut verdict = trace::judge(&expected, answers)?;
-    if let Some(fault) = wrong_mask(&mask(bench), &guide, &steps, &answers[4])
+    let runs = Runs::of(answers)?;
+    let mut verdict = trace::judge(&expected, &runs)?;
+    if let Some(fault) = wrong_mask(&mask(bench), &guide, &steps, runs.more(0)?)
         && verdict.share > 0.0
     {
         verdict.share = (verdict.share - 1.0 / 3.0).max(0.0);
@@ -187,7 +194,7 @@ fn small_operator(bench: &Bench) -> Result<Box<dyn ForwardOperator>> {
 
 fn restore_request(bench: &Bench) -> Message {
     Message::request("4.5")
-        .with("operator", "lopsided-blur")
+        .with("operator", LOPSIDED_BLUR)
         .with("operator_seed", bench.seed)
         .with("model", format!("small:{}", bench.seed))
         .with("seed", bench.seed)
@@ -212,10 +219,10 @@ fn judge_restore(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
         passes: 2,
         start: (steps[0].alpha_bar, &start),
         mean: &|x_t, step| mean(&model, x_t, step),
-        residuals: Some(&|x0_hat| residual_norms(operator.as_ref(), &b, x0_hat)),
+        residuals: Some(&|x0_hat| Ok(residual_norms(operator.as_ref(), &b, x0_hat)?)),
         pullbacks: 0,
     };
-    trace::judge(&expected, answers)
+    trace::judge(&expected, &Runs::of(answers)?)
 }
 
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
@@ -235,10 +242,9 @@ fn measure_images(bench: &Bench, _: &[Message], answers: &[Message]) -> Result<M
     for ((operator, ..), answers) in CASES.iter().zip(answers.chunks(answers.len() / CASES.len())) {
         compared(bench, operator, answers, &mut measured)?;
         let images = results(answers, [2, 3, 64, 64])?;
-        measured.figures.push((
-            format!("{operator}: PSNR of denoising the result"),
-            likeliness(bench, &images)?,
-        ));
+        // Images that the prior denoises better than its own samples are no likelier, so that both sides are worse.
+        let likeliness = likeliness(bench, &images)?;
+        measured.add(operator, "PSNR of denoising the result", likeliness, Worse::Both);
     }
     Ok(measured)
 }

@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel};
-use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::Noise;
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::{Noise, norms, residual};
 use ndarray::Array4;
-use task5_score_ald::{gamma, likelihood_score, norms, posterior_step, residual, tuned_lambda};
+use task5_score_ald::{gamma, likelihood_score, posterior_step, tuned_lambda};
 
 use super::images::{Measured, compared, measured_request, runs};
 use super::task3::step_requests;
-use super::trace::{self, Expected};
+use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
+use crate::course::task::Task;
 
 /// Operators on hidden images, and the number of steps.
 const OPERATORS: [&str; 2] = ["inpainting", "deconvolution"];
@@ -20,34 +21,38 @@ const SIGMA: f64 = 0.5;
 const LAMBDA: f64 = 0.3;
 
 /// All of them.
-pub fn checks() -> Vec<Check> {
+pub fn checks(task: Task) -> Vec<Check> {
     vec![
         Check::new(
+            task,
             "5.1",
             "formula",
             ask_gamma,
             Kind::Formula("gamma_t = sqrt(lambda (1 - alpha_bar_t))"),
         ),
         Check::new(
+            task,
             "5.2",
             "formula",
             ask_likelihood,
             Kind::Formula("A^T (b - A x_t) / (sigma^2 + gamma_t^2)"),
         ),
         Check::new(
+            task,
             "5.3",
             "formula",
             ask_step,
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new(
+            task,
             "5.4",
             "x0_hat",
             |bench| Ok(step_requests(bench, "5.4a")),
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        Check::new("5.4", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        Check::new("5.4", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(task, "5.4", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new(task, "5.4", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 
@@ -64,10 +69,7 @@ fn ask_gamma(bench: &Bench) -> Result<Vec<Message>> {
 /// On operators that differ from their transposes, one of them nonlinear.
 fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
-    for (index, name) in ["lopsided-blur", "inpainting:0.5", "hdr:0.8,2.2"]
-        .into_iter()
-        .enumerate()
-    {
+    for (index, name) in [LOPSIDED_BLUR, "inpainting:0.5", "hdr:0.8,2.2"].into_iter().enumerate() {
         let stream = 500 + 10 * index as u64;
         let request = Message::request("5.2")
             .with("operator", name)
@@ -93,7 +95,7 @@ fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
 
 fn sampler_request(bench: &Bench) -> Message {
     Message::request("5.4b")
-        .with("operator", "lopsided-blur")
+        .with("operator", LOPSIDED_BLUR)
         .with("operator_seed", bench.seed)
         .with("model", format!("small:{}", bench.seed))
         .with("seed", bench.seed)
@@ -133,7 +135,7 @@ fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
         residuals: Some(&|x0_hat| Ok(norms(&residual(operator.as_ref(), &b, x0_hat)?))),
         pullbacks: 0,
     };
-    trace::judge(&expected, answers)
+    trace::judge(&expected, &Runs::of(answers)?)
 }
 
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {

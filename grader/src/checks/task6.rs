@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel, Step};
-use exchange::{Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::ForwardOperator;
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use imaging::{ForwardOperator, OperatorSpec, norms, residual};
 use ndarray::{Array4, arr1};
-use task6_dps::{StepSize, dps_step, measurement_gradient, norms, predict_x0, residual, step_sizes, tuned};
+use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes, tuned};
 
 use super::images::{Measured, compared, measured_request, runs};
 use super::task3::step_requests;
-use super::trace::{self, Expected};
+use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
+use crate::course::task::Task;
 
 /// Operators on hidden images, and the number of steps.
 const OPERATORS: [&str; 2] = ["inpainting", "deconvolution"];
@@ -19,41 +20,45 @@ const STEPS: usize = 50;
 const ZETA: f64 = 0.1;
 
 /// All of them.
-pub fn checks() -> Vec<Check> {
+pub fn checks(task: Task) -> Vec<Check> {
     vec![
         Check::new(
+            task,
             "6.1",
             "formula",
             |bench| Ok(step_requests(bench, "6.1")),
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
         Check::new(
+            task,
             "6.2",
             "formula",
             ask_gradient,
             Kind::Formula("v = -2 A^T r, gradient = (v + (1 - alpha_bar_t) J_s^T v) / sqrt(alpha_bar_t)"),
         ),
         Check::new(
+            task,
             "6.3",
             "formula",
             ask_step_sizes,
             Kind::Formula("zeta / (2 ||r||), and 0 where r = 0; or zeta"),
         ),
         Check::new(
+            task,
             "6.4",
             "formula",
             ask_step,
             Kind::Formula("the DDPM step through x0_hat, minus zeta_t times the gradient of each image"),
         ),
-        Check::new("6.5", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        Check::new("6.5", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(task, "6.5", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
+        Check::new(task, "6.5", "images", ask_images, Kind::Images(measure_images)),
     ]
 }
 
 /// With a matrix for the network, on operators that differ from their transposes, one of them nonlinear.
 fn ask_gradient(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
-    let names = ["lopsided-blur", "inpainting:0.5", "hdr:0.8,2.2"];
+    let names = [LOPSIDED_BLUR, "inpainting:0.5", "hdr:0.8,2.2"];
     for (index, (t, t_prev)) in bench.times().into_iter().enumerate() {
         let stream = 600 + 10 * index as u64;
         let request = Message::request("6.2")
@@ -100,7 +105,7 @@ fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
 
 fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     let request = Message::request("6.5")
-        .with("operator", "lopsided-blur")
+        .with("operator", LOPSIDED_BLUR)
         .with("operator_seed", bench.seed)
         .with("model", format!("small:{}", bench.seed))
         .with("seed", bench.seed)
@@ -149,7 +154,7 @@ fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
         residuals: Some(&|x0_hat| Ok(norms(&residual(operator.as_ref(), &b, x0_hat)?))),
         pullbacks: 1,
     };
-    trace::judge(&expected, answers)
+    trace::judge(&expected, &Runs::of(answers)?)
 }
 
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
@@ -158,7 +163,7 @@ fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
         requests.extend(runs(bench, |run, seed| {
             Ok(measured_request(bench, "6.5", operator, run, seed)?
                 .with("form", "normalised")
-                .with("zeta", tuned(operator, STEPS))
+                .with("zeta", tuned(operator.parse::<OperatorSpec>()?.kind(), STEPS))
                 .with("from", 1000)
                 .with("steps", STEPS))
         })?);

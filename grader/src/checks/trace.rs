@@ -3,7 +3,7 @@
 //! Nothing here depends on the order in which random numbers are drawn. From one `x_t` to the next the noise of the step is
 //! worked out, `z = (x_{t-1} - mean) / sigma`, and has to look standard normal, except at the end, where it is zero.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use diffusion::{GaussianMixtureModel, ScoreModel, Step};
 use exchange::Message;
 use ndarray::{Array4, Axis};
@@ -57,12 +57,56 @@ pub fn requests(run: &Message) -> Vec<Message> {
     ]
 }
 
+/// The answers to [`requests`], and those to whatever a check asks besides.
+pub struct Runs<'a> {
+    /// The run that is watched.
+    pub watched: &'a Message,
+    again: &'a Message,
+    other_seed: &'a Message,
+    stopped: &'a Message,
+    more: &'a [Message],
+}
+
+impl<'a> Runs<'a> {
+    /// Tells the answers apart, by their places.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than [`requests`] asks for.
+    pub fn of(answers: &'a [Message]) -> Result<Self> {
+        let [watched, again, other_seed, stopped, more @ ..] = answers else {
+            bail!("{} answers of a sampler, expected four or more", answers.len());
+        };
+        Ok(Self {
+            watched,
+            again,
+            other_seed,
+            stopped,
+            more,
+        })
+    }
+
+    /// The answer to a further request, from 0.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn more(&self, index: usize) -> Result<&'a Message> {
+        self.more.get(index).context("an answer of a sampler is missing")
+    }
+
+    /// Those that should have a result.
+    fn finished(&self) -> [&'a Message; 3] {
+        [self.watched, self.again, self.other_seed]
+    }
+}
+
 /// Judges the answers to [`requests`]: a wrong step earns nothing, each smaller fault costs a third.
-pub fn judge(expected: &Expected<'_>, answers: &[Message]) -> Result<Verdict> {
-    if let Some(fault) = answers[..3].iter().find_map(failure) {
+pub fn judge(expected: &Expected<'_>, runs: &Runs<'_>) -> Result<Verdict> {
+    if let Some(fault) = runs.finished().into_iter().find_map(failure) {
         return Ok(Verdict::nothing(fault));
     }
-    let trace = match read(expected, &answers[0]) {
+    let trace = match read(expected, runs.watched) {
         Ok(trace) => trace,
         Err(fault) => return Ok(Verdict::nothing(fault)),
     };
@@ -70,10 +114,10 @@ pub fn judge(expected: &Expected<'_>, answers: &[Message]) -> Result<Verdict> {
         return Ok(Verdict::nothing(fault));
     }
     let faults: Vec<String> = [
-        wrong_calls(expected, &answers[0]),
-        wrong_view(expected, &trace, &answers[0])?,
-        wrong_seeds(answers),
-        (!answers[3].texts.contains_key("error")).then(|| {
+        wrong_calls(expected, runs.watched),
+        wrong_view(expected, &trace, runs.watched)?,
+        wrong_seeds(runs),
+        (!runs.stopped.texts.contains_key("error")).then(|| {
             "The observer stopped the sampler with an error, but it went on: hand the observer's error on with `?`."
                 .into()
         }),
@@ -164,7 +208,7 @@ fn wrong_step(expected: &Expected<'_>, trace: &Trace) -> Result<Option<String>> 
             guide = mean;
             continue;
         };
-        let z = (next - &mean) / step.beta().sqrt() as f32;
+        let z = (next - &mean) / step.sigma as f32;
         noises.push((format!("the step from t = {} to {}", step.t, step.t_prev), z));
     }
     Ok(wrong_noise(&noises))
@@ -283,13 +327,10 @@ fn wrong_view(expected: &Expected<'_>, trace: &Trace, answer: &Message) -> Resul
     Ok(None)
 }
 
-fn wrong_seeds(answers: &[Message]) -> Option<String> {
-    let results: Vec<Array4<f32>> = answers[..3]
-        .iter()
-        .filter_map(|answer| answer.batch("result").ok())
-        .collect();
-    if results.len() < 3 || results[0] != results[1] {
+fn wrong_seeds(runs: &Runs<'_>) -> Option<String> {
+    let [first, again, other] = runs.finished().map(|answer| answer.batch("result").ok());
+    if first.is_none() || first != again {
         return Some("The same seed gave different images: draw all random numbers from `rng`.".into());
     }
-    (results[0] == results[2]).then(|| "Two seeds gave the same images: draw from `rng`.".into())
+    (first == other).then(|| "Two seeds gave the same images: draw from `rng`.".into())
 }

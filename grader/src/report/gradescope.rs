@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{CheckReport, GradeReport};
+use crate::bands::thresholds::Worse;
+use crate::checks::Figure;
+use crate::grading::grade::{CheckReport, GradeReport};
 
 /// `results.json`.
 #[derive(Serialize)]
@@ -102,16 +104,23 @@ fn output(report: &GradeReport) -> String {
     lines.join("\n")
 }
 
-/// The figures of DPS, which students like to compare.
+/// The figures of those tasks that the list wants on the leaderboard, as students like to compare them.
 fn leaderboard(report: &GradeReport) -> Vec<Leader> {
-    let figures = report
-        .check("6.5 images")
-        .map(|check| check.figures.as_slice())
-        .unwrap_or_default();
-    let leader = |(name, value): &(String, f64)| Leader {
-        name: format!("DPS, {name}"),
-        value: *value,
-        order: name.ends_with("LPIPS").then_some("asc"),
-    };
-    figures.iter().map(leader).collect()
+    let mut leaders = Vec::new();
+    for task in &report.tasks {
+        let Some(title) = &task.task.listed().leaderboard else {
+            continue;
+        };
+        let figures = task.checks.iter().flat_map(|check| &check.figures);
+        leaders.extend(figures.map(|figure| leader(title, figure)));
+    }
+    leaders
+}
+
+fn leader(title: &str, figure: &Figure) -> Leader {
+    Leader {
+        name: format!("{title}, {}", figure.key()),
+        value: figure.value,
+        order: (figure.worse == Worse::Above).then_some("asc"),
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::{CheckReport, GradeReport, TaskReport};
+use crate::grading::grade::{CheckReport, GradeReport, TaskReport};
 
 const STYLE: &str = "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{white-space:pre-wrap;\
 background:#f4f4f4;padding:.6em;overflow-wrap:anywhere}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;\

@@ -4,7 +4,7 @@ use anyhow::Result;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use crate::{CheckReport, GradeReport, TaskReport};
+use crate::grading::grade::{CheckReport, GradeReport, TaskReport};
 
 /// The document; the writer escapes whatever comes from the student.
 pub fn document(report: &GradeReport) -> Result<Vec<u8>> {

@@ -4,14 +4,13 @@ mod gradescope;
 mod html;
 mod junit;
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 pub use html::escaped;
 
-use crate::GradeReport;
+use crate::grading::grade::GradeReport;
 
 /// Writes `results.json`, `junit.xml` and `report.html` into a folder, each whole or not at all.
 ///
@@ -26,17 +25,14 @@ pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
     write_file(&folder.join("results.json"), &results)
 }
 
-/// Writes a file under another name first, so that nobody ever sees half of it.
+/// Writes a file that everybody may read, whole or not at all.
 ///
 /// # Errors
 /// If the folder cannot be written to.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(bytes)?;
-        crate::scratch::make_public(file.path())?;
-        file.persist(path)?;
-        Ok(())
+        files::write_whole(path, bytes)?;
+        crate::grading::scratch::make_public(path)
     };
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 pub use sort::{MOST_BYTES, MOST_FILES};
 
-use crate::Task;
+use crate::course::task::Task;
 
 /// What was taken from a submission.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Content, Found, Submission};
-use crate::Task;
+use crate::course::task::Task;
 
 /// The largest source file that is taken, in bytes.
 pub const MOST_BYTES: u64 = 512 << 10;
@@ -31,7 +31,7 @@ fn place(path: &str) -> Option<(Task, &str, &str)> {
         let inside = start + mark.len();
         Some((task, &path[..inside - "/src/".len()], &path[inside..]))
     };
-    let (task, folder, file) = Task::ALL.into_iter().find_map(of_task)?;
+    let (task, folder, file) = Task::all().into_iter().find_map(of_task)?;
     (file.ends_with(".rs") && !folder.split('/').any(|part| part == "target")).then_some((task, folder, file))
 }
 
@@ -50,7 +50,7 @@ pub fn sort(found: Vec<Found>) -> Submission {
             submission.notes.push(note);
         }
     }
-    for task in Task::ALL {
+    for task in Task::all() {
         let sources = submission.sources.get(&task);
         if !sources.is_some_and(|sources| sources.contains_key("lib.rs")) {
             submission.sources.remove(&task);
@@ -94,7 +94,7 @@ fn take(submission: &mut Submission, path: &str, content: Content) -> Result<(),
     if submission.folders.get(&task).is_none_or(|known| known != folder) {
         return Err(format!("{shown} was not taken: {} is there twice", task.crate_name()));
     }
-    if is_given(task, file) {
+    if task.listed().is_given(file) {
         // They come with every submission; only the tree's own count.
         return Ok(());
     }
@@ -114,11 +114,6 @@ fn take(submission: &mut Submission, path: &str, content: Content) -> Result<(),
         return Err(format!("{shown} is there twice; the later one was taken"));
     }
     Ok(())
-}
-
-/// Whether a file that stands beside `lib.rs` belongs to the tree, not to the student.
-fn is_given(task: Task, file: &str) -> bool {
-    file == "main.rs" || file.starts_with("bin/") || (task == Task::Sdedit && file == "edit.rs")
 }
 
 /// A path as it is safe to print: no control characters, not endless.

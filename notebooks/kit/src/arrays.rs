@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use imaging::{ForwardOperator, Noise};
-use ndarray::{Array2, Array4, Axis, concatenate};
+use ndarray::{Array2, Array4, ArrayRef4, Axis, concatenate};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::SeedableRng;
@@ -16,7 +16,7 @@ pub fn rng(seed: u64) -> StdRng {
 
 /// Standard normal noise in the shape of `images`.
 #[must_use]
-pub fn normal_like(images: &Array4<f32>, seed: u64) -> Array4<f32> {
+pub fn normal_like(images: &ArrayRef4<f32>, seed: u64) -> Array4<f32> {
     Array4::random_using(images.raw_dim(), StandardNormal, &mut rng(seed))
 }
 
@@ -26,16 +26,18 @@ pub fn normal_like(images: &Array4<f32>, seed: u64) -> Array4<f32> {
 /// - returns `[B, ...operator.measurement_shape()]`
 ///
 /// # Errors
+///
 /// Images of a shape that the operator does not take; a `sigma` below 0.
-pub fn measure(operator: &dyn ForwardOperator, truth: &Array4<f32>, sigma: f64, seed: u64) -> Result<Array4<f32>> {
-    cli::measure(operator, truth, Noise::Gaussian { sigma }, seed, 0)
+pub fn measure(operator: &dyn ForwardOperator, truth: &ArrayRef4<f32>, sigma: f64, seed: u64) -> Result<Array4<f32>> {
+    Ok(imaging::measure(operator, truth, Noise::Gaussian { sigma }, seed, 0)?)
 }
 
 /// The first of a batch, `count` times: `[count, ...]`.
 ///
 /// # Errors
+///
 /// If the batch is empty.
-pub fn repeat(batch: &Array4<f32>, count: usize) -> Result<Array4<f32>> {
+pub fn repeat(batch: &ArrayRef4<f32>, count: usize) -> Result<Array4<f32>> {
     ensure!(batch.dim().0 > 0, "a batch without images has none to repeat");
     let first = batch.slice(ndarray::s![..1, .., .., ..]);
     Ok(concatenate(Axis(0), &vec![first; count.max(1)])?)
@@ -44,8 +46,9 @@ pub fn repeat(batch: &Array4<f32>, count: usize) -> Result<Array4<f32>> {
 /// The mean over a batch, as a batch of one.
 ///
 /// # Errors
+///
 /// If the batch is empty.
-pub fn mean_of(batch: &Array4<f32>) -> Result<Array4<f32>> {
+pub fn mean_of(batch: &ArrayRef4<f32>) -> Result<Array4<f32>> {
     let mean = batch.mean_axis(Axis(0)).context("a batch without images has no mean")?;
     Ok(mean.insert_axis(Axis(0)))
 }
@@ -53,7 +56,7 @@ pub fn mean_of(batch: &Array4<f32>) -> Result<Array4<f32>> {
 /// The standard deviation of each pixel over a batch, in quadratic mean over the channels: `[H, W]`. A batch of one has
 /// none: zeros.
 #[must_use]
-pub fn std_map(batch: &Array4<f32>) -> Array2<f32> {
+pub fn std_map(batch: &ArrayRef4<f32>) -> Array2<f32> {
     let (count, channels, height, width) = batch.dim();
     if count < 2 {
         return Array2::zeros((height, width));
@@ -65,8 +68,9 @@ pub fn std_map(batch: &Array4<f32>) -> Array2<f32> {
 /// How far the first images of two batches are apart at each pixel, in quadratic mean over the channels: `[H, W]`.
 ///
 /// # Errors
+///
 /// If a batch is empty, or the two have images of different shapes.
-pub fn difference_map(one: &Array4<f32>, other: &Array4<f32>) -> Result<Array2<f32>> {
+pub fn difference_map(one: &ArrayRef4<f32>, other: &ArrayRef4<f32>) -> Result<Array2<f32>> {
     ensure!(
         one.dim().0 > 0 && other.dim().0 > 0 && one.shape()[1..] == other.shape()[1..],
         "two images of one shape can be compared, not those of batches {:?} and {:?}",

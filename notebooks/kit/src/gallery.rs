@@ -1,10 +1,10 @@
 //! Images in rows, with titles and captions.
 
 use anyhow::{Context, Result};
-use ndarray::{Array3, Array4, Axis};
+use ndarray::{Array3, ArrayRef4, Axis};
 use plots::{Cell, Row, image_rows};
 
-use crate::show;
+use crate::show::show;
 
 /// An image `[C, H, W]` and what stands under it.
 type Captioned = (Array3<f32>, String);
@@ -34,8 +34,9 @@ impl Gallery {
     /// Puts the first image of a batch `[B, C, H, W]`, in [-1, 1], at the end of the last row.
     ///
     /// # Errors
+    ///
     /// If the batch is empty.
-    pub fn add(&mut self, batch: &Array4<f32>, caption: &str) -> Result<()> {
+    pub fn add(&mut self, batch: &ArrayRef4<f32>, caption: &str) -> Result<()> {
         let image = batch
             .axis_iter(Axis(0))
             .next()
@@ -52,6 +53,7 @@ impl Gallery {
     /// Shows it as the cell's picture.
     ///
     /// # Errors
+    ///
     /// No images, images of different sizes or with a NaN, more columns than titles.
     pub fn show(&self) -> Result<()> {
         let rows: Vec<Row<'_>> = self.rows.iter().map(|(label, cells)| row(label, cells)).collect();

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use cli::{Judge, Scores, data_folder, find_prior};
 use diffusion::{ScheduleError, ScoreModel, Step};
 use imaging::{ForwardOperator, NamedImage, OperatorSpec, load_images};
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Array4, ArrayRef4, Axis};
 use score_unet::Prior;
 
 use crate::panics;
@@ -30,10 +30,11 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Loads the prior and the images of the repository, wherever in it the notebook runs, says what they are, and sees to it
-    /// that a panic is told in one line.
+    /// Loads the prior and the images of the repository, wherever in it the notebook runs, says what they are, and sees
+    /// to it that a panic is told in one line.
     ///
     /// # Errors
+    ///
     /// If the repository's `data` is not found, or a file in it cannot be read.
     pub fn open() -> Result<Self> {
         panics::tell_briefly();
@@ -57,6 +58,7 @@ impl Lab {
     /// Shipped image number `index`, as a batch `[1, 3, 64, 64]` in [-1, 1].
     ///
     /// # Errors
+    ///
     /// If there is no image of that number.
     pub fn image(&self, index: usize) -> Result<Array4<f32>> {
         let last = self.images.len().saturating_sub(1);
@@ -68,6 +70,7 @@ impl Lab {
     /// A guide of task 4, such as `painting` or `strokes`, as a batch of one.
     ///
     /// # Errors
+    ///
     /// If there is none of that name.
     pub fn guide(&self, name: &str) -> Result<Array4<f32>> {
         let size = self.prior.image_shape()[1];
@@ -83,6 +86,7 @@ impl Lab {
     /// What of a guide may change, `[H, W]`: 1 where its mask is bright.
     ///
     /// # Errors
+    ///
     /// If the guide has no mask.
     pub fn mask(&self, guide: &str) -> Result<Array2<f32>> {
         let image = self.guide(&format!("{guide}-mask"))?;
@@ -93,6 +97,7 @@ impl Lab {
     /// The way back from pure noise in `count` steps; fewer in the reduced setting.
     ///
     /// # Errors
+    ///
     /// If `count` is outside of `1..=1000`.
     pub fn steps(&self, count: usize) -> Result<Vec<Step>, ScheduleError> {
         let all = self.prior.schedule().steps(count)?;
@@ -111,6 +116,7 @@ impl Lab {
     /// The operator of a name on the command line, such as `inpainting` or `deconvolution`, for the prior's images.
     ///
     /// # Errors
+    ///
     /// If there is none of that name: the message lists those there are.
     pub fn operator(&self, name: &str) -> Result<Box<dyn ForwardOperator>> {
         let spec: OperatorSpec = name.parse()?;
@@ -120,8 +126,9 @@ impl Lab {
     /// PSNR, SSIM and LPIPS of the first image of a batch, compared with the first of `truth`.
     ///
     /// # Errors
+    ///
     /// Empty batches, images of different shapes, a NaN.
-    pub fn scores(&self, batch: &Array4<f32>, truth: &Array4<f32>) -> Result<Scores> {
+    pub fn scores(&self, batch: &ArrayRef4<f32>, truth: &ArrayRef4<f32>) -> Result<Scores> {
         ensure!(
             batch.dim().0 > 0 && truth.dim().0 > 0,
             "a batch without images cannot be judged"
@@ -133,8 +140,9 @@ impl Lab {
     /// The scores in short, for a caption: `31.2 dB / 0.028`, PSNR and LPIPS.
     ///
     /// # Errors
+    ///
     /// As [`Self::scores`].
-    pub fn caption(&self, batch: &Array4<f32>, truth: &Array4<f32>) -> Result<String> {
+    pub fn caption(&self, batch: &ArrayRef4<f32>, truth: &ArrayRef4<f32>) -> Result<String> {
         let scores = self.scores(batch, truth)?;
         Ok(format!("{:.1} dB / {:.3}", scores.psnr, scores.lpips))
     }

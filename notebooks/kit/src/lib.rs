@@ -1,5 +1,5 @@
-//! What every notebook imports, so that cells can be short: the task crates, the prior and the shipped images, figures that a
-//! notebook shows, and progress as lines of text.
+//! What every notebook imports, so that cells can be short: the task crates, the prior and the shipped images, figures
+//! that a notebook shows, and progress as lines of text.
 //!
 //! A notebook begins with the same cell as all others, which keeps what the kernel has compiled of use to all:
 //!
@@ -35,7 +35,7 @@ pub mod prelude {
     };
     pub use cli::Scores;
     pub use diffusion::{FiniteCheck, GaussianMixtureModel, Schedule, ScoreModel, Step, Trajectory};
-    pub use imaging::{ForwardOperator, best_gaussian_blur};
+    pub use imaging::{ForwardOperator, best_gaussian_blur, norms, residual, residual_norms};
     pub use metrics::psnr;
     pub use ndarray::{Array1, Array2, Array3, Array4, Axis, array, s};
     pub use plots::{Figure, FlowPanel, Series, curves, flow, image_grid};

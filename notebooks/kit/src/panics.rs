@@ -15,8 +15,8 @@ pub(crate) fn tell_briefly() {
 fn describe(message: &str, place: &str) -> String {
     match cli::unfinished(message) {
         Some(what) => format!(
-            "not written yet: {what}\nIt belongs into {place}. Write it, then run this cell again: the kernel compiles the \
-             change. The cells below need this one."
+            "not written yet: {what}\nIt belongs into {place}. Write it, then run this cell again: the kernel compiles \
+             the change. The cells below need this one."
         ),
         None => format!("the code panicked at {place}: {message}"),
     }

@@ -3,12 +3,13 @@
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2};
 use plots::{Figure, HeatMap, Series, heat_maps};
 
 /// Shows a figure under the cell, as a PNG. A cell can show one.
 ///
 /// # Errors
+///
 /// If the figure cannot be encoded.
 pub fn show(figure: &Figure) -> Result<()> {
     println!("{}", message(figure)?);
@@ -24,13 +25,14 @@ fn message(figure: &Figure) -> Result<String> {
 /// Shows maps `[H, W]` of numbers from 0 up side by side, each below its title, with one colour bar from 0 to `top`.
 ///
 /// # Errors
+///
 /// As [`heat_maps`].
 pub fn show_maps(maps: &[(String, Array2<f32>)], top: f32, unit: &str) -> Result<()> {
     let maps: Vec<HeatMap<'_>> = maps.iter().map(|(title, values)| heat_map(title, values)).collect();
     show(&heat_maps(&maps, top, unit)?)
 }
 
-fn heat_map<'a>(title: &str, values: &'a Array2<f32>) -> HeatMap<'a> {
+fn heat_map<'a>(title: &str, values: &'a ArrayRef2<f32>) -> HeatMap<'a> {
     HeatMap {
         title: title.to_owned(),
         values: values.view(),

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use diffusion::{GaussianMixtureModel, ScoreModel};
-use ndarray::Array4;
+use ndarray::{Array4, ArrayRef4, ArrayView1};
 use plots::{Arrow, FlowPanel};
 
 /// So many arrows stand in a row.
@@ -11,8 +11,9 @@ const ARROWS: usize = 11;
 /// The points of a batch of "images" of two numbers, `[B, 2, 1, 1]`.
 ///
 /// # Errors
+///
 /// If the images have another shape.
-pub fn coordinates(batch: &Array4<f32>) -> Result<Vec<(f64, f64)>> {
+pub fn coordinates(batch: &ArrayRef4<f32>) -> Result<Vec<(f64, f64)>> {
     ensure!(
         batch.shape()[1..] == [2, 1, 1],
         "points in the plane have the shape [B, 2, 1, 1], not {:?}",
@@ -22,18 +23,20 @@ pub fn coordinates(batch: &Array4<f32>) -> Result<Vec<(f64, f64)>> {
     Ok((0..batch.dim().0).map(point).collect())
 }
 
-/// One moment of a sampler on a mixture in the plane: where the points are at the time `t`, the score on a grid that reaches
-/// from `-extent` to `extent`, and crosses where the modes are at that time. At `t = 0`, where there is no score, without arrows.
+/// One moment of a sampler on a mixture in the plane: where the points are at the time `t`, the score on a grid that
+/// reaches from `-extent` to `extent`, and crosses where the modes are at that time. At `t = 0`, where there is no
+/// score, without arrows.
 ///
 /// # Errors
+///
 /// A batch that is not of points in the plane, a `t` outside of the schedule.
-pub fn panel(model: &GaussianMixtureModel, batch: &Array4<f32>, t: usize, extent: f64) -> Result<FlowPanel> {
+pub fn panel(model: &GaussianMixtureModel, batch: &ArrayRef4<f32>, t: usize, extent: f64) -> Result<FlowPanel> {
     ensure!(
         t <= model.schedule().num_steps(),
         "t = {t} is after the end of the schedule"
     );
     let shrink = model.schedule().alpha_bar(t).sqrt();
-    let mode = |mean: ndarray::ArrayView1<'_, f64>| (shrink * mean[0], shrink * mean[1]);
+    let mode = |mean: ArrayView1<'_, f64>| (shrink * mean[0], shrink * mean[1]);
     Ok(FlowPanel {
         title: format!("t = {t}"),
         points: coordinates(batch)?,
@@ -57,9 +60,10 @@ fn score_field(model: &GaussianMixtureModel, t: usize, extent: f64) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use diffusion::Schedule;
     use ndarray::array;
+
+    use super::*;
 
     #[test]
     fn the_field_points_at_the_only_mode() -> Result<()> {

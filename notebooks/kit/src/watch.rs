@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use cli::path_strip;
 use diffusion::{FiniteCheck, Observer, ScoreError, StepView, Trajectory};
-use ndarray::{Array4, Axis};
+use ndarray::{Array4, ArrayRef4, Axis};
 use plots::Figure;
 
 /// How many moments of the path are kept as pictures.
@@ -11,8 +11,8 @@ const MOMENTS: usize = 9;
 /// How many lines are printed on the way.
 const LINES: usize = 4;
 
-/// An observer that prints a line every quarter of the way, stops at the first NaN, and keeps what there is to draw afterwards:
-/// moments of the path, and of every step the residual and, where the truth is known, the PSNR of `x0_hat`.
+/// An observer that prints a line every quarter of the way, stops at the first NaN, and keeps what there is to draw
+/// afterwards: moments of the path, and of every step the residual and, where the truth is known, the PSNR of `x0_hat`.
 #[derive(Debug, Clone)]
 pub struct Watch {
     label: String,
@@ -37,9 +37,9 @@ impl Watch {
 
     /// The same, but it also compares `x0_hat` with the truth, a batch of which the first image counts.
     #[must_use]
-    pub fn with_truth(label: &str, truth: &Array4<f32>) -> Self {
+    pub fn with_truth(label: &str, truth: &ArrayRef4<f32>) -> Self {
         Self {
-            truth: Some(truth.clone()),
+            truth: Some(truth.to_owned()),
             ..Self::new(label)
         }
     }
@@ -47,6 +47,7 @@ impl Watch {
     /// The path of the first image: `x_t` above `x0_hat`.
     ///
     /// # Errors
+    ///
     /// If no sampler was watched, or its images cannot be drawn.
     pub fn strip(&self) -> Result<Figure> {
         let frames = self.path.frames();
@@ -76,8 +77,7 @@ impl Watch {
         }
         if let Some(truth) = &self.truth {
             let psnr = metrics::psnr(&view.x0_hat.index_axis(Axis(0), 0), &truth.index_axis(Axis(0), 0));
-            self.psnrs
-                .push((t, psnr.map_err(|error| ScoreError::Backend(error.to_string()))?));
+            self.psnrs.push((t, psnr.map_err(ScoreError::observer)?));
         }
         Ok(())
     }
@@ -118,8 +118,9 @@ impl Observer for Watch {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use diffusion::Schedule;
+
+    use super::*;
 
     fn watch_all(watch: &mut Watch, value: f32) -> Result<usize> {
         let steps = Schedule::linear().steps(100)?;

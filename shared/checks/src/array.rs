@@ -16,10 +16,14 @@ pub struct Check<'a> {
     terms: Vec<(String, &'a Array4<f32>, f64)>,
 }
 
-/// Panics with a diagnosis if `got` is not `expected` to within `tolerance` times the largest expected value. `suspects`
-/// are wrong results and the sentences that explain them.
+/// Panics with a diagnosis if `got` is not `expected` to within `tolerance` times the largest expected value.
+/// `suspects` are wrong results and the sentences that explain them.
 ///
 /// [`Check`] offers more.
+///
+/// # Panics
+///
+/// With the diagnosis.
 #[track_caller]
 pub fn expect_close(
     what: &str,
@@ -37,6 +41,7 @@ pub fn expect_close(
 
 impl<'a> Check<'a> {
     /// A comparison with `expected`; `what` names the thing that is checked in the message.
+    #[must_use]
     pub fn new(what: impl Into<String>, expected: &'a Array4<f32>) -> Self {
         Self {
             what: what.into(),
@@ -50,25 +55,29 @@ impl<'a> Check<'a> {
     }
 
     /// The largest error allowed, relative to the largest expected value (1e-5 if not set).
+    #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
     }
 
     /// The right formula, which the message will show.
+    #[must_use]
     pub fn formula(mut self, formula: impl Into<String>) -> Self {
         self.formula = Some(formula.into());
         self
     }
 
     /// A wrong result and the sentence that explains it.
+    #[must_use]
     pub fn suspect(mut self, wrong: &Array4<f32>, because: impl Into<String>) -> Self {
         self.suspects.push((wrong.clone(), because.into()));
         self
     }
 
-    /// A number that may be missing, or be there once too often, as a factor. Its powers, its root and the ratios of two
-    /// such numbers are tried as well.
+    /// A number that may be missing, or be there once too often, as a factor. Its powers, its root and the ratios of
+    /// two such numbers are tried as well.
+    #[must_use]
     pub fn quantity(mut self, name: impl Into<String>, value: f64) -> Self {
         self.quantities.push((name.into(), value));
         self
@@ -76,12 +85,17 @@ impl<'a> Check<'a> {
 
     /// A term of the right result: `expected` is the sum of `coefficient * array` over all terms. If the result at hand
     /// is such a sum with other coefficients, the message says which is wrong.
+    #[must_use]
     pub fn term(mut self, name: impl Into<String>, array: &'a Array4<f32>, coefficient: f64) -> Self {
         self.terms.push((name.into(), array, coefficient));
         self
     }
 
-    /// Panics with the diagnosis if `got` is wrong.
+    /// Compares.
+    ///
+    /// # Panics
+    ///
+    /// With the diagnosis, if `got` is wrong.
     #[track_caller]
     pub fn verify(&self, got: &Array4<f32>) {
         if let Err(message) = self.diagnose(got) {
@@ -197,8 +211,8 @@ impl<'a> Check<'a> {
             let order: Option<Vec<usize>> = (0..n).map(image_of).collect();
             if let Some(order) = order {
                 return Some(format!(
-                    "the images of the batch are mixed up: image 0, 1, ... of the result is image {order:?} of the right \
-                     one"
+                    "the images of the batch are mixed up: image 0, 1, ... of the result is image {order:?} of the \
+                     right one"
                 ));
             }
         }

@@ -1,9 +1,9 @@
 //! Turns a wrong array into a sentence.
 //!
-//! A public test knows the right array, and it knows which mistakes are likely. [`Check`] compares a student's array with
-//! the right one; where they differ it looks for the reason: one of the mistakes that the test lists, a missing factor, a
-//! flipped sign, images of the batch in the wrong order, wrong coefficients of otherwise right terms. What it finds becomes
-//! the text of the failing test.
+//! A public test knows the right array, and it knows which mistakes are likely. [`Check`] compares a student's array
+//! with the right one; where they differ it looks for the reason: one of the mistakes that the test lists, a missing
+//! factor, a flipped sign, images of the batch in the wrong order, wrong coefficients of otherwise right terms. What it
+//! finds becomes the text of the failing test.
 //!
 //! ```
 //! use checks::Check;

@@ -26,6 +26,7 @@ impl Moments {
     /// # Panics
     ///
     /// If there are fewer than two images.
+    #[must_use]
     pub fn of(batch: &Array4<f32>) -> Self {
         let (n, c, h, w) = batch.dim();
         assert!(n > 1, "moments need at least two images, got {n}");
@@ -64,7 +65,11 @@ pub struct Expected {
     pub covariance_allowance: f64,
 }
 
-/// Panics with a diagnosis if the batch does not have the expected moments.
+/// Compares the moments of a batch with the expected ones.
+///
+/// # Panics
+///
+/// With a diagnosis, if they differ.
 #[track_caller]
 pub fn expect_moments(what: &str, batch: &Array4<f32>, expected: &Expected) {
     if let Err(message) = check_moments(what, batch, expected) {
@@ -91,54 +96,7 @@ pub fn check_moments(what: &str, batch: &Array4<f32>, expected: &Expected) -> Re
             expected.mean.len()
         ));
     }
-    let mut causes = Vec::new();
-    let excess = |off: f64, error: f64, allowance: f64| off.abs() / (expected.sigmas * error + allowance);
-    let mut worst = (1.0, 0);
-    for i in 0..got.mean.len() {
-        let e = excess(
-            got.mean[i] - expected.mean[i],
-            got.mean_error[i],
-            expected.mean_allowance,
-        );
-        if e > worst.0 {
-            worst = (e, i);
-        }
-    }
-    if worst.0 > 1.0 {
-        let i = worst.1;
-        causes.push(format!(
-            "the mean of value {i} is {:.4} ± {:.4}, exactly it is {:.4}",
-            got.mean[i], got.mean_error[i], expected.mean[i]
-        ));
-    }
-    let mut worst = (1.0, (0, 0));
-    for (index, exact) in expected.covariance.indexed_iter() {
-        let off = got.covariance[index] - exact;
-        let e = excess(off, got.covariance_error[index], expected.covariance_allowance);
-        if e > worst.0 {
-            worst = (e, index);
-        }
-    }
-    if worst.0 > 1.0 {
-        let (i, j) = worst.1;
-        causes.push(format!(
-            "the covariance of values {i} and {j} is {:.4} ± {:.4}, exactly it is {:.4}",
-            got.covariance[[i, j]],
-            got.covariance_error[[i, j]],
-            expected.covariance[[i, j]]
-        ));
-        let ratio = got.covariance.diag().sum() / expected.covariance.diag().sum();
-        if !(0.97..=1.03).contains(&ratio) {
-            let (word, hint) = if ratio > 1.0 {
-                ("too large", "too much noise is added, or the score pulls too little")
-            } else {
-                ("too small", "too little noise is added, or the score pulls too much")
-            };
-            causes.push(format!(
-                "all variances together are {word}, by a factor of {ratio:.3}: {hint}"
-            ));
-        }
-    }
+    let causes = [got.wrong_mean(expected), got.wrong_covariance(expected)].concat();
     if causes.is_empty() {
         return Ok(());
     }
@@ -157,10 +115,70 @@ pub fn check_moments(what: &str, batch: &Array4<f32>, expected: &Expected) -> Re
     Err(text)
 }
 
+impl Moments {
+    /// What is wrong with the mean, in words: its worst value, if it is off by more than it may be.
+    fn wrong_mean(&self, expected: &Expected) -> Vec<String> {
+        let excess = |i: usize| {
+            let off = (self.mean[i] - expected.mean[i]).abs();
+            off / (expected.sigmas * self.mean_error[i] + expected.mean_allowance)
+        };
+        let Some(i) = worst(0..self.mean.len(), excess) else {
+            return Vec::new();
+        };
+        vec![format!(
+            "the mean of value {i} is {:.4} ± {:.4}, exactly it is {:.4}",
+            self.mean[i], self.mean_error[i], expected.mean[i]
+        )]
+    }
+
+    /// The same for the covariance; and whether all variances together are too large or too small.
+    fn wrong_covariance(&self, expected: &Expected) -> Vec<String> {
+        let excess = |index: (usize, usize)| {
+            let off = (self.covariance[index] - expected.covariance[index]).abs();
+            off / (expected.sigmas * self.covariance_error[index] + expected.covariance_allowance)
+        };
+        let entries = expected.covariance.indexed_iter().map(|(index, _)| index);
+        let Some((i, j)) = worst(entries, excess) else {
+            return Vec::new();
+        };
+        let mut causes = vec![format!(
+            "the covariance of values {i} and {j} is {:.4} ± {:.4}, exactly it is {:.4}",
+            self.covariance[[i, j]],
+            self.covariance_error[[i, j]],
+            expected.covariance[[i, j]]
+        )];
+        let ratio = self.covariance.diag().sum() / expected.covariance.diag().sum();
+        if !(0.97..=1.03).contains(&ratio) {
+            let (word, hint) = if ratio > 1.0 {
+                ("too large", "too much noise is added, or the score pulls too little")
+            } else {
+                ("too small", "too little noise is added, or the score pulls too much")
+            };
+            causes.push(format!(
+                "all variances together are {word}, by a factor of {ratio:.3}: {hint}"
+            ));
+        }
+        causes
+    }
+}
+
+/// The first index with the largest excess, if that is above 1.
+fn worst<I: Copy>(indices: impl Iterator<Item = I>, excess: impl Fn(I) -> f64) -> Option<I> {
+    let mut worst = (1.0, None);
+    for index in indices {
+        let excess = excess(index);
+        if excess > worst.0 {
+            worst = (excess, Some(index));
+        }
+    }
+    worst.1
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use ndarray::array;
+
+    use super::*;
 
     /// All sign combinations of two values: mean 0, unit variances, no correlation.
     fn square(n: usize) -> Array4<f32> {

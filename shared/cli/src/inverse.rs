@@ -5,76 +5,23 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::Args;
 use diffusion::{FiniteCheck, Observer, ScoreModel, Trajectory, TrajectoryFrame};
-use imaging::{ForwardOperator, NamedImage, Noise, OperatorSpec, stack};
-use ndarray::{Array4, Axis};
+use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, stack};
+use ndarray::{Array4, ArrayRef3, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
 use crate::inverse_figures::{Outcome, mean, save_path, save_results};
 use crate::judge::{Judge, Judged};
-use crate::{CommonOptions, Progress, Report, Session};
+use crate::options::CommonOptions;
+use crate::problem_options::ProblemOptions;
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::session::Session;
 
-/// The flags of an inverse problem, to be flattened into a task's own beside [`CommonOptions`].
-#[derive(Debug, Clone, Args)]
-pub struct ProblemOptions {
-    /// What is measured, NAME or NAME:PARAMETERS; more than one may be named. `--help` lists them.
-    #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["inpainting", "deconvolution"],
-          long_help = operator_help())]
-    pub operator: Vec<OperatorSpec>,
-    /// The standard deviation of Gaussian measurement noise, on the scale of pixels in [-1, 1].
-    #[arg(long, value_name = "SIGMA", default_value_t = Noise::SIGMA, value_parser = parse_sigma)]
-    pub sigma: f64,
-    /// The measurement noise: gaussian, none, or poisson:RATE (photons for each of 255 levels of brightness).
-    #[arg(long, value_name = "KIND", default_value = "gaussian")]
-    pub noise: Noise,
-    /// How many of the images are worked on, from the first.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
-    pub count: u32,
-    /// Reconstructions of each image; with more than one the figure also shows their mean and their standard deviation.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub samples: u16,
-    /// How many images are reconstructed together; more is faster for each, and takes more memory.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub batch: u16,
-}
-
-fn operator_help() -> String {
-    format!(
-        "What is measured, NAME or NAME:PARAMETERS; more than one may be named:\n\n{}\n",
-        imaging::operator_list()
-    )
-}
-
-fn parse_sigma(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(sigma) if (0.0..=10.0).contains(&sigma) => Ok(sigma),
-        _ => Err("expected a standard deviation from 0 to 10, such as 0.05".into()),
-    }
-}
-
-impl ProblemOptions {
-    /// The noise that is added: that of `--noise`, a Gaussian one with the standard deviation `--sigma`.
-    #[must_use]
-    pub fn measurement_noise(&self) -> Noise {
-        match self.noise {
-            Noise::Gaussian { .. } => Noise::Gaussian { sigma: self.sigma },
-            other => other,
-        }
-    }
-
-    /// The standard deviation that a method should reckon with: 0 without noise; `--sigma` for Gaussian noise, and for
-    /// Poisson noise, which has none of its own.
-    #[must_use]
-    pub fn assumed_sigma(&self) -> f64 {
-        match self.noise {
-            Noise::None => 0.0,
-            _ => self.sigma,
-        }
-    }
-}
+/// So many steps of the path are kept at most; the residual is drawn at each.
+const PATH_STEPS: usize = 1000;
 
 /// A batch of measurements to be inverted.
 pub struct Problem<'a> {
@@ -84,8 +31,6 @@ pub struct Problem<'a> {
     pub operator: &'a dyn ForwardOperator,
     /// The measurements, `[B, ...measurement_shape()]`.
     pub b: &'a Array4<f32>,
-    /// The standard deviation of the noise in them, as far as it is known; see [`ProblemOptions::assumed_sigma`].
-    pub sigma: f64,
 }
 
 /// A task's reconstruction of a batch, from its measurements, with random numbers of one sample's own, shown to an
@@ -110,7 +55,9 @@ pub struct Method {
 /// The noise of image number i comes from the seed --seed + i; sample number k of a batch from --seed + k.
 ///
 /// # Errors
-/// Options that do not fit the images, files that cannot be read or written, what `solve` returns, and a result with a NaN.
+///
+/// Options that do not fit the images, files that cannot be read or written, what `solve` returns, and a NaN in a
+/// result.
 pub fn solve_problems(
     session: &mut Session,
     prior: &Prior,
@@ -119,7 +66,39 @@ pub fn solve_problems(
     method: &Method,
     solve: &mut Solve<'_>,
 ) -> Result<()> {
-    let mut images = session.images(prior)?;
+    let images = first_images(session, prior, options)?;
+    let build = |spec: &OperatorSpec| spec.build(prior.image_shape(), common.seed);
+    let operators = options.operator.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    let judge = Judge::new()?;
+    let mut report = Report::judged_by(&judge);
+    report
+        .settings
+        .extend(settings(prior, common, options, method, &operators));
+    let runs = operators.len() * images.len().div_ceil(options.batch.into()) * usize::from(options.samples);
+    let mut experiment = Experiment {
+        common,
+        options,
+        method,
+        judge,
+        progress: Progress::new(method.name, runs * method.evaluations),
+        report,
+    };
+    let mut shown = Vec::new();
+    for (spec, operator) in options.operator.iter().zip(&operators) {
+        if let Some((outcome, path)) = experiment.invert_all(spec, operator.as_ref(), &images, solve)? {
+            save_path(session, spec, &path)?;
+            shown.push((spec, outcome));
+        }
+    }
+    let Experiment { progress, report, .. } = experiment;
+    drop(progress);
+    save_results(session, method.name, &shown)?;
+    session.save_report(&report)
+}
+
+/// The first --count of the images.
+fn first_images(session: &Session, prior: &Prior, options: &ProblemOptions) -> Result<Vec<NamedImage>> {
+    let mut images = session.images(&options.images, prior)?;
     if images.len() > options.count as usize {
         session.note(&format!(
             "the first {} of {} images; more with --count",
@@ -128,51 +107,7 @@ pub fn solve_problems(
         ));
         images.truncate(options.count as usize);
     }
-    let judge = Judge::new()?;
-    let operators: Vec<Box<dyn ForwardOperator>> = options
-        .operator
-        .iter()
-        .map(|spec| spec.build(prior.image_shape(), common.seed))
-        .collect::<Result<_, _>>()?;
-
-    let batches = images.len().div_ceil(options.batch.into());
-    let runs = operators.len() * batches * usize::from(options.samples);
-    let mut progress = Progress::new(method.name, runs * method.evaluations);
-    let mut report = Report::judged_by(&judge);
-    report
-        .settings
-        .extend(settings(prior, common, options, method, &operators));
-    let mut shown = Vec::new();
-    for (spec, operator) in options.operator.iter().zip(&operators) {
-        let mut first = None;
-        for (index, batch) in images.chunks(options.batch.into()).enumerate() {
-            let mut run = Run {
-                common,
-                options,
-                method,
-                judge: &judge,
-                progress: &mut progress,
-                report: &mut report,
-                path: None,
-            };
-            let outcomes = run.treat(
-                spec,
-                operator.as_ref(),
-                batch,
-                index * usize::from(options.batch),
-                solve,
-            )?;
-            let path = run.path.take();
-            first = first.or_else(|| Some((outcomes.into_iter().next(), path)));
-        }
-        if let Some((Some(outcome), path)) = first {
-            save_path(session, spec, path.as_deref().unwrap_or_default())?;
-            shown.push((spec, outcome));
-        }
-    }
-    drop(progress);
-    save_results(session, method.name, &shown)?;
-    session.save_report(&report)
+    Ok(images)
 }
 
 fn settings(
@@ -197,135 +132,144 @@ fn settings(
     settings
 }
 
-/// What the batches of one run have in common.
-struct Run<'a> {
+/// What was asked for, and what all batches add to.
+struct Experiment<'a> {
     common: &'a CommonOptions,
     options: &'a ProblemOptions,
     method: &'a Method,
-    judge: &'a Judge,
-    progress: &'a mut Progress,
-    report: &'a mut Report,
-    /// The path of the first sample.
-    path: Option<Vec<TrajectoryFrame>>,
+    judge: Judge,
+    progress: Progress,
+    report: Report,
 }
 
-impl Run<'_> {
-    /// Measures and reconstructs a batch; `first` is the place of its first image among all.
-    fn treat<'a>(
+impl Experiment<'_> {
+    /// Reconstructs all images from what one operator leaves of them, batch by batch. Returns what the figures show:
+    /// what became of the first image, and the path of its first sample.
+    fn invert_all<'i>(
         &mut self,
         spec: &OperatorSpec,
         operator: &dyn ForwardOperator,
-        images: &'a [NamedImage],
+        images: &'i [NamedImage],
+        solve: &mut Solve<'_>,
+    ) -> Result<Option<(Outcome<'i>, Vec<TrajectoryFrame>)>> {
+        let size = usize::from(self.options.batch);
+        let mut shown = None;
+        for (index, batch) in images.chunks(size).enumerate() {
+            let (outcomes, path) = self.invert(spec, operator, batch, index * size, solve)?;
+            shown = shown.or_else(|| outcomes.into_iter().next().map(|outcome| (outcome, path)));
+        }
+        Ok(shown)
+    }
+
+    /// Measures and reconstructs one batch; `first` is the place of its first image among all. The path is that of the
+    /// very first sample, else empty.
+    fn invert<'i>(
+        &mut self,
+        spec: &OperatorSpec,
+        operator: &dyn ForwardOperator,
+        images: &'i [NamedImage],
         first: usize,
         solve: &mut Solve<'_>,
-    ) -> Result<Vec<Outcome<'a>>> {
-        let case = spec.to_string();
+    ) -> Result<(Vec<Outcome<'i>>, Vec<TrajectoryFrame>)> {
         let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
-        let b = measure(
-            operator,
-            &truth,
-            self.options.measurement_noise(),
-            self.common.seed,
-            first,
-        )?;
-        let problem = Problem {
-            spec,
-            operator,
-            b: &b,
-            sigma: self.options.assumed_sigma(),
-        };
-        let start = operator.start_image(&b)?;
-        let pictures = operator.picture(&b)?;
+        let noise = self.options.measurement_noise();
+        let b = measure(operator, &truth, noise, self.common.seed, first)?;
+        let problem = Problem { spec, operator, b: &b };
+        let mut outcomes = self.judge_inputs(&problem, images, first)?;
+        let mut path = Vec::new();
+        for sample in 0..u64::from(self.options.samples) {
+            let seed = self.common.seed.wrapping_add(sample);
+            let mut trajectory = (first == 0 && sample == 0).then(|| Trajectory::new(PATH_STEPS));
+            let clock = Instant::now();
+            let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory);
+            let results = solve(&problem, &mut StdRng::seed_from_u64(seed), observer)?;
+            let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
+            self.progress.next_run();
+            self.judge_sample(spec, &results, seed, seconds, &mut outcomes)?;
+            path.extend(trajectory.into_iter().flat_map(Trajectory::into_frames));
+        }
+        if self.options.samples > 1 {
+            self.judge_means(spec, &mut outcomes)?;
+        }
+        Ok((outcomes, path))
+    }
+
+    /// The measurements as pictures, with the metrics of the images that the operator makes of them.
+    fn judge_inputs<'i>(
+        &mut self,
+        problem: &Problem<'_>,
+        images: &'i [NamedImage],
+        first: usize,
+    ) -> Result<Vec<Outcome<'i>>> {
+        let start = problem.operator.start_image(problem.b)?;
+        let pictures = problem.operator.picture(problem.b)?;
         let mut outcomes = Vec::new();
         for (index, image) in images.iter().enumerate() {
             let what = Judged {
-                case: &case,
+                case: &problem.spec.to_string(),
                 method: "start image",
                 image: &image.name,
                 seed: self.common.seed.wrapping_add((first + index) as u64),
                 seconds: 0.0,
             };
-            let row = self
-                .judge
-                .row(&what, &start.index_axis(Axis(0), index), &image.pixels)?;
             outcomes.push(Outcome {
                 image,
                 input: pictures.index_axis(Axis(0), index).to_owned(),
-                input_caption: row.caption(),
+                input_caption: self.report_on(&what, &start.index_axis(Axis(0), index), image)?,
                 samples: Vec::new(),
                 caption: String::new(),
                 mean_caption: String::new(),
             });
-            self.report.rows.push(row);
-        }
-        for sample in 0..u64::from(self.options.samples) {
-            let seed = self.common.seed.wrapping_add(sample);
-            // Only the first path is shown.
-            let mut trajectory = (self.path.is_none()).then(|| Trajectory::new(1000));
-            let rng = &mut StdRng::seed_from_u64(seed);
-            let clock = Instant::now();
-            let results = solve(&problem, rng, &mut (FiniteCheck, &mut *self.progress, &mut trajectory))?;
-            let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
-            self.progress.next_run();
-            if let Some(trajectory) = trajectory {
-                self.path = Some(trajectory.into_frames());
-            }
-            for (outcome, result) in outcomes.iter_mut().zip(results.axis_iter(Axis(0))) {
-                let what = Judged {
-                    case: &case,
-                    method: self.method.name,
-                    image: &outcome.image.name,
-                    seed,
-                    seconds,
-                };
-                let row = self.judge.row(&what, &result, &outcome.image.pixels)?;
-                if sample == 0 {
-                    outcome.caption = row.caption();
-                }
-                outcome.samples.push(result.to_owned());
-                self.report.rows.push(row);
-            }
-        }
-        if self.options.samples > 1 {
-            self.judge_means(&case, &mut outcomes)?;
         }
         Ok(outcomes)
     }
 
-    fn judge_means(&mut self, case: &str, outcomes: &mut [Outcome<'_>]) -> Result<()> {
-        for outcome in outcomes {
-            let method = format!("mean of {} samples", outcome.samples.len());
+    /// Adds a sample of each image `[B, C, H, W]` to what became of it.
+    fn judge_sample(
+        &mut self,
+        spec: &OperatorSpec,
+        results: &Array4<f32>,
+        seed: u64,
+        seconds: f64,
+        outcomes: &mut [Outcome<'_>],
+    ) -> Result<()> {
+        for (outcome, result) in outcomes.iter_mut().zip(results.axis_iter(Axis(0))) {
             let what = Judged {
-                case,
-                method: &method,
+                case: &spec.to_string(),
+                method: self.method.name,
+                image: &outcome.image.name,
+                seed,
+                seconds,
+            };
+            let caption = self.report_on(&what, &result, outcome.image)?;
+            if outcome.samples.is_empty() {
+                outcome.caption = caption;
+            }
+            outcome.samples.push(result.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The mean of each image's samples, once all are there.
+    fn judge_means(&mut self, spec: &OperatorSpec, outcomes: &mut [Outcome<'_>]) -> Result<()> {
+        for outcome in outcomes {
+            let what = Judged {
+                case: &spec.to_string(),
+                method: &format!("mean of {} samples", outcome.samples.len()),
                 image: &outcome.image.name,
                 seed: self.common.seed,
                 seconds: 0.0,
             };
-            let row = self.judge.row(&what, &mean(&outcome.samples), &outcome.image.pixels)?;
-            outcome.mean_caption = row.caption();
-            self.report.rows.push(row);
+            outcome.mean_caption = self.report_on(&what, &mean(&outcome.samples), outcome.image)?;
         }
         Ok(())
     }
-}
 
-/// `b = A(x) + noise`; image number i gets its noise from `seed + first + i`, whatever the batch.
-///
-/// # Errors
-/// As the operator's and the noise's.
-pub fn measure(
-    operator: &dyn ForwardOperator,
-    truth: &Array4<f32>,
-    noise: Noise,
-    seed: u64,
-    first: usize,
-) -> Result<Array4<f32>> {
-    let mut b = operator.apply(truth)?;
-    for (index, mut one) in b.axis_chunks_iter_mut(Axis(0), 1).enumerate() {
-        let rng = &mut StdRng::seed_from_u64(seed.wrapping_add((first + index) as u64));
-        let noisy = noise.add(&one, rng)?;
-        one.assign(&noisy);
+    /// Puts the metrics of an image into the report, and returns them as its caption.
+    fn report_on(&mut self, what: &Judged<'_>, image: &ArrayRef3<f32>, truth: &NamedImage) -> Result<String> {
+        let row = self.judge.row(what, image, &truth.pixels)?;
+        let caption = row.caption();
+        self.report.rows.push(row);
+        Ok(caption)
     }
-    Ok(b)
 }

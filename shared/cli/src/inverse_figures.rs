@@ -3,10 +3,10 @@
 use anyhow::Result;
 use diffusion::TrajectoryFrame;
 use imaging::{NamedImage, OperatorSpec};
-use ndarray::{Array3, Axis};
+use ndarray::{Array3, ArrayRef3, Axis};
 use plots::{Cell, Figure, Frame, PlotError, Row, Series, curves, image_rows, strip};
 
-use crate::Session;
+use crate::session::Session;
 
 /// How many moments of the path are shown.
 const MOMENTS: usize = 9;
@@ -69,6 +69,7 @@ fn result_row<'a>(spec: &OperatorSpec, outcome: &'a Outcome<'_>, [input, mean, s
 /// The path of a batch's first image: for each moment `x_t`, and `x0_hat` below it.
 ///
 /// # Errors
+///
 /// No moments; images that cannot be drawn.
 pub fn path_strip<'a>(path: impl IntoIterator<Item = &'a TrajectoryFrame>) -> Result<Figure, PlotError> {
     let frame = |frame: &'a TrajectoryFrame| Frame {
@@ -137,7 +138,7 @@ fn spread(samples: &[Array3<f32>]) -> Array3<f32> {
 }
 
 /// A picture in the size of the images, each pixel from the nearest; a picture without pixels is mid-grey.
-fn resize(picture: &Array3<f32>, (channels, height, width): (usize, usize, usize)) -> Array3<f32> {
+fn resize(picture: &ArrayRef3<f32>, (channels, height, width): (usize, usize, usize)) -> Array3<f32> {
     let (own_channels, own_height, own_width) = picture.dim();
     if picture.is_empty() {
         return Array3::zeros((channels, height, width));

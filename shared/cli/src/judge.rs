@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use metrics::Lpips;
 use ndarray::ArrayRef3;
 
-use crate::ReportRow;
+use crate::report::ReportRow;
 
 /// Compares reconstructions with the ground truth: PSNR, SSIM, and LPIPS with the embedded backbone.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ impl Judge {
     /// Sets the metrics up.
     ///
     /// # Errors
+    ///
     /// If the weights of LPIPS cannot be read.
     pub fn new() -> Result<Self> {
         let lpips = Lpips::embedded().context("cannot set LPIPS up")?;
@@ -42,6 +43,7 @@ impl Judge {
     /// All metrics of `prediction` and `truth`, both `[C, H, W]` in [-1, 1].
     ///
     /// # Errors
+    ///
     /// Different shapes, a NaN, a ground truth out of range.
     pub fn scores(&self, prediction: &ArrayRef3<f32>, truth: &ArrayRef3<f32>) -> Result<Scores> {
         Ok(Scores {
@@ -54,6 +56,7 @@ impl Judge {
     /// A report's row for `prediction`, compared with the image `truth`.
     ///
     /// # Errors
+    ///
     /// As [`Self::scores`].
     pub fn row(&self, what: &Judged<'_>, prediction: &ArrayRef3<f32>, truth: &ArrayRef3<f32>) -> Result<ReportRow> {
         let scores = self

@@ -10,20 +10,23 @@
 //! struct Options {
 //!     #[command(flatten)]
 //!     common: cli::CommonOptions,
+//!     #[command(flatten)]
+//!     images: cli::ImageOptions,
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
 //!     let options = Options::parse();
 //!     cli::run("task2_denoise", &options.common, |session| {
 //!         let prior = session.prior()?;
-//!         let images = session.images(&prior)?;
+//!         let images = session.images(&options.images, &prior)?;
 //!         session.note(&format!("{} images for {}", images.len(), prior.name()));
 //!         Ok(())
 //!     })
 //! }
 //! ```
 //!
-//! - [`CommonOptions`]: the flags that all tasks have;
+//! - [`CommonOptions`]: the flags that all programs have; [`ImageOptions`], [`StepOptions`] and [`ProblemOptions`]: those
+//!   of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
 //! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
@@ -32,22 +35,26 @@
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
 
-mod data;
 mod inverse;
 mod inverse_figures;
 mod judge;
+mod locate;
 mod options;
+mod problem_options;
 mod progress;
 mod report;
 mod run;
 mod session;
+mod variance;
 
-pub use data::{data_folder, find_prior};
-pub use inverse::{Method, Problem, ProblemOptions, Solve, measure, solve_problems};
+pub use inverse::{Method, Problem, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
-pub use options::CommonOptions;
+pub use locate::{data_folder, find_prior};
+pub use options::{CommonOptions, ImageOptions, StepOptions};
+pub use problem_options::ProblemOptions;
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};
 pub use session::Session;
+pub use variance::{Variance, VarianceOptions};

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use diffusion::{Observer, ScoreError, StepView};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::check_interrupted;
-use crate::run::say;
+use crate::run::{check_interrupted, say};
 
-/// A progress bar on standard error: what is done, how fast, how long it will take. Where standard error is no terminal,
-/// a line every tenth of the way instead.
+/// A progress bar on standard error: what is done, how fast, how long it will take. Where standard error is no
+/// terminal, a line every tenth of the way instead.
 ///
 /// As an [`Observer`] it shows a sampler's `t` and residual, and stops the sampler after Ctrl-C.
 #[derive(Debug)]

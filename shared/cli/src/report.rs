@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::Judge;
+use crate::judge::Judge;
 
 /// One image, treated with one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,59 +122,30 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let means = self.means();
-        let number = |value: Option<f64>, decimals: usize| value.map_or("-".into(), |v| format!("{v:.decimals$}"));
         let lpips = match self.settings.get(LPIPS) {
             Some(backbone) => format!("LPIPS ({backbone})"),
             None => "LPIPS".into(),
         };
-        let mut columns: Vec<(&str, Vec<String>)> = vec![
-            ("case", means.iter().map(|row| row.case.clone()).collect()),
-            ("method", means.iter().map(|row| row.method.clone()).collect()),
+        let metrics = [
+            Column::numbers("PSNR/dB", 2, means.iter().map(|row| row.psnr)),
+            Column::numbers("SSIM", 4, means.iter().map(|row| row.ssim)),
+            Column::numbers(&lpips, 4, means.iter().map(|row| row.lpips)),
         ];
-        if means.iter().any(|row| row.psnr.is_some()) {
-            columns.push(("PSNR/dB", means.iter().map(|row| number(row.psnr, 2)).collect()));
-        }
-        if means.iter().any(|row| row.ssim.is_some()) {
-            columns.push(("SSIM", means.iter().map(|row| number(row.ssim, 4)).collect()));
-        }
-        if means.iter().any(|row| row.lpips.is_some()) {
-            columns.push((&lpips, means.iter().map(|row| number(row.lpips, 4)).collect()));
-        }
-        columns.push((
-            "s/image",
-            means.iter().map(|row| format!("{:.3}", row.seconds)).collect(),
-        ));
+        let mut columns = vec![
+            Column::words("case", means.iter().map(|row| row.case.clone())),
+            Column::words("method", means.iter().map(|row| row.method.clone())),
+        ];
+        columns.extend(metrics.into_iter().filter(Column::holds_something));
+        let seconds = means.iter().map(|row| Some(row.seconds));
+        columns.push(Column::numbers("s/image", 3, seconds));
 
-        let mut lines = vec![String::new(); means.len() + 1];
-        for (index, (title, cells)) in columns.iter().enumerate() {
-            let width = cells
-                .iter()
-                .map(String::as_str)
-                .chain([*title])
-                .map(|cell| cell.chars().count())
-                .max();
-            let width = width.unwrap_or(0);
-            for (line, cell) in lines
-                .iter_mut()
-                .zip([*title].into_iter().chain(cells.iter().map(String::as_str)))
-            {
-                if index > 0 {
-                    line.push_str("  ");
-                }
-                // Words stand left, numbers right.
-                line.push_str(&if index < 2 {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                });
-            }
-        }
-        lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+        (0..=means.len()).map(|line| aligned(&columns, line)).collect()
     }
 
     /// Writes `rows` and `means` as JSON: all of it, or, where that fails, nothing.
     ///
     /// # Errors
+    ///
     /// A path that cannot be written to.
     pub fn write_json(&self, path: &Path) -> Result<()> {
         let cannot = || format!("cannot write the report `{}`", path.display());
@@ -188,15 +159,66 @@ impl Report {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(cannot)?;
         }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, path));
-        if written.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        written.with_context(cannot)
+        files::write_whole(path, text.as_bytes()).with_context(cannot)
     }
+}
+
+/// A column of the table.
+struct Column {
+    title: String,
+    cells: Vec<Option<String>>,
+    side: Side,
+}
+
+/// Where the texts of a column stand: words left, numbers right.
+enum Side {
+    Left,
+    Right,
+}
+
+impl Column {
+    fn words(title: &str, words: impl Iterator<Item = String>) -> Self {
+        Self {
+            title: title.to_owned(),
+            cells: words.map(Some).collect(),
+            side: Side::Left,
+        }
+    }
+
+    fn numbers(title: &str, decimals: usize, numbers: impl Iterator<Item = Option<f64>>) -> Self {
+        let cell = |number: Option<f64>| number.map(|number| format!("{number:.decimals$}"));
+        Self {
+            title: title.to_owned(),
+            cells: numbers.map(cell).collect(),
+            side: Side::Right,
+        }
+    }
+
+    fn holds_something(&self) -> bool {
+        self.cells.iter().any(Option::is_some)
+    }
+
+    /// What stands in a line of the table; the title in line 0.
+    fn text(&self, line: usize) -> &str {
+        match line.checked_sub(1) {
+            None => &self.title,
+            Some(row) => self.cells[row].as_deref().unwrap_or("-"),
+        }
+    }
+}
+
+/// A line of the table; each column is as wide as its widest text.
+fn aligned(columns: &[Column], line: usize) -> String {
+    let padded = columns.iter().map(|column| {
+        let widths = (0..=column.cells.len()).map(|line| column.text(line).chars().count());
+        let (text, width) = (column.text(line), widths.max().unwrap_or(0));
+        match column.side {
+            Side::Left => format!("{text:<width$}"),
+            Side::Right => format!("{text:>width$}"),
+        }
+    });
+    let line = padded.collect::<Vec<_>>().join("  ");
+    format!("{}\n", line.trim_end())
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

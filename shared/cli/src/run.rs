@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use diffusion::ScoreError;
 
-use crate::{CommonOptions, Session};
+use crate::options::CommonOptions;
+use crate::session::Session;
 
 const USER_ERROR: u8 = 2;
 const PANICKED: u8 = 101;
@@ -27,46 +28,49 @@ pub fn run(task: &str, options: &CommonOptions, main: impl FnOnce(&mut Session) 
     catch_panics();
     let mut session = match Session::new(task, options) {
         Ok(session) => session,
-        Err(error) => {
-            say(&format!("error: {}", explain(&error)));
-            return ExitCode::from(USER_ERROR);
-        }
+        Err(error) => return end_with_error(&error),
     };
     // Inside the thread pool: each parallel loop that is started from outside costs two thread switches.
     let in_pool = || rayon::scope(|_| main(&mut session));
-    let result = panic::catch_unwind(AssertUnwindSafe(in_pool));
-    let written = session.written();
-    match result {
-        Ok(Ok(())) => {
-            if !written.is_empty() {
-                say(&format!("wrote {written}"));
-            }
-            ExitCode::SUCCESS
-        }
-        Ok(Err(error)) if was_interrupted(&error) => {
-            let written = if written.is_empty() {
-                "nothing was written".into()
-            } else {
-                format!("wrote {written}")
-            };
-            say(&format!("interrupted; {written}"));
-            ExitCode::from(INTERRUPTED)
-        }
-        Ok(Err(error)) => {
-            say(&format!("error: {}", explain(&error)));
-            ExitCode::from(USER_ERROR)
-        }
-        Err(payload) => {
-            let (message, unfinished) = describe_panic(task, payload.as_ref());
-            say(&format!("error: {message}"));
-            ExitCode::from(if unfinished { USER_ERROR } else { PANICKED })
-        }
+    match panic::catch_unwind(AssertUnwindSafe(in_pool)) {
+        Ok(Ok(())) => end_well(&session.written()),
+        Ok(Err(error)) if was_interrupted(&error) => end_interrupted(&session.written()),
+        Ok(Err(error)) => end_with_error(&error),
+        Err(payload) => end_with_panic(task, payload.as_ref()),
     }
+}
+
+fn end_well(written: &str) -> ExitCode {
+    if !written.is_empty() {
+        say(&format!("wrote {written}"));
+    }
+    ExitCode::SUCCESS
+}
+
+fn end_interrupted(written: &str) -> ExitCode {
+    if written.is_empty() {
+        say("interrupted; nothing was written");
+    } else {
+        say(&format!("interrupted; wrote {written}"));
+    }
+    ExitCode::from(INTERRUPTED)
+}
+
+fn end_with_error(error: &anyhow::Error) -> ExitCode {
+    say(&format!("error: {}", explain(error)));
+    ExitCode::from(USER_ERROR)
+}
+
+fn end_with_panic(task: &str, payload: &(dyn Any + Send)) -> ExitCode {
+    let (message, unfinished) = describe_panic(task, payload);
+    say(&format!("error: {message}"));
+    ExitCode::from(if unfinished { USER_ERROR } else { PANICKED })
 }
 
 /// An error after Ctrl-C, for loops that no sampler's observer watches.
 ///
 /// # Errors
+///
 /// [`ScoreError::Interrupted`] once the user has asked to stop.
 pub fn check_interrupted() -> Result<(), ScoreError> {
     if STOP.load(Ordering::Relaxed) {
@@ -167,8 +171,9 @@ fn wants_backtrace() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use anyhow::Context;
+
+    use super::*;
 
     #[test]
     fn an_unfinished_exercise_is_named() {

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use diffusion::ScoreModel;
 use imaging::NamedImage;
-use ndarray::Array3;
+use ndarray::ArrayRef3;
 use plots::Figure;
 use score_unet::Prior;
 
+use crate::locate::{data_folder, find_prior};
+use crate::options::{CommonOptions, ImageOptions};
+use crate::report::Report;
 use crate::run::say;
-use crate::{CommonOptions, Report, data_folder, find_prior};
 
 /// One run of a task: it loads the prior and the images that the options name, and keeps note of what was written.
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Session {
     /// The prior that `--prior` names, on the device of `--device`.
     ///
     /// # Errors
+    ///
     /// If there is none of that name, or its files do not fit; a GPU that is not there or cannot be used.
     pub fn prior(&self) -> Result<Prior> {
         let folder = find_prior(&self.options.prior, data_folder())?;
@@ -61,12 +64,13 @@ impl Session {
         Ok(prior)
     }
 
-    /// The images that `--images` names, or those of the repository, in the size that `prior` works on. What had to be
+    /// The images that `options` name, or those of the repository, in the size that `prior` works on. What had to be
     /// cropped or resized is said.
     ///
     /// # Errors
+    ///
     /// A path that is not there, a folder without images, a broken image; a prior of images that are not square RGB.
-    pub fn images(&self, prior: &dyn ScoreModel) -> Result<Vec<NamedImage>> {
+    pub fn images(&self, options: &ImageOptions, prior: &dyn ScoreModel) -> Result<Vec<NamedImage>> {
         let [3, size, width] = prior.image_shape() else {
             bail!(
                 "the prior is of images of shape {:?}: expected [3, H, W], RGB",
@@ -77,7 +81,7 @@ impl Session {
             size == width,
             "the prior is of images of {size}x{width} pixels: expected a square"
         );
-        let paths = match self.options.images.as_slice() {
+        let paths = match options.images.as_slice() {
             [] => vec![data_folder()?.join("images")],
             paths => paths.to_vec(),
         };
@@ -98,6 +102,7 @@ impl Session {
     /// Writes a figure into the folder of `--out`.
     ///
     /// # Errors
+    ///
     /// If it cannot be written.
     pub fn save_figure(&mut self, figure: &Figure, name: &str) -> Result<()> {
         let path = self.out.join(name);
@@ -109,8 +114,9 @@ impl Session {
     /// Writes an image `[C, H, W]` as it is, pixel for pixel, into the folder of `--out`.
     ///
     /// # Errors
+    ///
     /// If it cannot be written, or holds a NaN.
-    pub fn save_image(&mut self, image: &Array3<f32>, name: &str) -> Result<()> {
+    pub fn save_image(&mut self, image: &ArrayRef3<f32>, name: &str) -> Result<()> {
         let path = self.out.join(name);
         imaging::save_png(&path, image)?;
         self.written.push(path);
@@ -126,10 +132,11 @@ impl Session {
     /// Writes text into the folder of `--out`, in place of what the file of that name held.
     ///
     /// # Errors
+    ///
     /// If it cannot be written.
     pub fn save_text(&mut self, text: &str, name: &str) -> Result<()> {
         let path = self.out.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        files::write_whole(&path, text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
         if !self.written.contains(&path) {
             self.written.push(path);
         }
@@ -139,6 +146,7 @@ impl Session {
     /// Prints the report's table on standard output, and writes the report to the file of `--json`.
     ///
     /// # Errors
+    ///
     /// If it cannot be written.
     pub fn save_report(&mut self, report: &Report) -> Result<()> {
         // Whoever reads the table may have closed the pipe: the file is written all the same.

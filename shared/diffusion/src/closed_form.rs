@@ -1,6 +1,6 @@
 //! What the two closed-form models share: errors of their making, and images as rows of numbers.
 
-use ndarray::{Array2, Array4};
+use ndarray::{Array2, Array4, ArrayRef4};
 use thiserror::Error;
 
 /// Why a closed-form model could not be made.
@@ -69,7 +69,7 @@ pub(crate) fn check_parameter<'v>(
 }
 
 /// A batch of images as rows of `C * H * W` numbers, in `f64`.
-pub(crate) fn to_rows(x: &Array4<f32>) -> Array2<f64> {
+pub(crate) fn to_rows(x: &ArrayRef4<f32>) -> Array2<f64> {
     let (b, c, h, w) = x.dim();
     let values = x.iter().map(|v| f64::from(*v)).collect();
     Array2::from_shape_vec((b, c * h * w), values).expect("the sizes agree")

@@ -1,19 +1,19 @@
 //! A Gaussian prior, whose score is exact at every time.
 
-use ndarray::{Array1, Array2, Array4, Axis};
+use ndarray::{Array1, Array2, Array4, ArrayRef4, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::Rng;
 
 use crate::closed_form::{ClosedFormError, check_parameter, from_rows, to_rows};
 use crate::linalg::symmetric_eigen;
-use crate::model::check_same;
-use crate::{Pullback, Schedule, ScoreError, ScoreModel};
+use crate::model::{Pullback, ScoreError, ScoreModel, check_same};
+use crate::schedule::Schedule;
 
 /// The prior `p_0 = N(mu, Sigma)` on images, flattened to `d = C * H * W` numbers in `[C, H, W]` order.
 ///
-/// The forward process keeps it Gaussian: `p_t = N(sqrt(alpha_bar) mu, alpha_bar Sigma + (1 - alpha_bar) I)`. `Sigma` is
-/// decomposed once, so that each time costs two matrix products (none for a diagonal `Sigma`). It may be singular.
+/// The forward process keeps it Gaussian: `p_t = N(sqrt(alpha_bar) mu, alpha_bar Sigma + (1 - alpha_bar) I)`. `Sigma`
+/// is decomposed once, so that each time costs two matrix products (none for a diagonal `Sigma`). It may be singular.
 ///
 /// ```
 /// use diffusion::{GaussianModel, Schedule, ScoreModel};
@@ -105,11 +105,13 @@ impl GaussianModel {
     }
 
     /// The exact mean of `p_0`.
+    #[must_use]
     pub fn mean(&self) -> &Array1<f64> {
         &self.mean
     }
 
     /// The exact covariance of `p_0`.
+    #[must_use]
     pub fn covariance(&self) -> Array2<f64> {
         self.with_eigenvalues(|v| v)
     }
@@ -130,7 +132,7 @@ impl GaussianModel {
     /// # Errors
     ///
     /// If the shape or the time does not fit.
-    pub fn log_density(&self, x_t: &Array4<f32>, t: usize) -> Result<Array1<f64>, ScoreError> {
+    pub fn log_density(&self, x_t: &ArrayRef4<f32>, t: usize) -> Result<Array1<f64>, ScoreError> {
         self.check(x_t, t)?;
         let alpha_bar = self.schedule.alpha_bar(t);
         let variances = self.variances.mapv(|v| alpha_bar * v + 1.0 - alpha_bar);
@@ -150,7 +152,7 @@ impl GaussianModel {
     /// # Errors
     ///
     /// If the shape or the time does not fit.
-    pub fn posterior_mean(&self, x_t: &Array4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
+    pub fn posterior_mean(&self, x_t: &ArrayRef4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
         self.check(x_t, t)?;
         let a = self.schedule.alpha_bar(t);
         let centred = to_rows(x_t) - &self.mean * a.sqrt();
@@ -163,6 +165,7 @@ impl GaussianModel {
     /// # Panics
     ///
     /// If `t` is outside `1..=T`.
+    #[must_use]
     pub fn posterior_covariance(&self, t: usize) -> Array2<f64> {
         assert!(t > 0, "the posterior of x_0 exists for t in 1..=T, not for t = 0");
         let a = self.schedule.alpha_bar(t);

@@ -15,14 +15,12 @@
 //! | [`schedule`] | [`Schedule`] (`beta`, `alpha`, `alpha_bar`) and [`Step`], one reverse step of a respaced schedule |
 //! | [`model`] | [`ScoreModel`], [`Pullback`], [`ScoreError`] |
 //! | [`observer`] | [`Observer`], [`StepView`], and the observers [`FiniteCheck`] and [`Trajectory`] |
-//! | [`forward`] | one step of the forward process; noising a batch with a time per image |
-//! | [`conversions`] | noise to score and back; Tweedie's formula with a time per image |
+//! | [`forward`] | one step of the forward process |
+//! | [`conversions`] | from predicted noise to a score |
 //! | [`sde`] | [`VpSde`]: drift, diffusion coefficient, Euler-Maruyama forwards and backwards |
 //! | [`gaussian`], [`mixture`] | [`GaussianModel`] and [`GaussianMixtureModel`]: exact scores, pullbacks, posteriors |
 //!
-//! The crate knows nothing of networks and does no input or output.
-
-pub use ndarray;
+//! The crate knows nothing of networks and does no input or output. Nothing in here is what a task asks to write.
 
 mod closed_form;
 pub mod conversions;
@@ -36,8 +34,8 @@ pub mod schedule;
 pub mod sde;
 
 pub use closed_form::ClosedFormError;
-pub use conversions::{noise_from_score, score_from_noise, tweedie_batch};
-pub use forward::{forward_kernel, noise_batch};
+pub use conversions::score_from_noise;
+pub use forward::forward_kernel;
 pub use gaussian::GaussianModel;
 pub use mixture::GaussianMixtureModel;
 pub use model::{CountingModel, Pullback, ScoreError, ScoreModel};

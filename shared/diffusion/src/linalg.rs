@@ -69,8 +69,9 @@ pub(crate) fn log_sum_exp(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use ndarray::array;
+
+    use super::*;
 
     #[test]
     fn eigen_decomposition_rebuilds_the_matrix() {

@@ -1,14 +1,14 @@
 //! A mixture-of-Gaussians prior, whose score is exact at every time: the smallest prior with several modes.
 
-use ndarray::{Array1, Array2, Array4, ArrayView1, Axis};
+use ndarray::{Array1, Array2, Array4, ArrayRef4, ArrayView1, Axis};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::Rng;
 
 use crate::closed_form::{ClosedFormError, check_parameter, from_rows, to_rows};
 use crate::linalg::log_sum_exp;
-use crate::model::check_same;
-use crate::{Pullback, Schedule, ScoreError, ScoreModel};
+use crate::model::{Pullback, ScoreError, ScoreModel, check_same};
+use crate::schedule::Schedule;
 
 /// The prior `p_0 = sum_k w_k N(mu_k, diag(v_k))` on images, flattened to `d = C * H * W` numbers in `[C, H, W]` order.
 ///
@@ -38,8 +38,8 @@ struct AtPoint {
 }
 
 impl GaussianMixtureModel {
-    /// A mixture whose component `k` has the weight `weights[k]` (they are scaled to sum to 1), and mean and variances in
-    /// row `k` of `means` and `variances`.
+    /// A mixture whose component `k` has the weight `weights[k]` (they are scaled to sum to 1), and mean and variances
+    /// in row `k` of `means` and `variances`.
     ///
     /// # Errors
     ///
@@ -94,26 +94,31 @@ impl GaussianMixtureModel {
     }
 
     /// The weights of the components; they sum to 1.
+    #[must_use]
     pub fn weights(&self) -> &Array1<f64> {
         &self.weights
     }
 
     /// The means of the components, a row each.
+    #[must_use]
     pub fn means(&self) -> &Array2<f64> {
         &self.means
     }
 
     /// The variances of the components, a row each.
+    #[must_use]
     pub fn variances(&self) -> &Array2<f64> {
         &self.variances
     }
 
     /// The exact mean of `p_0`.
+    #[must_use]
     pub fn mean(&self) -> Array1<f64> {
         self.weights.dot(&self.means)
     }
 
     /// The exact covariance of `p_0`: that within the components, and that between their means.
+    #[must_use]
     pub fn covariance(&self) -> Array2<f64> {
         let between = &self.means - &self.mean();
         Array2::from_diag(&self.weights.dot(&self.variances))
@@ -141,7 +146,7 @@ impl GaussianMixtureModel {
     /// # Errors
     ///
     /// If the shape or the time does not fit.
-    pub fn log_density(&self, x_t: &Array4<f32>, t: usize) -> Result<Array1<f64>, ScoreError> {
+    pub fn log_density(&self, x_t: &ArrayRef4<f32>, t: usize) -> Result<Array1<f64>, ScoreError> {
         self.check(x_t, t)?;
         Ok(to_rows(x_t)
             .rows()
@@ -155,7 +160,7 @@ impl GaussianMixtureModel {
     /// # Errors
     ///
     /// If the shape or the time does not fit.
-    pub fn responsibilities(&self, x_t: &Array4<f32>, t: usize) -> Result<Array2<f64>, ScoreError> {
+    pub fn responsibilities(&self, x_t: &ArrayRef4<f32>, t: usize) -> Result<Array2<f64>, ScoreError> {
         self.check(x_t, t)?;
         let rows = to_rows(x_t);
         let mut out = Array2::zeros((rows.nrows(), self.weights.len()));
@@ -171,7 +176,7 @@ impl GaussianMixtureModel {
     /// # Errors
     ///
     /// If the shape or the time does not fit.
-    pub fn posterior_mean(&self, x_t: &Array4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
+    pub fn posterior_mean(&self, x_t: &ArrayRef4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
         self.check(x_t, t)?;
         let mut rows = to_rows(x_t);
         for mut row in rows.rows_mut() {
@@ -190,7 +195,12 @@ impl GaussianMixtureModel {
     /// # Panics
     ///
     /// If the batch has no image `index`.
-    pub fn posterior_covariance(&self, x_t: &Array4<f32>, index: usize, t: usize) -> Result<Array2<f64>, ScoreError> {
+    pub fn posterior_covariance(
+        &self,
+        x_t: &ArrayRef4<f32>,
+        index: usize,
+        t: usize,
+    ) -> Result<Array2<f64>, ScoreError> {
         self.check(x_t, t)?;
         let rows = to_rows(x_t);
         let (r, means) = self.conditional(rows.row(index), t);
@@ -280,7 +290,7 @@ impl ScoreModel for GaussianMixtureModel {
             let jacobians = self.jacobians(t);
             let mut rows = to_rows(v);
             for (point, mut row) in points.iter().zip(rows.rows_mut()) {
-                // J = sum_k r_k [J_k + (s_k - s)(s_k - s)^T], symmetric. Written with differences, nothing large cancels.
+                // J = sum_k r_k [J_k + (s_k - s)(s_k - s)^T], symmetric. With differences, nothing large cancels.
                 let spread = &point.scores - &point.score;
                 let along = spread.dot(&row) * &point.responsibilities;
                 let product = point.responsibilities.dot(&jacobians) * &row + along.dot(&spread);

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ndarray::Array4;
+use ndarray::{Array4, ArrayRef4};
 use thiserror::Error;
 
-use crate::Schedule;
+use crate::schedule::Schedule;
 
 /// What can go wrong while a score is computed, or in a sampler that uses one.
 #[derive(Debug, Error)]
@@ -53,12 +53,27 @@ pub enum ScoreError {
         /// Which array it is.
         what: &'static str,
     },
-    /// The user asked to stop.
+    /// The user asked to stop, with Ctrl-C: the whole program is to end. Whoever catches this keeps what is complete.
     #[error("interrupted")]
     Interrupted,
+    /// An observer has seen enough: this run of the sampler is to end, and nothing is wrong. Whoever handed that
+    /// observer over knows why, and goes on.
+    #[error("stopped by an observer, which has seen enough")]
+    Stopped,
+    /// An observer failed at something of its own; the error is told as it is.
+    #[error(transparent)]
+    Observer(Box<dyn std::error::Error + Send + Sync>),
     /// The network or its device failed.
     #[error("{0}")]
     Backend(String),
+}
+
+impl ScoreError {
+    /// An observer's own error; to be used as `.map_err(ScoreError::observer)`.
+    #[must_use]
+    pub fn observer(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Observer(error.into())
+    }
 }
 
 /// Maps a cotangent `v` to `J_s(x_t)^T v`, the vector-Jacobian product of the score at the point it was evaluated at.
@@ -100,7 +115,7 @@ pub trait ScoreModel {
     /// # Errors
     ///
     /// [`ScoreError::Shape`] or [`ScoreError::Timestep`].
-    fn check(&self, x_t: &Array4<f32>, t: usize) -> Result<(), ScoreError> {
+    fn check(&self, x_t: &ArrayRef4<f32>, t: usize) -> Result<(), ScoreError> {
         let (b, c, h, w) = x_t.dim();
         if [c, h, w] != self.image_shape() {
             return Err(ScoreError::Shape {
@@ -117,7 +132,7 @@ pub trait ScoreModel {
 }
 
 /// Checks that `got` (named `what` in the error) has the shape of `like`.
-pub(crate) fn check_same(what: &'static str, like: &Array4<f32>, got: &Array4<f32>) -> Result<(), ScoreError> {
+pub(crate) fn check_same(what: &'static str, like: &ArrayRef4<f32>, got: &ArrayRef4<f32>) -> Result<(), ScoreError> {
     if like.dim() == got.dim() {
         return Ok(());
     }
@@ -138,6 +153,7 @@ pub struct CountingModel<M> {
 
 impl<M: ScoreModel> CountingModel<M> {
     /// Counts the calls of `inner`.
+    #[must_use]
     pub fn new(inner: M) -> Self {
         Self {
             inner,
@@ -147,16 +163,19 @@ impl<M: ScoreModel> CountingModel<M> {
     }
 
     /// The model inside.
+    #[must_use]
     pub fn inner(&self) -> &M {
         &self.inner
     }
 
     /// How many scores were computed, with or without a pullback.
+    #[must_use]
     pub fn forwards(&self) -> usize {
         self.forwards.load(Ordering::Relaxed)
     }
 
     /// How many pullbacks were called.
+    #[must_use]
     pub fn backwards(&self) -> usize {
         self.backwards.load(Ordering::Relaxed)
     }

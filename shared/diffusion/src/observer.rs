@@ -2,7 +2,8 @@
 
 use ndarray::Array4;
 
-use crate::{ScoreError, Step};
+use crate::model::ScoreError;
+use crate::schedule::Step;
 
 /// What a sampler shows of one step.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +24,7 @@ pub struct StepView<'a> {
 
 /// Sees every step of a sampler, in order; an error stops the sampler, which returns it.
 ///
-/// `()` sees nothing, a tuple or a `Vec` of observers shows the step to each of them, `&mut O` and `Box<O>` are observers
+/// `()` sees nothing, a tuple of observers shows the step to each of them, `&mut O` and `Box<O>` are observers
 /// where `O` is one, and [`observe_with`] makes one from a closure:
 ///
 /// ```
@@ -62,12 +63,6 @@ impl<O: Observer + ?Sized> Observer for Box<O> {
 impl<O: Observer> Observer for Option<O> {
     fn observe(&mut self, view: &StepView<'_>) -> Result<(), ScoreError> {
         self.as_mut().map_or(Ok(()), |o| o.observe(view))
-    }
-}
-
-impl<O: Observer> Observer for Vec<O> {
-    fn observe(&mut self, view: &StepView<'_>) -> Result<(), ScoreError> {
-        self.iter_mut().try_for_each(|o| o.observe(view))
     }
 }
 
@@ -151,6 +146,7 @@ pub struct Trajectory {
 
 impl Trajectory {
     /// Will keep `wanted` steps of each run (all, if the run has fewer; at least the first and the last).
+    #[must_use]
     pub fn new(wanted: usize) -> Self {
         Self {
             wanted: wanted.max(2),
@@ -159,11 +155,13 @@ impl Trajectory {
     }
 
     /// The steps that were kept, first step first.
+    #[must_use]
     pub fn frames(&self) -> &[TrajectoryFrame] {
         &self.frames
     }
 
     /// The steps that were kept, by value.
+    #[must_use]
     pub fn into_frames(self) -> Vec<TrajectoryFrame> {
         self.frames
     }

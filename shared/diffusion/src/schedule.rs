@@ -37,7 +37,8 @@ pub enum ScheduleError {
 /// A discrete noise schedule: `beta_t` for `t = 1..=T`, and what follows from it.
 ///
 /// `alpha_t = 1 - beta_t` and `alpha_bar_t = alpha_1 alpha_2 ... alpha_t`, with `alpha_bar_0 = 1` (an empty product: at
-/// `t = 0` the image is clean). The forward process at time `t` is `x_t ~ N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)`.
+/// `t = 0` the image is clean). The forward process at time `t` is
+/// `x_t ~ N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)`.
 ///
 /// ```
 /// let schedule = diffusion::Schedule::linear();
@@ -61,6 +62,7 @@ impl Default for Schedule {
 
 impl Schedule {
     /// The schedule of the DDPM paper and of this course: T = 1000, beta from 1e-4 to 0.02 in equal steps.
+    #[must_use]
     pub fn linear() -> Self {
         Self::linear_with(1000, 1e-4, 0.02).expect("the default betas are in range")
     }
@@ -80,7 +82,8 @@ impl Schedule {
     }
 
     /// The cosine schedule of Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", Eq. 17:
-    /// `alpha_bar_t = f(t) / f(0)`, `f(t) = cos^2(((t / T + s) / (1 + s)) pi / 2)`, `s = 0.008`, each beta at most 0.999.
+    /// `alpha_bar_t = f(t) / f(0)`, `f(t) = cos^2(((t / T + s) / (1 + s)) pi / 2)`, `s = 0.008`; no beta is above
+    /// 0.999.
     ///
     /// It destroys the image more evenly over time than the linear schedule does.
     ///
@@ -122,6 +125,7 @@ impl Schedule {
     }
 
     /// T, the number of steps.
+    #[must_use]
     pub fn num_steps(&self) -> usize {
         self.betas.len()
     }
@@ -131,6 +135,7 @@ impl Schedule {
     /// # Panics
     ///
     /// If `t` is outside `1..=T`.
+    #[must_use]
     pub fn beta(&self, t: usize) -> f64 {
         assert!(
             (1..=self.num_steps()).contains(&t),
@@ -145,6 +150,7 @@ impl Schedule {
     /// # Panics
     ///
     /// If `t` is outside `1..=T`.
+    #[must_use]
     pub fn alpha(&self, t: usize) -> f64 {
         1.0 - self.beta(t)
     }
@@ -154,6 +160,7 @@ impl Schedule {
     /// # Panics
     ///
     /// If `t` is outside `0..=T`.
+    #[must_use]
     pub fn alpha_bar(&self, t: usize) -> f64 {
         assert!(
             t <= self.num_steps(),
@@ -196,6 +203,7 @@ impl Schedule {
     /// # Panics
     ///
     /// Unless `t_prev < t <= T`.
+    #[must_use]
     pub fn step(&self, t: usize, t_prev: usize) -> Step {
         assert!(
             t_prev < t,
@@ -221,8 +229,9 @@ impl Schedule {
 
 /// Which variance the noise of a reverse step has: both choices of Ho et al. 2020, section 3.2.
 ///
-/// The first is exact if the clean images are standard normal, the second if there is but one of them; what is right for a
-/// given prior lies in between. With T steps they hardly differ. With few, wide steps the first leaves noise in the result.
+/// The first is exact if the clean images are standard normal, the second if there is but one of them; what is right
+/// for a given prior lies in between. With T steps they hardly differ. With few, wide steps the first leaves noise in
+/// the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StepVariance {
     /// `sigma_t^2 = 1 - alpha_t`, the lecture's.
@@ -235,8 +244,8 @@ pub enum StepVariance {
 /// One reverse step, from time `t` down to `t_prev`, with all its coefficients.
 ///
 /// In a respaced schedule `t_prev` is not `t - 1`. The marginals of the forward process at the times that are left are
-/// those of a schedule of their own, whose `alpha` is `alpha_bar_t / alpha_bar_{t_prev}`: with that `alpha` all formulas
-/// of the lecture hold as they stand, `t - 1` being read as `t_prev`.
+/// those of a schedule of their own, whose `alpha` is `alpha_bar_t / alpha_bar_{t_prev}`: with that `alpha` all
+/// formulas of the lecture hold as they stand, `t - 1` being read as `t_prev`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The time of `x_t`, which the score model is asked about.
@@ -249,17 +258,19 @@ pub struct Step {
     pub alpha_bar: f64,
     /// `alpha_bar` at `t_prev`.
     pub alpha_bar_prev: f64,
-    /// `sigma_t`, the standard deviation of the noise that the step adds (Ho et al. 2020, Algorithm 2); 0 at the last step.
+    /// `sigma_t`, the standard deviation of the noise that is added (Ho et al. 2020, Algorithm 2); 0 at the last step.
     pub sigma: f64,
 }
 
 impl Step {
     /// `beta = 1 - alpha` of this step.
+    #[must_use]
     pub fn beta(&self) -> f64 {
         1.0 - self.alpha
     }
 
     /// The same step with the noise of another rule. At the last step `sigma` is 0 with either.
+    #[must_use]
     pub fn with_variance(self, variance: StepVariance) -> Self {
         let sigma_squared = match variance {
             _ if self.is_last() => 0.0,
@@ -273,6 +284,7 @@ impl Step {
     }
 
     /// Whether this step ends at the clean image (where no noise is added any more).
+    #[must_use]
     pub fn is_last(&self) -> bool {
         self.t_prev == 0
     }

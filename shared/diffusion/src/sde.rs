@@ -6,15 +6,12 @@
 //! - forward: `dx = f(x, t) dt + g(t) dw` with `f(x, t) = -beta(t) x / 2` and `g(t) = sqrt(beta(t))`
 //! - reverse: `dx = [f(x, t) - g(t)^2 grad log p_t(x)] dt + g(t) dw`, with time running backwards (`dt < 0`)
 //!
-//! Between two whole times `beta(t)` is constant: on `(t - 1, t]` it is `-ln(1 - beta_t)`, which differs from `beta_t` by
-//! `beta_t^2 / 2` only. That choice makes `exp(-(integral of beta up to t))` equal to `alpha_bar_t`.
+//! Between two whole times `beta(t)` is constant: on `(t - 1, t]` it is `-ln(1 - beta_t)`, which differs from `beta_t`
+//! by `beta_t^2 / 2` only. That choice makes `exp(-(integral of beta up to t))` equal to `alpha_bar_t`.
 
-use ndarray::{Array4, Zip};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::Rng;
+use ndarray::{Array4, ArrayRef4, Zip};
 
-use crate::{Schedule, ScoreError, ScoreModel, Step};
+use crate::schedule::Schedule;
 
 /// The variance-preserving SDE of a schedule; see the [module](self) for its conventions.
 #[derive(Clone, Debug)]
@@ -24,11 +21,13 @@ pub struct VpSde {
 
 impl VpSde {
     /// The SDE whose marginals at whole times are those of `schedule`.
+    #[must_use]
     pub fn new(schedule: Schedule) -> Self {
         Self { schedule }
     }
 
     /// The schedule it was made from.
+    #[must_use]
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
@@ -38,6 +37,7 @@ impl VpSde {
     /// # Panics
     ///
     /// If `time` is outside `[0, T]`.
+    #[must_use]
     pub fn beta(&self, time: f64) -> f64 {
         -(-self.schedule.beta(self.interval(time))).ln_1p()
     }
@@ -47,6 +47,7 @@ impl VpSde {
     /// # Panics
     ///
     /// If `time` is outside `[0, T]`.
+    #[must_use]
     pub fn alpha_bar(&self, time: f64) -> f64 {
         let t = self.interval(time);
         let into_interval = time - (t - 1) as f64;
@@ -58,7 +59,8 @@ impl VpSde {
     /// # Panics
     ///
     /// If `time` is outside `[0, T]`.
-    pub fn drift(&self, x: &Array4<f32>, time: f64) -> Array4<f32> {
+    #[must_use]
+    pub fn drift(&self, x: &ArrayRef4<f32>, time: f64) -> Array4<f32> {
         let rate = (-0.5 * self.beta(time)) as f32;
         x.mapv(|v| rate * v)
     }
@@ -68,19 +70,9 @@ impl VpSde {
     /// # Panics
     ///
     /// If `time` is outside `[0, T]`.
+    #[must_use]
     pub fn diffusion(&self, time: f64) -> f64 {
         self.beta(time).sqrt()
-    }
-
-    /// The drift of the reverse SDE, `f(x, t) - g(t)^2 score`.
-    ///
-    /// # Panics
-    ///
-    /// If `time` is outside `[0, T]`, or the shapes differ.
-    pub fn reverse_drift(&self, x: &Array4<f32>, score: &Array4<f32>, time: f64) -> Array4<f32> {
-        assert_eq!(x.dim(), score.dim(), "x and its score must have the same shape");
-        let beta = self.beta(time) as f32;
-        Zip::from(x).and(score).map_collect(|&x, &s| -0.5 * beta * x - beta * s)
     }
 
     /// One Euler-Maruyama step of the forward SDE over `dt > 0`: `x + f(x, t) dt + g(t) sqrt(dt) eps`.
@@ -90,7 +82,8 @@ impl VpSde {
     /// # Panics
     ///
     /// If `time` is outside `[0, T]`, `dt` is negative, or the shapes differ.
-    pub fn forward_step(&self, x: &Array4<f32>, eps: &Array4<f32>, time: f64, dt: f64) -> Array4<f32> {
+    #[must_use]
+    pub fn forward_step(&self, x: &ArrayRef4<f32>, eps: &ArrayRef4<f32>, time: f64, dt: f64) -> Array4<f32> {
         self.euler_maruyama(x, &self.drift(x, time), dt, eps, time)
     }
 
@@ -100,11 +93,12 @@ impl VpSde {
     /// # Panics
     ///
     /// If `time` is outside `[0, T]`, `dt` is negative, or the shapes differ.
+    #[must_use]
     pub fn reverse_step(
         &self,
-        x: &Array4<f32>,
-        score: &Array4<f32>,
-        z: &Array4<f32>,
+        x: &ArrayRef4<f32>,
+        score: &ArrayRef4<f32>,
+        z: &ArrayRef4<f32>,
         time: f64,
         dt: f64,
     ) -> Array4<f32> {
@@ -112,57 +106,20 @@ impl VpSde {
         self.euler_maruyama(x, &backwards, dt, z, time)
     }
 
-    /// Runs the forward SDE from the clean images to time `t_end`, `substeps` Euler-Maruyama steps to a unit of time.
-    ///
-    /// # Panics
-    ///
-    /// If `t_end > T`, or `substeps` is 0.
-    pub fn simulate_forward(&self, x0: &Array4<f32>, t_end: usize, substeps: usize, rng: &mut impl Rng) -> Array4<f32> {
-        assert!(substeps > 0, "a unit of time needs at least one Euler-Maruyama step");
-        let dt = 1.0 / substeps as f64;
-        let mut x = x0.clone();
-        for t in 1..=t_end {
-            for _ in 0..substeps {
-                let eps = Array4::random_using(x.dim(), StandardNormal, rng);
-                // beta is constant on (t - 1, t], so that all substeps may be evaluated at t.
-                x = self.forward_step(&x, &eps, t as f64, dt);
-            }
-        }
-        x
-    }
-
-    /// Runs the reverse SDE from `x_start`, the noisy images at the first step's `t`, through all of `steps`.
-    ///
-    /// # Errors
-    ///
-    /// If the model fails.
-    ///
-    /// # Panics
-    ///
-    /// If a step is outside the schedule.
-    pub fn simulate_reverse(
-        &self,
-        model: &dyn ScoreModel,
-        x_start: &Array4<f32>,
-        steps: &[Step],
-        rng: &mut impl Rng,
-    ) -> Result<Array4<f32>, ScoreError> {
-        let mut x = x_start.clone();
-        for step in steps {
-            let score = model.score(&x, step.t)?;
-            let z = Array4::random_using(x.dim(), StandardNormal, rng);
-            x = self.reverse_step(&x, &score, &z, step.t as f64, (step.t - step.t_prev) as f64);
-        }
-        Ok(x)
+    /// The drift of the reverse SDE, `f(x, t) - g(t)^2 score`.
+    fn reverse_drift(&self, x: &ArrayRef4<f32>, score: &ArrayRef4<f32>, time: f64) -> Array4<f32> {
+        assert_eq!(x.dim(), score.dim(), "x and its score must have the same shape");
+        let beta = self.beta(time) as f32;
+        Zip::from(x).and(score).map_collect(|&x, &s| -0.5 * beta * x - beta * s)
     }
 
     /// `x + drift dt + g(time) sqrt(dt) noise`.
     fn euler_maruyama(
         &self,
-        x: &Array4<f32>,
-        drift: &Array4<f32>,
+        x: &ArrayRef4<f32>,
+        drift: &ArrayRef4<f32>,
         dt: f64,
-        noise: &Array4<f32>,
+        noise: &ArrayRef4<f32>,
         time: f64,
     ) -> Array4<f32> {
         assert!(dt >= 0.0, "dt must not be negative, got {dt}");

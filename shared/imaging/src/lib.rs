@@ -10,13 +10,11 @@
 //! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with;
 //! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
 //!   [`Noise`]; [`LinearOperator`] and [`SpectralOperator`] for what not every operator can do;
-//! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside;
-//! - [`tikhonov`], [`total_variation`]: reconstruction without a learned prior.
+//! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside.
 //!
 //! This crate knows neither networks nor files of weights.
 
 mod blur;
-mod classical;
 mod decode;
 mod entry;
 mod error;
@@ -34,7 +32,6 @@ mod solve;
 mod source;
 
 pub use blur::{best_gaussian_blur, gaussian_blur};
-pub use classical::{Lambdas, Reconstruction, tikhonov, total_variation};
 pub use error::ImageError;
 pub use load::{NamedImage, PixelSet, load_images, load_split};
 pub use noise::Noise;

@@ -1,14 +1,15 @@
 //! How fast the kernels are at the layer shapes of the default UNet (64x64 images).
 //!
-//! `cargo run --release -p kernels --example throughput [BATCH...]`. `KERNELS_SIMD` picks the
+//! `cargo run -p kernels --example throughput [BATCH...]`. `KERNELS_SIMD` picks the
 //! instructions and `RAYON_NUM_THREADS` the threads.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use kernels::attention::{AttentionShape, attention, attention_grad};
 use kernels::conv::{self, ConvShape};
-use kernels::norm::{NormShape, group_norm_silu, group_norm_silu_grad};
+use kernels::norm::{Activation, NormShape, group_norm, group_norm_grad};
 use kernels::simd::{fma_peak, simd_path};
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 fn main() {
     let batches: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
@@ -164,18 +165,18 @@ impl Times {
         );
         let (mut y, mut dx) = (x.clone(), x.clone());
         let (mut dscale, mut dshift) = (scale.clone(), scale.clone());
-        let stats = group_norm_silu(shape, &x, &scale, &shift, true, &mut y);
+        let stats = group_norm(shape, &x, &scale, &shift, Activation::Silu, &mut y);
         let forward = best_seconds(|| {
-            group_norm_silu(shape, &x, &scale, &shift, true, &mut y);
+            group_norm(shape, &x, &scale, &shift, Activation::Silu, &mut y);
         });
         let backward = best_seconds(|| {
-            group_norm_silu_grad(
+            group_norm_grad(
                 shape,
                 &x,
                 &stats,
                 &scale,
                 &shift,
-                true,
+                Activation::Silu,
                 &dy,
                 &mut dx,
                 &mut dscale,

@@ -1,11 +1,12 @@
 //! Plain softmax attention over a short sequence of tokens (the pixels of a small image).
 
+use rayon::prelude::*;
+
 use crate::check_len;
 use crate::elementwise::exp;
-use crate::matmul::{Matrix, multiply};
+use crate::matmul::{Matrix, Output, multiply};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch, simd_path};
-use rayon::prelude::*;
 
 /// The sizes of an attention layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +28,19 @@ impl AttentionShape {
     }
 
     /// Values in the output: `[batch][heads][head_dim][tokens]`.
+    #[must_use]
     pub fn output_len(&self) -> usize {
         self.batch * self.heads * self.head_len()
     }
 
     /// Values in the input: `[batch][3][heads][head_dim][tokens]`.
+    #[must_use]
     pub fn qkv_len(&self) -> usize {
         3 * self.output_len()
     }
 
     /// Values in the probabilities: `[batch][heads][tokens (query)][tokens (key)]`.
+    #[must_use]
     pub fn probabilities_len(&self) -> usize {
         self.batch * self.heads * self.tokens * self.tokens
     }
@@ -86,10 +90,16 @@ fn forward(path: SimdPath, shape: &AttentionShape, qkv: &[f32], out: &mut [f32],
         .zip(probabilities.par_chunks_mut(tokens * tokens));
     heads.enumerate().for_each(|(index, (out, probabilities))| {
         let [q, k, v] = shape.head(qkv, index / shape.heads, index % shape.heads);
-        multiply(shape.score_factor(), q.transposed(), k, false, probabilities);
+        multiply(
+            shape.score_factor(),
+            q.transposed(),
+            k,
+            Output::Overwrite,
+            probabilities,
+        );
         softmax(path, tokens, probabilities);
         let probabilities = Matrix::new(probabilities, tokens, tokens);
-        multiply(1.0, v, probabilities.transposed(), false, out);
+        multiply(1.0, v, probabilities.transposed(), Output::Overwrite, out);
     });
 }
 
@@ -134,13 +144,13 @@ fn backward(
                 let dout = Matrix::new(&dout[index * len..][..len], shape.head_dim, tokens);
                 let p = &probabilities[index * tokens * tokens..][..tokens * tokens];
 
-                multiply(1.0, dout, Matrix::new(p, tokens, tokens), true, dv);
+                multiply(1.0, dout, Matrix::new(p, tokens, tokens), Output::Add, dv);
                 let mut ds = Scratch::take(tokens * tokens);
-                multiply(1.0, dout.transposed(), v, false, &mut ds);
+                multiply(1.0, dout.transposed(), v, Output::Overwrite, &mut ds);
                 softmax_grad(path, tokens, p, &mut ds);
                 let ds = Matrix::new(&ds, tokens, tokens);
-                multiply(shape.score_factor(), k, ds.transposed(), true, dq);
-                multiply(shape.score_factor(), q, ds, true, dk);
+                multiply(shape.score_factor(), k, ds.transposed(), Output::Add, dq);
+                multiply(shape.score_factor(), q, ds, Output::Add, dk);
             });
         });
 }

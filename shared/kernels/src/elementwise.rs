@@ -1,9 +1,10 @@
 //! Functions of single values: SiLU by itself, addition, and the exponential that the other kernels
 //! build on.
 
+use rayon::prelude::*;
+
 use crate::check_len;
 use crate::simd::{Simd, SimdPath, dispatch, simd_path};
-use rayon::prelude::*;
 
 /// Values that one task takes: below that, handing work to another thread costs more than the work.
 const TASK_LEN: usize = 16 * 1024;

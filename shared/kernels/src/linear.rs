@@ -1,7 +1,7 @@
 //! The fully connected layer, `y[n, o] = sum_i x[n, i] w[o, i] + b[o]`.
 
 use crate::check_len;
-use crate::matmul::{Matrix, multiply};
+use crate::matmul::{Matrix, Output, multiply};
 
 /// `y[n, o] = sum_i x[n, i] weight[o, i] + bias[o]`; overwrites `y`.
 ///
@@ -28,7 +28,7 @@ pub fn linear(
     }
     let x = Matrix::new(x, batch, features_in);
     let weight = Matrix::new(weight, features_out, features_in);
-    multiply(1.0, x, weight.transposed(), true, y);
+    multiply(1.0, x, weight.transposed(), Output::Add, y);
 }
 
 /// `dx[n, i] += sum_o dy[n, o] weight[o, i]`.
@@ -45,7 +45,7 @@ pub fn linear_input_grad(
     check_len("linear_input_grad: dx", batch * features_in, dx.len());
     let dy = Matrix::new(dy, batch, features_out);
     let weight = Matrix::new(weight, features_out, features_in);
-    multiply(1.0, dy, weight, true, dx);
+    multiply(1.0, dy, weight, Output::Add, dx);
 }
 
 /// `dw[o, i] += sum_n dy[n, o] x[n, i]` and `db[o] += sum_n dy[n, o]`.
@@ -72,7 +72,7 @@ pub fn linear_weight_grad(
     }
     let dy = Matrix::new(dy, batch, features_out);
     let x = Matrix::new(x, batch, features_in);
-    multiply(1.0, dy.transposed(), x, true, dw);
+    multiply(1.0, dy.transposed(), x, Output::Add, dw);
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@
 //! of a group of channels. Scale and shift belong to one image and one channel, so a time embedding
 //! can set them; act is SiLU or nothing.
 
+use rayon::prelude::*;
+
 use crate::check_len;
 use crate::elementwise::{sigmoid, silu_slope};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch, simd_path};
-use rayon::prelude::*;
 
 /// Added to the variance, as in PyTorch, so that a constant group does not divide by zero.
 const EPSILON: f32 = 1e-5;
@@ -32,6 +33,15 @@ pub struct NormShape {
     pub groups: usize,
 }
 
+/// What follows the shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `u sigmoid(u)`.
+    Silu,
+}
+
 /// Mean and 1 / sqrt(variance + 1e-5) of every group, `[batch][groups]`: what the backward pass
 /// needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,11 +54,13 @@ pub struct NormStats {
 
 impl NormShape {
     /// Values in the input and in the output.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.batch * self.channels * self.pixels
     }
 
     /// Whether there are no values at all.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -75,19 +87,19 @@ impl NormShape {
     }
 }
 
-/// Normalises, scales, shifts and, where `silu` is set, applies SiLU; overwrites `y`. Returns what
-/// the backward pass needs.
+/// Normalises, scales, shifts and applies `activation`; overwrites `y`. Returns what the backward pass
+/// needs.
 ///
 /// `x` and `y` are `[batch][channels][pixels]`, `scale` and `shift` `[batch][channels]`.
-pub fn group_norm_silu(
+pub fn group_norm(
     shape: &NormShape,
     x: &[f32],
     scale: &[f32],
     shift: &[f32],
-    silu: bool,
+    activation: Activation,
     y: &mut [f32],
 ) -> NormStats {
-    forward(simd_path(), shape, x, scale, shift, silu, y)
+    forward(simd_path(), shape, x, scale, shift, activation, y)
 }
 
 fn forward(
@@ -96,21 +108,21 @@ fn forward(
     x: &[f32],
     scale: &[f32],
     shift: &[f32],
-    silu: bool,
+    activation: Activation,
     y: &mut [f32],
 ) -> NormStats {
     shape.check();
-    check_len("group_norm_silu: x", shape.len(), x.len());
-    check_len("group_norm_silu: scale", shape.batch * shape.channels, scale.len());
-    check_len("group_norm_silu: shift", shape.batch * shape.channels, shift.len());
-    check_len("group_norm_silu: y", shape.len(), y.len());
+    check_len("group_norm: x", shape.len(), x.len());
+    check_len("group_norm: scale", shape.batch * shape.channels, scale.len());
+    check_len("group_norm: shift", shape.batch * shape.channels, shift.len());
+    check_len("group_norm: y", shape.len(), y.len());
     let channels = shape.group_channels();
     let groups = y.par_chunks_mut(shape.group_len()).zip(x.par_chunks(shape.group_len()));
     let affine = scale.par_chunks(channels).zip(shift.par_chunks(channels));
     let (mean, inv_std) = groups
         .zip(affine)
         .with_min_len(shape.groups_per_task())
-        .map(|((y, x), (scale, shift))| forward_group(path, shape.pixels, x, scale, shift, silu, y))
+        .map(|((y, x), (scale, shift))| forward_group(path, shape.pixels, x, scale, shift, activation, y))
         .unzip();
     NormStats { mean, inv_std }
 }
@@ -118,7 +130,7 @@ fn forward(
 dispatch! {
     /// One group; returns its mean and 1 / standard deviation.
     fn forward_group = forward_group_loops(
-        pixels: usize, x: &[f32], scale: &[f32], shift: &[f32], silu: bool, y: &mut [f32],
+        pixels: usize, x: &[f32], scale: &[f32], shift: &[f32], activation: Activation, y: &mut [f32],
     ) -> (f32, f32)
 }
 
@@ -129,7 +141,7 @@ fn forward_group_loops<S: Simd>(
     x: &[f32],
     scale: &[f32],
     shift: &[f32],
-    silu: bool,
+    activation: Activation,
     y: &mut [f32],
 ) -> (f32, f32) {
     let mean = lane_sum(x, |value| value) / x.len() as f32;
@@ -139,14 +151,17 @@ fn forward_group_loops<S: Simd>(
     let channels = y.chunks_exact_mut(pixels).zip(x.chunks_exact(pixels));
     for ((y, x), (scale, shift)) in channels.zip(scale.iter().zip(shift)) {
         let slope = scale * inv_std;
-        if silu {
-            for (y, x) in y.iter_mut().zip(x) {
-                let u = S::mul_add_scalar(x - mean, slope, *shift);
-                *y = u * sigmoid::<S>(u);
+        match activation {
+            Activation::None => {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = S::mul_add_scalar(x - mean, slope, *shift);
+                }
             }
-        } else {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = S::mul_add_scalar(x - mean, slope, *shift);
+            Activation::Silu => {
+                for (y, x) in y.iter_mut().zip(x) {
+                    let u = S::mul_add_scalar(x - mean, slope, *shift);
+                    *y = u * sigmoid::<S>(u);
+                }
             }
         }
     }
@@ -171,24 +186,36 @@ fn lane_sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sum
 }
 
-/// Gradient of [`group_norm_silu`], given the gradient `dy` of its output.
+/// Gradient of [`group_norm`], given the gradient `dy` of its output.
 ///
 /// Adds to `dx`. Overwrites `dscale` and `dshift` (`[batch][channels]`) with `sum over pixels of du
 /// * xhat` and of `du`, where `du` is the gradient of what goes into SiLU.
 #[allow(clippy::too_many_arguments)]
-pub fn group_norm_silu_grad(
+pub fn group_norm_grad(
     shape: &NormShape,
     x: &[f32],
     stats: &NormStats,
     scale: &[f32],
     shift: &[f32],
-    silu: bool,
+    activation: Activation,
     dy: &[f32],
     dx: &mut [f32],
     dscale: &mut [f32],
     dshift: &mut [f32],
 ) {
-    backward(simd_path(), shape, x, stats, scale, shift, silu, dy, dx, dscale, dshift);
+    backward(
+        simd_path(),
+        shape,
+        x,
+        stats,
+        scale,
+        shift,
+        activation,
+        dy,
+        dx,
+        dscale,
+        dshift,
+    );
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -199,7 +226,7 @@ fn backward(
     stats: &NormStats,
     scale: &[f32],
     shift: &[f32],
-    silu: bool,
+    activation: Activation,
     dy: &[f32],
     dx: &mut [f32],
     dscale: &mut [f32],
@@ -207,23 +234,19 @@ fn backward(
 ) {
     shape.check();
     let affine_len = shape.batch * shape.channels;
-    check_len("group_norm_silu_grad: x", shape.len(), x.len());
+    check_len("group_norm_grad: x", shape.len(), x.len());
+    check_len("group_norm_grad: mean", shape.batch * shape.groups, stats.mean.len());
     check_len(
-        "group_norm_silu_grad: mean",
-        shape.batch * shape.groups,
-        stats.mean.len(),
-    );
-    check_len(
-        "group_norm_silu_grad: inv_std",
+        "group_norm_grad: inv_std",
         shape.batch * shape.groups,
         stats.inv_std.len(),
     );
-    check_len("group_norm_silu_grad: scale", affine_len, scale.len());
-    check_len("group_norm_silu_grad: shift", affine_len, shift.len());
-    check_len("group_norm_silu_grad: dy", shape.len(), dy.len());
-    check_len("group_norm_silu_grad: dx", shape.len(), dx.len());
-    check_len("group_norm_silu_grad: dscale", affine_len, dscale.len());
-    check_len("group_norm_silu_grad: dshift", affine_len, dshift.len());
+    check_len("group_norm_grad: scale", affine_len, scale.len());
+    check_len("group_norm_grad: shift", affine_len, shift.len());
+    check_len("group_norm_grad: dy", shape.len(), dy.len());
+    check_len("group_norm_grad: dx", shape.len(), dx.len());
+    check_len("group_norm_grad: dscale", affine_len, dscale.len());
+    check_len("group_norm_grad: dshift", affine_len, dshift.len());
     let (channels, len) = (shape.group_channels(), shape.group_len());
     let groups = dx
         .par_chunks_mut(len)
@@ -239,7 +262,7 @@ fn backward(
                 x: &x[index * len..][..len],
                 scale: &scale[index * channels..][..channels],
                 shift: &shift[index * channels..][..channels],
-                silu,
+                activation,
             };
             backward_group(path, &group, &dy[index * len..][..len], du, dx, dscale, dshift);
         },
@@ -254,12 +277,12 @@ struct Group<'a> {
     x: &'a [f32],
     scale: &'a [f32],
     shift: &'a [f32],
-    silu: bool,
+    activation: Activation,
 }
 
 dispatch! {
     fn backward_group = backward_group_loops(
-        group: &Group, dy: &[f32], du: &mut [f32], dx: &mut [f32],
+        group: &Group<'_>, dy: &[f32], du: &mut [f32], dx: &mut [f32],
         dscale: &mut [f32], dshift: &mut [f32],
     )
 }
@@ -270,7 +293,7 @@ dispatch! {
 #[inline(always)]
 fn backward_group_loops<S: Simd>(
     _simd: S,
-    group: &Group,
+    group: &Group<'_>,
     dy: &[f32],
     du: &mut [f32],
     dx: &mut [f32],
@@ -306,7 +329,7 @@ fn backward_group_loops<S: Simd>(
 
 /// Fills `du` for one channel and returns the sums of `du` and of `du * xhat`, in 32 lanes each.
 #[inline(always)]
-fn channel_du<S: Simd>(group: &Group, channel: usize, dy: &[f32], du: &mut [f32]) -> (f32, f32) {
+fn channel_du<S: Simd>(group: &Group<'_>, channel: usize, dy: &[f32], du: &mut [f32]) -> (f32, f32) {
     const LANES: usize = 32;
     let x = &group.x[channel * group.pixels..][..group.pixels];
     let (slope, shift) = (group.scale[channel] * group.inv_std, group.shift[channel]);
@@ -315,10 +338,9 @@ fn channel_du<S: Simd>(group: &Group, channel: usize, dy: &[f32], du: &mut [f32]
     for ((du, dy), x) in chunks {
         for ((((du, dy), x), sum), sum_x) in du.iter_mut().zip(dy).zip(x).zip(&mut sums).zip(&mut sums_x) {
             let centred = x - group.mean;
-            *du = if group.silu {
-                dy * silu_slope::<S>(S::mul_add_scalar(centred, slope, shift))
-            } else {
-                *dy
+            *du = match group.activation {
+                Activation::None => *dy,
+                Activation::Silu => dy * silu_slope::<S>(S::mul_add_scalar(centred, slope, shift)),
             };
             *sum += *du;
             *sum_x = S::mul_add_scalar(*du, centred, *sum_x);
@@ -387,7 +409,7 @@ mod tests {
         dshift: Vec<f64>,
     }
 
-    fn reference(case: &Case, silu: bool) -> Reference {
+    fn reference(case: &Case, activation: Activation) -> Reference {
         let shape = &case.shape;
         let len = shape.group_len();
         let affine = shape.batch * shape.channels;
@@ -409,8 +431,11 @@ mod tests {
                 let xhat = (x - mean) * inv_std;
                 let u = xhat * f64::from(case.scale[channel]) + f64::from(case.shift[channel]);
                 let s = sigmoid_f64(u);
-                r.y.push(if silu { u * s } else { u });
-                let slope = if silu { s + u * s * (1.0 - s) } else { 1.0 };
+                let (y, slope) = match activation {
+                    Activation::None => (u, 1.0),
+                    Activation::Silu => (u * s, s + u * s * (1.0 - s)),
+                };
+                r.y.push(y);
                 let du = f64::from(case.dy[group * len + i]) * slope;
                 r.dscale[channel] += du * xhat;
                 r.dshift[channel] += du;
@@ -427,10 +452,10 @@ mod tests {
         r
     }
 
-    fn run(path: SimdPath, case: &Case, silu: bool) -> [Vec<f32>; 4] {
+    fn run(path: SimdPath, case: &Case, activation: Activation) -> [Vec<f32>; 4] {
         let shape = &case.shape;
         let mut y = vec![f32::NAN; shape.len()];
-        let stats = forward(path, shape, &case.x, &case.scale, &case.shift, silu, &mut y);
+        let stats = forward(path, shape, &case.x, &case.scale, &case.shift, activation, &mut y);
         // dx starts from x: the gradient must be added to it.
         let mut dx = case.x.clone();
         let [mut dscale, mut dshift] = [0, 1].map(|_| vec![f32::NAN; case.scale.len()]);
@@ -442,7 +467,7 @@ mod tests {
             &stats,
             scale,
             shift,
-            silu,
+            activation,
             &case.dy,
             &mut dx,
             &mut dscale,
@@ -454,8 +479,8 @@ mod tests {
     #[test]
     fn matches_reference() {
         for case in cases() {
-            for silu in [false, true] {
-                let expected = reference(&case, silu);
+            for activation in [Activation::None, Activation::Silu] {
+                let expected = reference(&case, activation);
                 let expected_dx: Vec<f64> = expected
                     .dx
                     .iter()
@@ -463,8 +488,8 @@ mod tests {
                     .map(|(d, &x)| d + f64::from(x))
                     .collect();
                 for path in paths() {
-                    let [y, dx, dscale, dshift] = run(path, &case, silu);
-                    let what = |name| format!("{name} {path} silu={silu} {:?}", case.shape);
+                    let [y, dx, dscale, dshift] = run(path, &case, activation);
+                    let what = |name| format!("{name} {path} {activation:?} {:?}", case.shape);
                     assert_close(&what("y"), &y, &expected.y, 1e-5);
                     assert_close(&what("dx"), &dx, &expected_dx, 1e-5);
                     assert_close(&what("dscale"), &dscale, &expected.dscale, 2e-5);
@@ -484,7 +509,7 @@ mod tests {
         };
         let x: Vec<f32> = (0..200).map(|i| 1000.0 + (i % 10) as f32).collect();
         let mut y = vec![0.0; 200];
-        group_norm_silu(&shape, &x, &[1.0; 2], &[0.0; 2], false, &mut y);
+        group_norm(&shape, &x, &[1.0; 2], &[0.0; 2], Activation::None, &mut y);
         let std = 8.25f32.sqrt();
         assert!(
             (y[0] + 4.5 / std).abs() < 1e-3 && (y[9] - 4.5 / std).abs() < 1e-3,
@@ -497,7 +522,9 @@ mod tests {
     fn threads_do_not_change_bits() {
         for case in cases() {
             for path in paths() {
-                assert_same_on_any_threads(&format!("{path} {:?}", case.shape), || run(path, &case, true).concat());
+                assert_same_on_any_threads(&format!("{path} {:?}", case.shape), || {
+                    run(path, &case, Activation::Silu).concat()
+                });
             }
         }
     }
@@ -511,6 +538,6 @@ mod tests {
             pixels: 1,
             groups: 2,
         };
-        group_norm_silu(&shape, &[0.0; 5], &[1.0; 5], &[0.0; 5], true, &mut [0.0; 5]);
+        group_norm(&shape, &[0.0; 5], &[1.0; 5], &[0.0; 5], Activation::Silu, &mut [0.0; 5]);
     }
 }

@@ -1,7 +1,8 @@
 //! Changes of resolution: nearest-neighbour upsampling, and pixel (un)shuffle.
 
-use crate::check_len;
 use rayon::prelude::*;
+
+use crate::check_len;
 
 /// Values that one task takes at least: below that, handing work to another thread costs more than
 /// the work.

@@ -22,6 +22,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// A buffer of `len` floats.
+    #[must_use]
     pub fn take(len: usize) -> Self {
         let room = len + LINE / size_of::<f32>();
         let buffer = take_idle(room);
@@ -30,6 +31,7 @@ impl Scratch {
     }
 
     /// A buffer of `len` zeros.
+    #[must_use]
     pub fn zeros(len: usize) -> Self {
         let mut scratch = Self::take(len);
         scratch.fill(0.0);

@@ -25,6 +25,7 @@ impl SimdPath {
     pub const ALL: [SimdPath; 3] = [SimdPath::Portable, SimdPath::Avx2, SimdPath::Avx512];
 
     /// Whether this machine can run the path.
+    #[must_use]
     pub fn is_supported(self) -> bool {
         match self {
             SimdPath::Portable => true,

@@ -1,8 +1,9 @@
 //! What the unit tests share.
 
-use crate::simd::SimdPath;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+
+use crate::simd::SimdPath;
 
 /// The paths that this machine can run.
 pub(crate) fn paths() -> Vec<SimdPath> {

@@ -1,14 +1,14 @@
 //! Convolution of any kernel size, stride and padding, and max-pooling: what published classification networks are made
-//! of, forward and the gradient of the input.
+//! of, forward only: distances need no gradient.
 //!
-//! [`crate::conv`] is faster, but knows only the kinds of convolution that a UNet needs. Here each image is unfolded, so
-//! that the values under the kernel become a column of a matrix (im2col), and a matrix product does the rest. Images
+//! [`crate::conv`] is faster, but knows only the kinds of convolution that a UNet needs. Here each image is unfolded,
+//! so that the values under the kernel become a column of a matrix (im2col), and a matrix product does the rest. Images
 //! run in parallel; each is unfolded a few rows at a time, so that memory stays small at any image size.
 
 use rayon::prelude::*;
 
 use crate::check_len;
-use crate::matmul::{Matrix, multiply};
+use crate::matmul::{Matrix, Output, multiply};
 use crate::scratch::Scratch;
 
 /// The sizes of a convolution.
@@ -37,11 +37,13 @@ const BAND_LEN: usize = 256 * 1024;
 
 impl WindowConv {
     /// Rows of the output.
+    #[must_use]
     pub fn out_height(&self) -> usize {
         (self.height + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
     /// Columns of the output.
+    #[must_use]
     pub fn out_width(&self) -> usize {
         (self.width + 2 * self.padding - self.kernel) / self.stride + 1
     }
@@ -81,16 +83,16 @@ impl WindowConv {
         })
     }
 
-    /// For row `row` of the unfolded matrix and row `y` of the output: the row of an input plane that is read there, and
-    /// which channel and column offset it belongs to; none where it lies in the padding.
+    /// For row `row` of the unfolded matrix and row `y` of the output: the row of an input plane that is read there,
+    /// and which channel and column offset it belongs to; none where it lies in the padding.
     fn source(&self, row: usize, y: usize) -> Option<(usize, usize)> {
         let (channel, dy) = (row / self.kernel.pow(2), row / self.kernel % self.kernel);
         let input_y = (y * self.stride + dy).checked_sub(self.padding)?;
         (input_y < self.height).then(|| ((channel * self.height + input_y) * self.width, row % self.kernel))
     }
 
-    /// The columns of the output at which kernel column `dx` lies inside the image, and the first of the image's columns
-    /// that is met there.
+    /// The columns of the output at which kernel column `dx` lies inside the image, and the first of the image's
+    /// columns that is met there.
     fn inside(&self, dx: usize) -> (std::ops::Range<usize>, usize) {
         let first = self.padding.saturating_sub(dx).div_ceil(self.stride);
         let end = (self.width + self.padding).saturating_sub(dx).div_ceil(self.stride);
@@ -138,25 +140,6 @@ fn unfold(shape: &WindowConv, band: Band, x: &[f32], columns: &mut [f32]) {
     }
 }
 
-/// Adds an unfolded band back to the pixels that it was read from: the transpose of [`unfold`].
-fn fold(shape: &WindowConv, band: Band, columns: &[f32], dx_image: &mut [f32]) {
-    for (row, line) in columns.chunks_exact(band.pixels()).enumerate() {
-        for (y, line) in line.chunks_exact(band.width).enumerate() {
-            let Some((start, dx)) = shape.source(row, band.first + y) else {
-                continue;
-            };
-            let (inside, first) = shape.inside(dx);
-            let to = &mut dx_image[start..start + shape.width];
-            for (value, to) in line[inside]
-                .iter()
-                .zip(to[first.min(shape.width)..].iter_mut().step_by(shape.stride))
-            {
-                *to += value;
-            }
-        }
-    }
-}
-
 /// `out = bias + x * weight` (in the sense of neural networks, that is correlation); overwrites `out`.
 ///
 /// `x` is `[batch][c_in][height][width]`, `weight` `[c_out][c_in][kernel][kernel]`, `bias` `[c_out]`, `out`
@@ -183,42 +166,13 @@ pub fn window_conv(shape: &WindowConv, x: &[f32], weight: &[f32], bias: &[f32], 
                 1.0,
                 weight,
                 Matrix::new(&columns, shape.column_len(), band.pixels()),
-                true,
+                Output::Add,
                 &mut product,
             );
             let planes = out.chunks_exact_mut(shape.out_height() * shape.out_width());
             for (plane, row) in planes.zip(product.chunks_exact(band.pixels())) {
                 plane[band.range()].copy_from_slice(row);
             }
-        }
-    });
-}
-
-/// Adds to `dx` the gradient of the input, given the gradient `dy` of the output.
-pub fn window_conv_input_grad(shape: &WindowConv, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-    shape.check();
-    check_len("window_conv_input_grad: dy", shape.batch * shape.output_len(), dy.len());
-    check_len(
-        "window_conv_input_grad: weight",
-        shape.c_out * shape.column_len(),
-        weight.len(),
-    );
-    check_len("window_conv_input_grad: dx", shape.batch * shape.input_len(), dx.len());
-    let weight = Matrix::new(weight, shape.c_out, shape.column_len());
-    let images = dx
-        .par_chunks_mut(shape.input_len())
-        .zip(dy.par_chunks(shape.output_len()));
-    images.for_each(|(dx, dy)| {
-        for band in shape.bands() {
-            let mut slopes = Scratch::take(shape.c_out * band.pixels());
-            let planes = dy.chunks_exact(shape.out_height() * shape.out_width());
-            for (row, plane) in slopes.chunks_exact_mut(band.pixels()).zip(planes) {
-                row.copy_from_slice(&plane[band.range()]);
-            }
-            let mut columns = Scratch::take(shape.column_len() * band.pixels());
-            let slopes = Matrix::new(&slopes, shape.c_out, band.pixels());
-            multiply(1.0, weight.transposed(), slopes, false, &mut columns);
-            fold(shape, band, &columns, dx);
         }
     });
 }
@@ -254,11 +208,13 @@ impl MaxPool {
     }
 
     /// Rows of the output.
+    #[must_use]
     pub fn out_height(&self) -> usize {
         self.positions(self.height)
     }
 
     /// Columns of the output.
+    #[must_use]
     pub fn out_width(&self) -> usize {
         self.positions(self.width)
     }
@@ -273,18 +229,18 @@ impl MaxPool {
         assert!(fits, "max-pooling: the window is larger than the image in {self:?}");
     }
 
-    /// The index in a plane of the largest value of window `(y, x)`; the first of equal ones.
-    fn largest(&self, plane: &[f32], y: usize, x: usize) -> usize {
-        let mut best = y * self.stride * self.width + x * self.stride;
-        for row in y * self.stride..(y * self.stride + self.window).min(self.height) {
-            for column in x * self.stride..(x * self.stride + self.window).min(self.width) {
-                let index = row * self.width + column;
-                if plane[index] > plane[best] {
-                    best = index;
+    /// The largest value of window `(y, x)` in a plane.
+    fn largest(&self, plane: &[f32], y: usize, x: usize) -> f32 {
+        let (top, left) = (y * self.stride, x * self.stride);
+        let mut largest = plane[top * self.width + left];
+        for row in top..(top + self.window).min(self.height) {
+            for value in &plane[row * self.width..][left..(left + self.window).min(self.width)] {
+                if *value > largest {
+                    largest = *value;
                 }
             }
         }
-        best
+        largest
     }
 }
 
@@ -300,27 +256,7 @@ pub fn max_pool(shape: &MaxPool, x: &[f32], out: &mut [f32]) {
         .zip(out.par_chunks_mut(height * width));
     planes.for_each(|(plane, out)| {
         for (index, out) in out.iter_mut().enumerate() {
-            *out = plane[shape.largest(plane, index / width, index % width)];
-        }
-    });
-}
-
-/// Adds to `dx` the gradient of the input `x`, given the gradient `dy` of the output: it goes to the largest value of
-/// each window, the first of equal ones.
-pub fn max_pool_grad(shape: &MaxPool, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    shape.check();
-    let (height, width) = (shape.out_height(), shape.out_width());
-    check_len("max_pool_grad: x", shape.planes * shape.height * shape.width, x.len());
-    check_len("max_pool_grad: dy", shape.planes * height * width, dy.len());
-    check_len("max_pool_grad: dx", x.len(), dx.len());
-    let pixels = shape.height * shape.width;
-    let planes = x
-        .par_chunks(pixels)
-        .zip(dx.par_chunks_mut(pixels))
-        .zip(dy.par_chunks(height * width));
-    planes.for_each(|((plane, dx), dy)| {
-        for (index, dy) in dy.iter().enumerate() {
-            dx[shape.largest(plane, index / width, index % width)] += dy;
+            *out = shape.largest(plane, index / width, index % width);
         }
     });
 }
@@ -328,7 +264,7 @@ pub fn max_pool_grad(shape: &MaxPool, x: &[f32], dy: &[f32], dx: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, assert_same_on_any_threads, rng, to_f64, values};
+    use crate::testing::{assert_close, assert_same_on_any_threads, rng, values};
 
     /// Kernel, stride, padding, height, width: those of AlexNet, VGG16 and SqueezeNet, and odd ones.
     const KINDS: [(usize, usize, usize, usize, usize); 9] = [
@@ -375,26 +311,19 @@ mod tests {
     }
 
     #[test]
-    fn convolutions_of_any_kind_match_the_definition_and_its_transpose() {
+    fn convolutions_of_any_kind_match_the_definition() {
         for (seed, kind) in (0..).zip(KINDS) {
             let (s, rng) = (shape(kind), &mut rng(seed));
             let x = values(rng, s.batch * s.input_len());
             let (weight, bias) = (values(rng, s.c_out * s.column_len()), values(rng, s.c_out));
-            let dy = values(rng, s.batch * s.output_len());
             let plane = s.out_height() * s.out_width();
-            let mut expected: Vec<f64> = (0..dy.len()).map(|i| f64::from(bias[i / plane % s.c_out])).collect();
-            let mut expected_dx = to_f64(&x);
+            let mut out = vec![f32::NAN; s.batch * s.output_len()];
+            let mut expected: Vec<f64> = (0..out.len()).map(|i| f64::from(bias[i / plane % s.c_out])).collect();
             for_each_product(&s, |o, i, w| {
                 expected[o] += f64::from(x[i]) * f64::from(weight[w]);
-                expected_dx[i] += f64::from(dy[o]) * f64::from(weight[w]);
             });
-            let mut out = vec![f32::NAN; dy.len()];
             window_conv(&s, &x, &weight, &bias, &mut out);
             assert_close(&format!("{kind:?}"), &out, &expected, 1e-5);
-            // The gradient is added to what is there.
-            let mut dx = x.clone();
-            window_conv_input_grad(&s, &dy, &weight, &mut dx);
-            assert_close(&format!("{kind:?}, dx"), &dx, &expected_dx, 1e-5);
         }
     }
 
@@ -418,9 +347,6 @@ mod tests {
         let run = || {
             let mut out = vec![f32::NAN; s.batch * s.output_len()];
             window_conv(&s, &x, &weight, &bias, &mut out);
-            let mut dx = vec![0.0; x.len()];
-            window_conv_input_grad(&s, &out, &weight, &mut dx);
-            out.extend(dx);
             out
         };
         assert_same_on_any_threads("convolution in bands", run);
@@ -432,11 +358,11 @@ mod tests {
             .enumerate()
             .map(|(i, e)| e + f64::from(bias[i / plane % s.c_out]))
             .collect();
-        assert_close("convolution in bands", &run()[..shifted.len()], &shifted, 1e-4);
+        assert_close("convolution in bands", &run(), &shifted, 1e-4);
     }
 
     #[test]
-    fn pooling_takes_the_largest_value_and_hands_the_gradient_to_it() {
+    fn pooling_takes_the_largest_value_of_each_window() {
         let pool = |height, width, window, stride, ceil| MaxPool {
             planes: 1,
             height,
@@ -452,12 +378,6 @@ mod tests {
         let mut out = vec![f32::NAN; 4];
         max_pool(&ceil, &x, &mut out);
         assert_eq!(out, [3.0, 9.0, 3.0, 9.0]);
-        let mut dx = vec![1.0; 16];
-        max_pool_grad(&ceil, &x, &[10.0, 20.0, 30.0, 40.0], &mut dx);
-        let mut expected = vec![1.0; 16];
-        // Of equal values the first gets it: rows 0 and 2.
-        (expected[0], expected[3], expected[8], expected[11]) = (11.0, 21.0, 31.0, 41.0);
-        assert_eq!(dx, expected);
         // No window begins outside, even where `ceil` would have one: size 5, window 1, stride 4 has pixels 0 and 4.
         assert_eq!(pool(5, 6, 1, 4, true).out_width(), 2);
         assert_eq!(

@@ -18,7 +18,8 @@ pub enum MetricError {
     },
     /// An image without pixels, or too small for the metric.
     #[error(
-        "an image of shape {found:?} is too small for {metric}: expected at least {smallest}x{smallest} pixels and one channel"
+        "an image of shape {found:?} is too small for {metric}: expected at least {smallest}x{smallest} pixels and one \
+         channel"
     )]
     TooSmall {
         /// The metric.

@@ -7,19 +7,25 @@
 //! All take images `[C, H, W]` in the workspace's [-1, 1] and scale inside. The
 //! prediction is clamped to [-1, 1] first, as it would be when written to a file; a ground truth outside of that range
 //! is an error, because then one of the two images is most likely on another scale. Sums are taken in `f64`.
+//!
+//! ```
+//! let truth = ndarray::Array3::from_elem((3, 16, 16), 0.25);
+//! // 0.05 on [-1, 1] is 0.025 of [0, 1]: -20 log10(0.025) = 32.04 dB.
+//! assert!((metrics::psnr(&(&truth + 0.05), &truth)? - 32.04).abs() < 0.01);
+//! # Ok::<(), metrics::MetricError>(())
+//! ```
 
 mod error;
 mod lpips;
-mod pixel;
-mod structural;
-#[cfg(feature = "tools")]
-pub mod study;
-#[cfg(feature = "tools")]
-pub mod training;
-#[cfg(feature = "tools")]
-pub mod weights;
+mod psnr;
+mod ssim;
 
 pub use error::MetricError;
 pub use lpips::{Backbone, Lpips, LpipsError};
-pub use pixel::psnr;
-pub use structural::ssim;
+pub use psnr::psnr;
+pub use ssim::ssim;
+
+/// The networks behind [`Lpips`], for the programs that train and import them. A distance needs nothing of it.
+pub mod networks {
+    pub use crate::lpips::{FeatureNet, TensorSpec, backbone_tensors, linear_tensors, select};
+}

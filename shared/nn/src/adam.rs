@@ -3,18 +3,21 @@
 use dfdx::tensor::Gradients;
 use dfdx::tensor_ops::AdamConfig;
 
-use crate::{Backend, DeviceExt, NamedTensor, Parameters, WeightsError};
+use crate::backend::Backend;
+use crate::device_ext::DeviceExt;
+use crate::parameter::{Parameter, Parameters};
+use crate::weights::{NamedTensor, WeightsError};
 
 /// Adam (Kingma and Ba 2015). The update is dfdx's own (`AdamConfig::try_update`); this type keeps the moments, since
 /// dfdx's optimiser accepts only networks whose sizes are compile-time constants, and keeps its moments private, so
 /// that training could not be resumed.
 #[derive(Debug)]
-pub struct Adam<D: Backend> {
+pub struct Adam<B: Backend> {
     /// Learning rate, betas, epsilon and weight decay; may change from step to step.
     pub config: AdamConfig,
     step: i32,
-    first_moment: Gradients<f32, D::Device>,
-    second_moment: Gradients<f32, D::Device>,
+    first_moment: Gradients<f32, B::Device>,
+    second_moment: Gradients<f32, B::Device>,
 }
 
 /// What Adam remembers between steps, for a checkpoint.
@@ -26,8 +29,9 @@ pub struct AdamState {
     pub moments: Vec<NamedTensor>,
 }
 
-impl<D: Backend> Adam<D> {
+impl<B: Backend> Adam<B> {
     /// An optimiser at its first step.
+    #[must_use]
     pub fn new(config: AdamConfig) -> Self {
         Self {
             config,
@@ -39,12 +43,16 @@ impl<D: Backend> Adam<D> {
 
     /// One update of all parameters with `gradients`, after scaling them so that their joint norm is at most
     /// `max_norm`. Returns the norm before scaling.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     pub fn update(
         &mut self,
-        network: &mut dyn Parameters<D>,
-        gradients: &mut Gradients<f32, D::Device>,
+        network: &mut dyn Parameters<B>,
+        gradients: &mut Gradients<f32, B::Device>,
         max_norm: f64,
-    ) -> Result<f64, D::Err> {
+    ) -> Result<f64, B::Err> {
         let norm = gradient_norm(network, gradients)?;
         // A non-finite gradient would poison every parameter for good: leave the network as it is.
         if !norm.is_finite() {
@@ -63,13 +71,13 @@ impl<D: Backend> Adam<D> {
 
     fn update_one(
         &mut self,
-        parameter: &mut crate::Parameter<D>,
-        gradients: &mut Gradients<f32, D::Device>,
+        parameter: &mut Parameter<B>,
+        gradients: &mut Gradients<f32, B::Device>,
         factor: f32,
-    ) -> Result<(), D::Err> {
+    ) -> Result<(), B::Err> {
         let gradient = gradients.get_or_alloc_mut(parameter.value())?;
         if factor < 1.0 {
-            D::Device::scale_gradient(gradient, factor)?;
+            B::Device::scale_gradient(gradient, factor)?;
         }
         let first = self.first_moment.get_or_alloc_mut(parameter.value())?;
         let second = self.second_moment.get_or_alloc_mut(parameter.value())?;
@@ -78,14 +86,18 @@ impl<D: Backend> Adam<D> {
     }
 
     /// A copy of the moments, on the host.
-    pub fn state(&mut self, network: &dyn Parameters<D>) -> Result<AdamState, D::Err> {
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn state(&mut self, network: &dyn Parameters<B>) -> Result<AdamState, B::Err> {
         let mut moments = Vec::new();
         let mut result = Ok(());
         network.visit("", &mut |name, parameter| {
             for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
                 let values = moment
                     .get_or_alloc_mut(parameter.value())
-                    .and_then(|m| D::Device::gradient_to_vec(m));
+                    .and_then(|m| B::Device::gradient_to_vec(m));
                 match values {
                     Ok(values) => moments.push(NamedTensor {
                         name: format!("{kind}_moment.{name}"),
@@ -105,8 +117,9 @@ impl<D: Backend> Adam<D> {
     /// Goes on from a saved state.
     ///
     /// # Errors
+    ///
     /// If a moment is missing or has another shape than its parameter.
-    pub fn restore(&mut self, network: &dyn Parameters<D>, state: &AdamState) -> Result<(), WeightsError> {
+    pub fn restore(&mut self, network: &dyn Parameters<B>, state: &AdamState) -> Result<(), WeightsError> {
         let mut result = Ok(());
         network.visit("", &mut |name, parameter| {
             for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
@@ -119,8 +132,8 @@ impl<D: Backend> Adam<D> {
                     .and_then(|tensor| {
                         moment
                             .get_or_alloc_mut(parameter.value())
-                            .and_then(|buffer| D::Device::write_gradient(buffer, &tensor.values))
-                            .map_err(|error| WeightsError::Device(D::Device::explain(&error)))
+                            .and_then(|buffer| B::Device::write_gradient(buffer, &tensor.values))
+                            .map_err(|error| WeightsError::Device(B::Device::explain(&error)))
                     });
                 if result.is_ok() {
                     result = written;
@@ -133,16 +146,16 @@ impl<D: Backend> Adam<D> {
 }
 
 /// The Euclidean norm of all gradients of `network` together.
-fn gradient_norm<D: Backend>(
-    network: &dyn Parameters<D>,
-    gradients: &mut Gradients<f32, D::Device>,
-) -> Result<f64, D::Err> {
+fn gradient_norm<B: Backend>(
+    network: &dyn Parameters<B>,
+    gradients: &mut Gradients<f32, B::Device>,
+) -> Result<f64, B::Err> {
     let mut sum = Ok(0.0);
     network.visit("", &mut |_, parameter| {
         if let Ok(total) = sum {
             sum = gradients
                 .get_or_alloc_mut(parameter.value())
-                .and_then(|g| D::Device::squared_norm(g))
+                .and_then(|g| B::Device::squared_norm(g))
                 .map(|s| total + s);
         }
     });

@@ -1,17 +1,23 @@
 //! The exponential moving average of a network's parameters.
 
-use crate::{Backend, Parameter, Parameters};
+use crate::backend::Backend;
+use crate::parameter::{Parameter, Parameters};
 
 /// `average = decay * average + (1 - decay) * network`, parameter by parameter (dfdx's `axpy`).
 ///
 /// # Panics
+///
 /// If the two do not hold parameters of the same shapes in the same order.
-pub fn update_average<D: Backend>(
-    average: &mut dyn Parameters<D>,
-    network: &dyn Parameters<D>,
+///
+/// # Errors
+///
+/// What the device reports.
+pub fn update_average<B: Backend>(
+    average: &mut dyn Parameters<B>,
+    network: &dyn Parameters<B>,
     decay: f64,
-) -> Result<(), D::Err> {
-    let mut sources: Vec<&Parameter<D>> = Vec::new();
+) -> Result<(), B::Err> {
+    let mut sources: Vec<&Parameter<B>> = Vec::new();
     network.visit("", &mut |_, parameter| sources.push(parameter));
     let mut sources = sources.into_iter();
     let mut result = Ok(());

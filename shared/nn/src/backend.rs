@@ -2,19 +2,21 @@
 
 use dfdx::shapes::Rank0;
 use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
+use kernels::norm::Activation;
 
-use crate::{Conv2d, DeviceExt, GroupNorm, Linear};
+use crate::device_ext::DeviceExt;
+use crate::layers::{Conv2d, GroupNorm, Linear};
 
-/// A vector on the device of backend `D`, shape `[N]`, with tape `T`.
-pub type Tensor1<D, T = NoneTape> = Tensor<(usize,), f32, <D as Backend>::Device, T>;
+/// A vector on the device of backend `B`, shape `[N]`, with tape `T`.
+pub type Tensor1<B, T = NoneTape> = Tensor<(usize,), f32, <B as Backend>::Device, T>;
 /// A batch of vectors, shape `[B, F]`, with tape `T`.
-pub type Tensor2<D, T = NoneTape> = Tensor<(usize, usize), f32, <D as Backend>::Device, T>;
+pub type Tensor2<B, T = NoneTape> = Tensor<(usize, usize), f32, <B as Backend>::Device, T>;
 /// A batch of feature maps, shape `[B, C, H, W]`, with tape `T`.
-pub type Tensor4<D, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <D as Backend>::Device, T>;
+pub type Tensor4<B, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <B as Backend>::Device, T>;
 /// A batch of feature maps whose history is recorded, so that a backward pass can start behind it.
-pub type Traced4<D> = Tensor4<D, OwnedTape<f32, <D as Backend>::Device>>;
+pub type Traced4<B> = Tensor4<B, OwnedTape<f32, <B as Backend>::Device>>;
 /// A single number with tape `T`: the end of a forward pass, where `backward()` starts.
-pub type Scalar<D, T = NoneTape> = Tensor<Rank0, f32, <D as Backend>::Device, T>;
+pub type Scalar<B, T = NoneTape> = Tensor<Rank0, f32, <B as Backend>::Device, T>;
 
 /// The memory that holds one gradient on dfdx's device `D`.
 pub type Gradient<D> = <D as Storage<f32>>::Vec;
@@ -42,19 +44,27 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     fn device(&self) -> &Self::Device;
 
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn conv2d<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         layer: &Conv2d<Self>,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
-    /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and SiLU or nothing for `act`. The feature map between the two
+    /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and `activation` for `act`. The feature map between the two
     /// never becomes a tensor: that is about a third of all feature maps.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn norm_conv<T, U>(
         x: Tensor4<Self, T>,
         norm: &GroupNorm<Self>,
         modulation: Option<Tensor2<Self, U>>,
-        silu: bool,
+        activation: Activation,
         conv: &Conv2d<Self>,
     ) -> Result<Tensor4<Self, T>, Self::Err>
     where
@@ -63,22 +73,42 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
 
     /// Softmax attention over the `H W` pixels: `[B, 3 C, H, W] -> [B, C, H, W]`, the input being queries, keys and
     /// values one after the other, each split into `heads` groups of channels.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn attend<T: Tape<f32, Self::Device>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, F_in] -> [B, F_out]`: `x W^T + b`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn linear<T: Tape<f32, Self::Device>>(
         x: Tensor2<Self, T>,
         layer: &Linear<Self>,
     ) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// `x sigmoid(x)`, elementwise.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
 
     /// Elementwise sum of two feature maps of one shape.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn add<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>)
     -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `a_i x_i + b_i y_i` for each image `i` of two batches of one shape.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn blend<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         a: &[f32],
@@ -87,47 +117,60 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C1, H, W]` and `[B, C2, H, W]` to `[B, C1 + C2, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn concat_channels<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         y: Tensor4<Self, T>,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C, 2 H, 2 W]`, each pixel repeated (nearest neighbour).
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn upsample2<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C f f, H / f, W / f]`, PyTorch's channel order.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn pixel_unshuffle<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         factor: usize,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C f f, H, W] -> [B, C, f H, f W]`, the inverse of [`Backend::pixel_unshuffle`].
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn pixel_shuffle<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         factor: usize,
     ) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `sum(x * v)` for a fixed `v`: its gradient with respect to what `x` was computed from is `J^T v`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn inner_product<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         cotangent: &Tensor4<Self>,
     ) -> Result<Scalar<Self, T>, Self::Err>;
 
     /// `mean(w_i (x_i - target_i)^2)` over all elements, image `i` having the weight `w_i`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
     fn mean_squared_error<T: Tape<f32, Self::Device>>(
         x: Tensor4<Self, T>,
         target: &Tensor4<Self>,
         weights: &[f32],
-    ) -> Result<Scalar<Self, T>, Self::Err>;
-
-    /// The mean cross-entropy of image classification. `scores` are `[B, K, H, W]`, one score for each of `K` classes at
-    /// every pixel; they are averaged over the pixels first (a linear layer after global average pooling is a 1x1
-    /// convolution before it). Image `i` is of class `labels[i]`; that class is asked for with probability
-    /// `1 - smoothing`, and all `K` together, it among them, share the rest (label smoothing, Szegedy et al. 2016,
-    /// section 7).
-    fn cross_entropy<T: Tape<f32, Self::Device>>(
-        scores: Tensor4<Self, T>,
-        labels: &[usize],
-        smoothing: f32,
     ) -> Result<Scalar<Self, T>, Self::Err>;
 }

@@ -4,14 +4,18 @@ use std::panic::{self, AssertUnwindSafe};
 
 use cudarc::driver::sys::{CUdevice_attribute_enum as Attribute, CUresult};
 use cudarc::driver::{DriverError, result};
+use dfdx::shapes::Shape;
 use dfdx::tensor::{CpuError, Cuda, CudaError, Storage, Tensor, Trace, ZerosTensor};
 use dfdx::tensor_ops::Backward;
 
-use crate::backend::{Backend, Gradient};
-use crate::{Composed, Conv2d, DeviceError, DeviceExt, Tensor4};
+use crate::backend::{Backend, Gradient, Tensor4};
+use crate::composed::Composed;
+use crate::device::DeviceError;
+use crate::device_ext::DeviceExt;
+use crate::layers::Conv2d;
 
-/// What a GPU must have free to be taken: the weights of the network four times over (training keeps the moments of Adam
-/// and an average) and the feature maps of a few images.
+/// What a GPU must have free to be taken: the weights of the network four times over (training keeps the moments of
+/// Adam and an average) and the feature maps of a few images.
 const NEEDED_BYTES: usize = 256 << 20;
 
 impl DeviceExt for Cuda {
@@ -29,8 +33,8 @@ impl DeviceExt for Cuda {
         Ok(gradient.device().htod_sync_copy_into(values, &mut **gradient)?)
     }
 
-    // dfdx has no arithmetic on gradient buffers, and a kernel launch is unsafe code. So norm and clipping go through the
-    // host: 16 MB each way for the network of 4 million parameters.
+    // dfdx has no arithmetic on gradient buffers, and a kernel launch is unsafe code. So norm and clipping go through
+    // the host: 16 MB each way for the network of 4 million parameters.
     fn squared_norm(gradient: &Gradient<Cuda>) -> Result<f64, CudaError> {
         let values = Self::gradient_to_vec(gradient)?;
         Ok(values.iter().map(|g| f64::from(*g).powi(2)).sum())
@@ -40,6 +44,11 @@ impl DeviceExt for Cuda {
         let mut values = Self::gradient_to_vec(gradient)?;
         values.iter_mut().for_each(|g| *g *= factor);
         Self::write_gradient(gradient, &values)
+    }
+
+    // Its addresses are not ours to look at.
+    fn repeats_elements<S: Shape, T>(_: &Tensor<S, f32, Cuda, T>) -> bool {
+        false
     }
 
     fn describe(&self) -> String {
@@ -73,7 +82,9 @@ impl Composed<Cuda> {
     /// Opens GPU number `index`, and tries it out: what is wrong with it shows here, as an error, and not hours later.
     ///
     /// # Errors
-    /// No driver, no such GPU, one that this program's kernels do not run on, too little memory, a toolkit that is gone.
+    ///
+    /// No driver, no such GPU, one that this program's kernels do not run on, too little memory, a toolkit that is
+    /// gone.
     pub fn open(index: usize) -> Result<Self, DeviceError> {
         find(index)?;
         let tried = without_panic(|| {
@@ -87,6 +98,7 @@ impl Composed<Cuda> {
     /// Its number.
     ///
     /// # Errors
+    ///
     /// If it has no memory left.
     pub fn index(&self) -> Result<usize, DeviceError> {
         let error = |error| DeviceError::Unusable(Cuda::explain(&error));
@@ -106,7 +118,8 @@ fn identity(gpu: &Cuda) -> Result<(usize, [i32; 2]), CudaError> {
 fn find(index: usize) -> Result<(), DeviceError> {
     let unusable = |DriverError(code): DriverError| {
         DeviceError::Unusable(format!(
-            "no NVIDIA GPU answers ({code:?}): `nvidia-smi` should list one; install NVIDIA's driver, or use --device cpu"
+            "no NVIDIA GPU answers ({code:?}): `nvidia-smi` should list one; install NVIDIA's driver, or use \
+             --device cpu"
         ))
     };
     let count = result::init()
@@ -116,8 +129,8 @@ fn find(index: usize) -> Result<(), DeviceError> {
         return Ok(());
     }
     Err(DeviceError::Unusable(format!(
-        "there is no GPU cuda:{index}: the driver knows {count}, numbered from 0; see `nvidia-smi`, and the environment \
-         variable CUDA_VISIBLE_DEVICES, which hides some"
+        "there is no GPU cuda:{index}: the driver knows {count}, numbered from 0; see `nvidia-smi`, and the \
+         environment variable CUDA_VISIBLE_DEVICES, which hides some"
     )))
 }
 
@@ -133,8 +146,8 @@ fn try_out(gpu: &Gpu) -> Result<(), CudaError> {
     Cuda::gradient_to_vec(gradients.get_or_alloc_mut(&image)?).map(drop)
 }
 
-/// Runs `open`; an error and a panic both become words. dfdx panics where the kernels that it compiles at run time do not
-/// compile.
+/// Runs `open`; an error and a panic both become words. dfdx panics where the kernels that it compiles at run time do
+/// not compile.
 fn without_panic<R>(open: impl FnOnce() -> Result<R, CudaError>) -> Result<R, String> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));

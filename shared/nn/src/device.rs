@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Cpu, DeviceExt};
+use dfdx::tensor::Cpu;
+
+use crate::device_ext::DeviceExt;
 
 /// What a user asks for with `--device`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl DeviceChoice {
     /// Opens the device. For [`DeviceChoice::Auto`], `say` is given a line on what was chosen and why.
     ///
     /// # Errors
+    ///
     /// For [`DeviceChoice::Cuda`]: a program without GPU support, no driver, no such GPU, one that is too old, or full.
     pub fn open(self, say: impl FnOnce(&str)) -> Result<Device, DeviceError> {
         match self {

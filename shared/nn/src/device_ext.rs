@@ -1,5 +1,7 @@
 //! What a network needs of a device beyond dfdx's own ops.
 
+use dfdx::shapes::Shape;
+use dfdx::tensor::Tensor;
 use dfdx::tensor_ops::Device;
 
 use crate::backend::Gradient;
@@ -12,16 +14,37 @@ pub trait DeviceExt: Device<f32> + std::fmt::Debug {
     const IS_GPU: bool;
 
     /// The values of a gradient buffer, copied to the host.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports.
     fn gradient_to_vec(gradient: &Gradient<Self>) -> Result<Vec<f32>, Self::Err>;
 
-    /// Overwrites a gradient buffer with `values` (same length).
+    /// Overwrites a gradient buffer with `values`.
+    ///
+    /// # Errors
+    ///
+    /// Another number of values than the buffer has; what the device reports.
     fn write_gradient(gradient: &mut Gradient<Self>, values: &[f32]) -> Result<(), Self::Err>;
 
     /// `sum(g^2)`, in f64.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports.
     fn squared_norm(gradient: &Gradient<Self>) -> Result<f64, Self::Err>;
 
     /// `g *= factor`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports.
     fn scale_gradient(gradient: &mut Gradient<Self>, factor: f32) -> Result<(), Self::Err>;
+
+    /// Whether several elements of `x` are known to be one place in memory, as along an axis that was broadcast. A
+    /// device that cannot tell says no: what [`Composed`](crate::Composed) must not do with such tensors is found on
+    /// the CPU.
+    fn repeats_elements<S: Shape, T>(x: &Tensor<S, f32, Self, T>) -> bool;
 
     /// The device in words, as they follow "on": `the CPU (avx2 kernels)`.
     fn describe(&self) -> String;

@@ -1,8 +1,8 @@
 //! Neural-network parts on dfdx tensors that stable dfdx does not have: convolutions, group normalisation, attention,
 //! their parameters, and what a training loop needs (Adam, moving average, weights files).
 //!
-//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] runs them on `kernels`, [`Composed`] makes them of dfdx's
-//!   own ops, on any device of dfdx's: that is how GPUs are used.
+//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] runs them on `kernels`, [`Composed`] makes them of
+//!   dfdx's own ops, on any device of dfdx's: that is how GPUs are used.
 //! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found.
 //! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
 //! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.

@@ -2,23 +2,24 @@
 
 use dfdx::tensor::TensorFromVec;
 
-use crate::{Backend, Tensor1};
+use crate::backend::{Backend, Tensor1};
 
 /// A learned tensor. It is stored flat on the device, in PyTorch's row-major order; `shape` is its logical shape.
 #[derive(Debug)]
-pub struct Parameter<D: Backend> {
-    value: Tensor1<D>,
+pub struct Parameter<B: Backend> {
+    value: Tensor1<B>,
     shape: Vec<usize>,
     trainable: bool,
     version: u64,
 }
 
-impl<D: Backend> Parameter<D> {
+impl<B: Backend> Parameter<B> {
     /// A trainable parameter of `shape` holding `values` (row-major).
     ///
     /// # Panics
+    ///
     /// If the number of values is not the product of `shape`.
-    pub fn new(device: &D, shape: &[usize], values: Vec<f32>) -> Self {
+    pub fn new(backend: &B, shape: &[usize], values: Vec<f32>) -> Self {
         let len = shape.iter().product::<usize>();
         assert_eq!(
             values.len(),
@@ -27,7 +28,7 @@ impl<D: Backend> Parameter<D> {
             values.len()
         );
         Self {
-            value: device.device().tensor_from_vec(values, (len,)),
+            value: backend.device().tensor_from_vec(values, (len,)),
             shape: shape.to_vec(),
             trainable: true,
             version: 0,
@@ -35,8 +36,8 @@ impl<D: Backend> Parameter<D> {
     }
 
     /// A trainable parameter of `shape` filled with one value.
-    pub fn filled(device: &D, shape: &[usize], value: f32) -> Self {
-        Self::new(device, shape, vec![value; shape.iter().product()])
+    pub fn filled(backend: &B, shape: &[usize], value: f32) -> Self {
+        Self::new(backend, shape, vec![value; shape.iter().product()])
     }
 
     /// The logical shape, as in the weights file.
@@ -55,12 +56,12 @@ impl<D: Backend> Parameter<D> {
     }
 
     /// The flat tensor on the device.
-    pub fn value(&self) -> &Tensor1<D> {
+    pub fn value(&self) -> &Tensor1<B> {
         &self.value
     }
 
     /// The flat tensor, to be changed: whatever was derived from the old values will be made anew.
-    pub fn value_mut(&mut self) -> &mut Tensor1<D> {
+    pub fn value_mut(&mut self) -> &mut Tensor1<B> {
         self.version += 1;
         &mut self.value
     }
@@ -89,12 +90,12 @@ impl<D: Backend> Parameter<D> {
 }
 
 /// The parameters of a layer or a network, in a fixed order, under PyTorch's names (`down.0.conv1.weight`).
-pub trait Parameters<D: Backend> {
+pub trait Parameters<B: Backend> {
     /// Calls `visit` with the name and the parameter, for each; `prefix` is put in front of the names.
-    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>));
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<B>));
 
     /// The same, to change them.
-    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>));
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<B>));
 
     /// The number of learned values.
     fn count(&self) -> usize {
@@ -109,35 +110,35 @@ pub trait Parameters<D: Backend> {
     }
 }
 
-impl<D: Backend> Parameters<D> for Parameter<D> {
-    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>)) {
+impl<B: Backend> Parameters<B> for Parameter<B> {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<B>)) {
         visit(prefix.to_string(), self);
     }
-    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>)) {
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<B>)) {
         visit(prefix.to_string(), self);
     }
 }
 
-impl<D: Backend, P: Parameters<D>> Parameters<D> for Vec<P> {
-    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>)) {
+impl<B: Backend, P: Parameters<B>> Parameters<B> for Vec<P> {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<B>)) {
         for (index, item) in self.iter().enumerate() {
             item.visit(&join(prefix, &index.to_string()), visit);
         }
     }
-    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>)) {
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<B>)) {
         for (index, item) in self.iter_mut().enumerate() {
             item.visit_mut(&join(prefix, &index.to_string()), visit);
         }
     }
 }
 
-impl<D: Backend, P: Parameters<D>> Parameters<D> for Option<P> {
-    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<D>)) {
+impl<B: Backend, P: Parameters<B>> Parameters<B> for Option<P> {
+    fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a Parameter<B>)) {
         if let Some(item) = self {
             item.visit(prefix, visit);
         }
     }
-    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<D>)) {
+    fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut Parameter<B>)) {
         if let Some(item) = self {
             item.visit_mut(prefix, visit);
         }
@@ -146,6 +147,7 @@ impl<D: Backend, P: Parameters<D>> Parameters<D> for Option<P> {
 
 /// `prefix.name`, or `name` alone where there is no prefix.
 #[doc(hidden)]
+#[must_use]
 pub fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() {
         name.to_string()
@@ -154,16 +156,16 @@ pub fn join(prefix: &str, name: &str) -> String {
     }
 }
 
-/// Implements [`Parameters`](crate::Parameters) for a struct generic over its device, field by field:
+/// Implements [`Parameters`](crate::Parameters) for a struct generic over its backend, field by field:
 /// `parameters!(Conv2d: weight, bias);`
 #[macro_export]
 macro_rules! parameters {
     ($layer:ident: $($field:ident),+) => {
-        impl<D: $crate::Backend> $crate::Parameters<D> for $layer<D> {
-            fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a $crate::Parameter<D>)) {
+        impl<B: $crate::Backend> $crate::Parameters<B> for $layer<B> {
+            fn visit<'a>(&'a self, prefix: &str, visit: &mut dyn FnMut(String, &'a $crate::Parameter<B>)) {
                 $(self.$field.visit(&$crate::join(prefix, stringify!($field)), visit);)+
             }
-            fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut $crate::Parameter<D>)) {
+            fn visit_mut<'a>(&'a mut self, prefix: &str, visit: &mut dyn FnMut(String, &'a mut $crate::Parameter<B>)) {
                 $(self.$field.visit_mut(&$crate::join(prefix, stringify!($field)), visit);)+
             }
         }

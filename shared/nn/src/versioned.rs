@@ -25,6 +25,7 @@ impl<V, K: PartialEq> Versioned<V, K> {
     /// The same where making the value can fail.
     ///
     /// # Errors
+    ///
     /// That of `make`.
     pub fn try_get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
         // A panic while making a value leaves the old one in place, which is still right for its key.

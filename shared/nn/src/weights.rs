@@ -1,12 +1,12 @@
 //! Weights files: safetensors, checked tensor by tensor before anything is changed.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::{Backend, Parameters};
+use crate::backend::Backend;
+use crate::parameter::Parameters;
 
 /// A tensor on the host, as a file holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,10 @@ pub enum WeightsError {
         reason: String,
     },
     /// The file is no safetensors file, or a damaged one.
-    #[error("{path} is not a whole safetensors file: {reason}; was it downloaded or copied completely?", path = path.display())]
+    #[error(
+        "{path} is not a whole safetensors file: {reason}; was it downloaded or copied completely?",
+        path = path.display()
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -87,7 +90,8 @@ pub enum WeightsError {
     },
     /// A tensor holds NaN or an infinity.
     #[error(
-        "tensor `{name}` holds a number that is not finite, at index {index}: the file is damaged or its training diverged"
+        "tensor `{name}` holds a number that is not finite, at index {index}: the file is damaged or its training \
+         diverged"
     )]
     NotFinite {
         /// The tensor.
@@ -103,6 +107,7 @@ pub enum WeightsError {
 /// Reads all tensors of a safetensors file; f16 is widened to f32.
 ///
 /// # Errors
+///
 /// See [`WeightsError`]: an unreadable or damaged file, other number types, numbers that are not finite.
 pub fn read_weights(path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
@@ -116,6 +121,7 @@ pub fn read_weights(path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
 /// in messages.
 ///
 /// # Errors
+///
 /// As [`read_weights`].
 pub fn parse_weights(bytes: &[u8], path: &Path) -> Result<Vec<NamedTensor>, WeightsError> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| WeightsError::Format {
@@ -128,6 +134,7 @@ pub fn parse_weights(bytes: &[u8], path: &Path) -> Result<Vec<NamedTensor>, Weig
 /// Reads the table of text of a safetensors file; empty where it has none.
 ///
 /// # Errors
+///
 /// An unreadable or damaged file.
 pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
@@ -141,7 +148,7 @@ pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsErr
     Ok(metadata.metadata().clone().unwrap_or_default().into_iter().collect())
 }
 
-fn to_named(name: &str, view: &TensorView) -> Result<NamedTensor, WeightsError> {
+fn to_named(name: &str, view: &TensorView<'_>) -> Result<NamedTensor, WeightsError> {
     let values: Vec<f32> = match view.dtype() {
         Dtype::F32 => view
             .data()
@@ -176,8 +183,9 @@ fn to_named(name: &str, view: &TensorView) -> Result<NamedTensor, WeightsError> 
 /// Copies `tensors` into the network's parameters by name. Nothing is changed unless all of them fit.
 ///
 /// # Errors
+///
 /// A tensor that is missing, unknown to the network, or of another shape.
-pub fn load_weights<D: Backend>(network: &mut dyn Parameters<D>, tensors: &[NamedTensor]) -> Result<(), WeightsError> {
+pub fn load_weights<B: Backend>(network: &mut dyn Parameters<B>, tensors: &[NamedTensor]) -> Result<(), WeightsError> {
     let mut by_name: BTreeMap<&str, &NamedTensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut found = Vec::new();
     let mut missing = Vec::new();
@@ -216,10 +224,11 @@ pub fn load_weights<D: Backend>(network: &mut dyn Parameters<D>, tensors: &[Name
 /// Writes the network's parameters to a safetensors file, whole or not at all.
 ///
 /// # Errors
+///
 /// If the file cannot be written (no such folder, no permission, disk full).
-pub fn save_weights<D: Backend>(
+pub fn save_weights<B: Backend>(
     path: &Path,
-    network: &dyn Parameters<D>,
+    network: &dyn Parameters<B>,
     float_type: FloatType,
 ) -> Result<(), WeightsError> {
     let mut tensors = Vec::new();
@@ -237,6 +246,7 @@ pub fn save_weights<D: Backend>(
 /// is written, flushed to the disk and then renamed, so that a crash or a full disk cannot damage an older file.
 ///
 /// # Errors
+///
 /// If the file cannot be written.
 pub fn save_tensors(
     path: &Path,
@@ -266,7 +276,7 @@ pub fn save_tensors(
         .map_err(|error| failed(error.to_string()))?;
     let metadata = (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect());
     let file = safetensors::serialize(views, metadata).map_err(|error| failed(error.to_string()))?;
-    write_atomically(path, &file).map_err(|error| failed(error.to_string()))
+    files::write_whole(path, &file).map_err(|error| failed(error.to_string()))
 }
 
 fn to_bytes(values: &[f32], float_type: FloatType) -> Vec<u8> {
@@ -277,19 +287,4 @@ fn to_bytes(values: &[f32], float_type: FloatType) -> Vec<u8> {
             .flat_map(|v| half::f16::from_f32(*v).to_le_bytes())
             .collect(),
     }
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; this one becomes an ordinary file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(|_| ()).map_err(|error| error.error)
 }

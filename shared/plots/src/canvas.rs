@@ -1,12 +1,15 @@
 //! Pixels to draw on: white paper, text in the embedded font, and pictures enlarged by whole numbers.
 
 use imaging::to_byte;
-use ndarray::ArrayView3;
+use ndarray::ArrayRef3;
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::{Figure, PlotError};
+use crate::error::PlotError;
+use crate::figure::Figure;
 
 /// The name that the embedded font goes by.
 pub(crate) const FONT: &str = "figure";
@@ -16,6 +19,11 @@ pub(crate) const FINE: usize = 3;
 const MAX_PIXELS: usize = 24_000_000;
 /// A longer text is cut.
 const MAX_TEXT: usize = 60;
+
+/// The plotting library's view of a canvas, or of a part of it.
+pub(crate) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+/// Axes on an [`Area`], and what is drawn over them.
+pub(crate) type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 pub(crate) const INK: RGBColor = RGBColor(0, 0, 0);
 pub(crate) const GREY: RGBColor = RGBColor(55, 55, 55);
@@ -28,6 +36,11 @@ pub(crate) fn use_font() -> Result<(), PlotError> {
             .map_err(|_| PlotError::Draw("the embedded font cannot be read".into()))?;
     }
     Ok(())
+}
+
+/// A length of the figure as the plotting library takes it.
+pub(crate) fn fine(length: usize) -> u32 {
+    (length * FINE) as u32
 }
 
 /// Anything that the plotting library complains of, as our error.
@@ -55,6 +68,27 @@ pub(crate) struct Text {
     pub(crate) anchor: Anchor,
 }
 
+impl Text {
+    /// A text in black.
+    pub(crate) fn ink(text: &str, at: (usize, usize), size: usize, anchor: Anchor) -> Self {
+        Self {
+            text: text.to_owned(),
+            at,
+            size,
+            colour: INK,
+            anchor,
+        }
+    }
+
+    /// A text in grey, of less weight.
+    pub(crate) fn grey(text: &str, at: (usize, usize), size: usize, anchor: Anchor) -> Self {
+        Self {
+            colour: GREY,
+            ..Self::ink(text, at, size, anchor)
+        }
+    }
+}
+
 pub(crate) struct Canvas {
     /// Both `FINE` times those of the figure.
     width: usize,
@@ -80,10 +114,7 @@ impl Canvas {
     }
 
     /// Draws with the plotting library on the whole canvas, where every length is `FINE` times the figure's.
-    pub(crate) fn draw(
-        &mut self,
-        draw: impl FnOnce(&DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>) -> Result<(), PlotError>,
-    ) -> Result<(), PlotError> {
+    pub(crate) fn draw(&mut self, draw: impl FnOnce(&Area<'_>) -> Result<(), PlotError>) -> Result<(), PlotError> {
         let size = (self.width as u32, self.height as u32);
         let area = BitMapBackend::with_buffer(&mut self.rgb, size).into_drawing_area();
         draw(&area)?;
@@ -111,7 +142,7 @@ impl Canvas {
     }
 
     /// Puts an image `[3, H, W]` or `[1, H, W]` with its upper left corner at `at`, each pixel `scale` x `scale`.
-    pub(crate) fn picture(&mut self, image: &ArrayView3<'_, f32>, at: (usize, usize), scale: usize) {
+    pub(crate) fn picture(&mut self, image: &ArrayRef3<f32>, at: (usize, usize), scale: usize) {
         let (channels, height, width) = image.dim();
         let (left, top, scale) = (at.0 * FINE, at.1 * FINE, scale * FINE);
         for y in 0..height * scale {

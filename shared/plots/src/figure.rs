@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-use crate::PlotError;
+use crate::error::PlotError;
 
 /// A finished figure: RGB bytes, row by row from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,7 @@ impl Figure {
     /// The figure as a PNG file's bytes, for a notebook to display.
     ///
     /// # Errors
+    ///
     /// `rgb` that does not hold `width` x `height` pixels.
     pub fn png_bytes(&self) -> Result<Vec<u8>, PlotError> {
         let expected = 3 * self.width as usize * self.height as usize;
@@ -39,9 +40,10 @@ impl Figure {
         Ok(bytes.into_inner())
     }
 
-    /// Writes the figure as a PNG. Folders that lack on the way are made.
+    /// Writes the figure as a PNG, whole or not at all. Folders that lack on the way are made.
     ///
     /// # Errors
+    ///
     /// A path that cannot be written to.
     pub fn save(&self, path: &Path) -> Result<(), PlotError> {
         let bytes = self.png_bytes()?;
@@ -49,7 +51,7 @@ impl Figure {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            std::fs::write(path, &bytes)
+            files::write_whole(path, &bytes)
         };
         write().map_err(|source| PlotError::Write {
             path: path.to_owned(),

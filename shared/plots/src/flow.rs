@@ -1,13 +1,12 @@
 //! Points in the plane, and the vector field that moves them.
 
-use plotters::coord::Shift;
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use crate::canvas::{Anchor, Canvas, FINE, FONT, GREY, INK, Text, draw_error, use_font};
+use crate::canvas::{Anchor, Area, Canvas, Chart, FINE, FONT, GREY, INK, Text, draw_error, fine, use_font};
 use crate::curves::tick;
+use crate::error::PlotError;
+use crate::figure::Figure;
 use crate::palette::PALETTE;
-use crate::{Figure, PlotError};
 
 const COLUMNS: usize = 3;
 /// The width and the height of a panel with its axes.
@@ -36,12 +35,11 @@ pub struct FlowPanel {
     pub marks: Vec<(f64, f64)>,
 }
 
-type Panel<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// Panels in rows of three, one for each moment, over axes from `-extent` to `extent`. In each panel arrows are scaled so that
-/// the longest is `longest` long; points and arrows that lie outside of the axes are left out.
+/// Panels in rows of three, one for each moment, over axes from `-extent` to `extent`. In each panel arrows are scaled
+/// so that the longest is `longest` long; points and arrows that lie outside of the axes are left out.
 ///
 /// # Errors
+///
 /// No panels, or an `extent` that is not above 0.
 pub fn flow(
     panels: &[FlowPanel],
@@ -65,12 +63,12 @@ pub fn flow(
     let height = PANEL + TITLE_HEIGHT + MARGIN;
     let mut canvas = Canvas::new(columns * PANEL + 2 * MARGIN, rows * height + MARGIN)?;
     let corner = |index: usize| (MARGIN + index % columns * PANEL, MARGIN + index / columns * height);
-    let titles: Vec<Text> = panels
-        .iter()
-        .enumerate()
-        .filter(|(_, panel)| !panel.title.is_empty())
-        .map(|(index, panel)| title(&panel.title, corner(index)))
-        .collect();
+    let title = |(index, panel): (usize, &FlowPanel)| {
+        let (left, upper) = corner(index);
+        Text::ink(&panel.title, (left + PANEL / 2 + 20, upper + 4), TITLE, Anchor::Top)
+    };
+    let mut titles: Vec<Text> = panels.iter().enumerate().map(title).collect();
+    titles.retain(|title| !title.text.is_empty());
     canvas.write(&titles)?;
     canvas.draw(|area| {
         for (index, panel) in panels.iter().enumerate() {
@@ -86,25 +84,7 @@ pub fn flow(
     Ok(canvas.finish())
 }
 
-fn title(title: &str, (left, upper): (usize, usize)) -> Text {
-    Text {
-        text: title.to_owned(),
-        at: (left + PANEL / 2 + 20, upper + 4),
-        size: TITLE,
-        colour: INK,
-        anchor: Anchor::Top,
-    }
-}
-
-fn fine(length: usize) -> u32 {
-    (length * FINE) as u32
-}
-
-fn axes<'a, 'b>(
-    area: &'a DrawingArea<BitMapBackend<'b>, Shift>,
-    extent: f64,
-    (x_label, y_label): (&str, &str),
-) -> Result<Panel<'a, 'b>, PlotError> {
+fn axes<'a, 'b>(area: &'a Area<'b>, extent: f64, (x_label, y_label): (&str, &str)) -> Result<Chart<'a, 'b>, PlotError> {
     let mut chart = ChartBuilder::on(area)
         .margin_right(fine(8))
         .x_label_area_size(fine(44))
@@ -130,7 +110,7 @@ fn axes<'a, 'b>(
 }
 
 /// Arrows below, points over them, crosses on top.
-fn draw_panel(chart: &mut Panel<'_, '_>, panel: &FlowPanel, extent: f64, longest: f64) -> Result<(), PlotError> {
+fn draw_panel(chart: &mut Chart<'_, '_>, panel: &FlowPanel, extent: f64, longest: f64) -> Result<(), PlotError> {
     let inside = |(x, y): (f64, f64)| x.abs() <= extent && y.abs() <= extent;
     let length = |(x, y): (f64, f64)| x.hypot(y);
     let most = panel.arrows.iter().map(|(_, v)| length(*v)).fold(0.0, f64::max);
@@ -149,7 +129,7 @@ fn draw_panel(chart: &mut Panel<'_, '_>, panel: &FlowPanel, extent: f64, longest
 }
 
 /// A line with a head, in pixels, so that the head keeps its shape.
-fn draw_arrow(chart: &Panel<'_, '_>, from: (f64, f64), to: (f64, f64)) -> Result<(), PlotError> {
+fn draw_arrow(chart: &Chart<'_, '_>, from: (f64, f64), to: (f64, f64)) -> Result<(), PlotError> {
     let (start, end) = (chart.backend_coord(&from), chart.backend_coord(&to));
     let (dx, dy) = (f64::from(end.0 - start.0), f64::from(end.1 - start.1));
     let length = dx.hypot(dy);

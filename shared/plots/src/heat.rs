@@ -1,13 +1,14 @@
 //! Numbers as colours.
 
 use imaging::from_byte;
-use ndarray::{Array3, ArrayView2};
+use ndarray::{Array3, ArrayRef2, ArrayView2};
 use plotters::style::RGBColor;
 use plotters::style::colors::colormaps::ViridisRGB;
 
-use crate::canvas::{Anchor, Canvas, GREY, INK, Text, text_width, use_font};
+use crate::canvas::{Anchor, Canvas, Text, text_width, use_font};
 use crate::curves::tick;
-use crate::{Figure, PlotError};
+use crate::error::PlotError;
+use crate::figure::Figure;
 
 const TITLE: usize = 18;
 const TICK: usize = 16;
@@ -28,12 +29,13 @@ pub struct HeatMap<'a> {
     pub values: ArrayView2<'a, f32>,
 }
 
-/// Maps of one shape side by side, from dark (0) to bright (`top`, and all above it) in a colour map whose brightness grows
-/// evenly (viridis), with a bar that says what the colours mean.
+/// Maps of one shape side by side, from dark (0) to bright (`top`, and all above it) in a colour map whose brightness
+/// grows evenly (viridis), with a bar that says what the colours mean.
 ///
 /// # Errors
-/// No maps; maps of different shapes, without pixels, or with numbers that are not finite or below 0; a `top` that is not
-/// above 0.
+///
+/// No maps; maps of different shapes, without pixels, or with numbers that are not finite or below 0; a `top` that is
+/// not above 0.
 pub fn heat_maps(maps: &[HeatMap<'_>], top: f32, unit: &str) -> Result<Figure, PlotError> {
     use_font()?;
     let (height, width) = common_shape(maps)?;
@@ -56,28 +58,14 @@ pub fn heat_maps(maps: &[HeatMap<'_>], top: f32, unit: &str) -> Result<Figure, P
     let mut texts = Vec::new();
     for (index, map) in maps.iter().enumerate() {
         let middle = MARGIN + index * (column + GAP) + column / 2;
-        canvas.picture(
-            &coloured(&map.values, top).view(),
-            (middle - width * scale / 2, upper),
-            scale,
-        );
-        texts.push(text(&map.title, (middle, MARGIN), TITLE, Anchor::Top));
+        canvas.picture(&coloured(&map.values, top), (middle - width * scale / 2, upper), scale);
+        texts.push(Text::ink(&map.title, (middle, MARGIN), TITLE, Anchor::Top));
     }
     texts.extend(draw_bar(&mut canvas, (bar_left, upper), height * scale, top));
-    texts.push(text(unit, (bar_left, MARGIN + TITLE / 2), TICK, Anchor::Left));
+    texts.push(Text::grey(unit, (bar_left, MARGIN + TITLE / 2), TICK, Anchor::Left));
     texts.retain(|text| !text.text.is_empty());
     canvas.write(&texts)?;
     Ok(canvas.finish())
-}
-
-fn text(text: &str, at: (usize, usize), size: usize, anchor: Anchor) -> Text {
-    Text {
-        text: text.to_owned(),
-        at,
-        size,
-        colour: if size == TITLE { INK } else { GREY },
-        anchor,
-    }
 }
 
 /// What the labels right of the bar, and the unit above it, take.
@@ -90,24 +78,20 @@ fn bar_text_width(top: f32, unit: &str) -> Result<usize, PlotError> {
 fn draw_bar(canvas: &mut Canvas, (left, upper): (usize, usize), height: usize, top: f32) -> Vec<Text> {
     let share = |y: usize| 1.0 - y as f32 / (height - 1).max(1) as f32;
     let bar = Array3::from_shape_fn((3, height, BAR_WIDTH), |(channel, y, _)| colour(share(y))[channel]);
-    canvas.picture(&bar.view(), (left, upper), 1);
+    canvas.picture(&bar, (left, upper), 1);
     let label = |k: usize| {
         let value = f64::from(top) * k as f64 / INTERVALS as f64;
         let y = upper + height * (INTERVALS - k) / INTERVALS;
         // The outermost letters stay beside the bar.
         let y = y.clamp(upper + TICK / 2, upper + height - TICK / 2);
-        text(
-            &tick(value, f64::from(top)),
-            (left + BAR_WIDTH + 8, y),
-            TICK,
-            Anchor::Left,
-        )
+        let number = tick(value, f64::from(top));
+        Text::grey(&number, (left + BAR_WIDTH + 8, y), TICK, Anchor::Left)
     };
     (0..=INTERVALS).map(label).collect()
 }
 
 /// `[3, H, W]` in [-1, 1].
-fn coloured(values: &ArrayView2<'_, f32>, top: f32) -> Array3<f32> {
+fn coloured(values: &ArrayRef2<f32>, top: f32) -> Array3<f32> {
     let (height, width) = values.dim();
     Array3::from_shape_fn((3, height, width), |(channel, y, x)| {
         colour(values[[y, x]] / top)[channel]

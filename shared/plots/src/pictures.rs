@@ -1,9 +1,10 @@
 //! Figures made of pictures: rows with captions, grids, and a sampler's path.
 
-use ndarray::ArrayView3;
+use ndarray::{ArrayRef3, ArrayView3};
 
-use crate::canvas::{Anchor, Canvas, GREY, INK, Text, text_width, use_font};
-use crate::{Figure, PlotError};
+use crate::canvas::{Anchor, Canvas, Text, text_width, use_font};
+use crate::error::PlotError;
+use crate::figure::Figure;
 
 const TITLE: usize = 18;
 const CAPTION: usize = 17;
@@ -44,99 +45,109 @@ pub struct Frame<'a> {
 /// caption under each picture. A row may hold fewer pictures than there are columns.
 ///
 /// # Errors
+///
 /// No pictures; pictures of different shapes or with a NaN; rows longer than the titles.
 pub fn image_rows(rows: &[Row<'_>], column_titles: &[&str]) -> Result<Figure, PlotError> {
     use_font()?;
-    let (height, width) = common_shape(rows.iter().flat_map(|row| row.cells.iter().map(|cell| &cell.image)))?;
-    let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    if !column_titles.is_empty() && column_titles.len() < columns {
-        return Err(PlotError::Mismatch {
-            what: "the columns' titles".into(),
-            expected: format!("{columns}, one for each column"),
-            found: column_titles.len().to_string(),
-        });
-    }
-    let scale = enlargement(height, width, columns);
-    let (height, width) = (height * scale, width * scale);
-    // Each column is as wide as its widest picture, title or caption.
-    let mut widths = vec![width; columns];
-    for (column, wide) in widths.iter_mut().enumerate() {
-        if let Some(title) = column_titles.get(column) {
-            *wide = (*wide).max(text_width(title, TITLE)?);
+    let layout = Layout::new(rows, column_titles)?;
+    let (width, height) = layout.picture;
+    let mut canvas = Canvas::new(layout.figure.0, layout.figure.1)?;
+    let title = |(&middle, title): (&usize, &&str)| Text::ink(title, (middle, MARGIN), TITLE, Anchor::Top);
+    let mut texts: Vec<Text> = layout.middles.iter().zip(column_titles).map(title).collect();
+    for (row, &top) in rows.iter().zip(&layout.tops) {
+        let at = (layout.left - GAP, top + height / 2);
+        texts.push(Text::ink(&row.label, at, TITLE, Anchor::Right));
+        for (cell, &middle) in row.cells.iter().zip(&layout.middles) {
+            canvas.picture(&cell.image, (middle - width / 2, top), layout.scale);
+            let at = (middle, top + height + 9);
+            texts.push(Text::grey(&cell.caption, at, CAPTION, Anchor::Top));
         }
-        for cell in rows.iter().filter_map(|row| row.cells.get(column)) {
-            *wide = (*wide).max(text_width(&cell.caption, CAPTION)?);
-        }
-    }
-    let mut label_width = 0;
-    for row in rows {
-        label_width = label_width.max(text_width(&row.label, TITLE)?);
-    }
-    let left = MARGIN + label_width + if label_width > 0 { GAP } else { 0 };
-    let top = MARGIN + if column_titles.is_empty() { 0 } else { LINE + 4 };
-    let below = |row: &Row<'_>| {
-        if row.cells.iter().all(|cell| cell.caption.is_empty()) {
-            0
-        } else {
-            LINE + 5
-        }
-    };
-    let total_width = left + widths.iter().sum::<usize>() + GAP * (columns - 1) + MARGIN;
-    let total_height =
-        top + rows.iter().map(|row| height + below(row)).sum::<usize>() + GAP * (rows.len() - 1) + MARGIN;
-
-    let mut canvas = Canvas::new(total_width, total_height)?;
-    let mut texts = Vec::new();
-    let mut y = top;
-    for (index, row) in rows.iter().enumerate() {
-        let label = row.label.clone();
-        let at = (left - GAP, y + height / 2);
-        texts.push(Text {
-            text: label,
-            at,
-            size: TITLE,
-            colour: INK,
-            anchor: Anchor::Right,
-        });
-        let mut x = left;
-        for (column, wide) in widths.iter().enumerate() {
-            let middle = x + wide / 2;
-            if let Some(cell) = row.cells.get(column) {
-                canvas.picture(&cell.image, (middle - width / 2, y), scale);
-                let (text, at) = (cell.caption.clone(), (middle, y + height + 9));
-                texts.push(Text {
-                    text,
-                    at,
-                    size: CAPTION,
-                    colour: GREY,
-                    anchor: Anchor::Top,
-                });
-            }
-            if let (0, Some(title)) = (index, column_titles.get(column)) {
-                let (text, at) = ((*title).to_owned(), (middle, MARGIN));
-                texts.push(Text {
-                    text,
-                    at,
-                    size: TITLE,
-                    colour: INK,
-                    anchor: Anchor::Top,
-                });
-            }
-            x += wide + GAP;
-        }
-        y += height + below(row) + GAP;
     }
     texts.retain(|text| !text.text.is_empty());
     canvas.write(&texts)?;
     Ok(canvas.finish())
 }
 
+/// Where everything stands in a figure of rows, in pixels.
+struct Layout {
+    /// By what whole number pictures are enlarged.
+    scale: usize,
+    /// Width and height of a picture, enlarged.
+    picture: (usize, usize),
+    /// The left edge of the first column.
+    left: usize,
+    /// The middle of each column.
+    middles: Vec<usize>,
+    /// The upper edge of each row's pictures.
+    tops: Vec<usize>,
+    /// Width and height of the figure.
+    figure: (usize, usize),
+}
+
+impl Layout {
+    fn new(rows: &[Row<'_>], column_titles: &[&str]) -> Result<Self, PlotError> {
+        let (height, width) = common_shape(rows.iter().flat_map(|row| row.cells.iter().map(|cell| &*cell.image)))?;
+        let widest_row = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+        let scale = enlargement(height, width, widest_row);
+        let (height, width) = (height * scale, width * scale);
+
+        let labels = widest(rows.iter().map(|row| row.label.as_str()), TITLE)?;
+        let left = MARGIN + if labels > 0 { labels + GAP } else { 0 };
+        let (mut x, mut middles) = (left, Vec::new());
+        for wide in column_widths(rows, column_titles, widest_row)? {
+            let wide = wide.max(width);
+            middles.push(x + wide / 2);
+            x += wide + GAP;
+        }
+
+        let mut y = MARGIN + if column_titles.is_empty() { 0 } else { LINE + 4 };
+        let mut tops = Vec::new();
+        for row in rows {
+            tops.push(y);
+            let captions = row.cells.iter().any(|cell| !cell.caption.is_empty());
+            y += height + if captions { LINE + 5 } else { 0 } + GAP;
+        }
+        Ok(Self {
+            scale,
+            picture: (width, height),
+            left,
+            middles,
+            tops,
+            figure: (x - GAP + MARGIN, y - GAP + MARGIN),
+        })
+    }
+}
+
+/// The width that the title and the captions of each column need.
+fn column_widths(rows: &[Row<'_>], titles: &[&str], columns: usize) -> Result<Vec<usize>, PlotError> {
+    if !titles.is_empty() && titles.len() < columns {
+        return Err(PlotError::Mismatch {
+            what: "the columns' titles".into(),
+            expected: format!("{columns}, one for each column"),
+            found: titles.len().to_string(),
+        });
+    }
+    let width = |column: usize| {
+        let captions = rows.iter().filter_map(|row| row.cells.get(column));
+        let captions = widest(captions.map(|cell| cell.caption.as_str()), CAPTION)?;
+        Ok(captions.max(widest(titles.get(column).copied(), TITLE)?))
+    };
+    (0..columns).map(width).collect()
+}
+
+/// The width of the widest of some texts.
+fn widest<'t>(texts: impl IntoIterator<Item = &'t str>, size: usize) -> Result<usize, PlotError> {
+    let mut widths = texts.into_iter().map(|text| text_width(text, size));
+    widths.try_fold(0, |most, width| Ok(most.max(width?)))
+}
+
 /// Images of one shape side by side, `columns` in a row.
 ///
 /// # Errors
+///
 /// No images or no columns; images of different shapes or with a NaN.
 pub fn image_grid(images: &[ArrayView3<'_, f32>], columns: usize) -> Result<Figure, PlotError> {
-    let (height, width) = common_shape(images.iter())?;
+    let (height, width) = common_shape(images.iter().map(|image| &**image))?;
     if columns == 0 {
         return Err(PlotError::Empty("a grid of no columns"));
     }
@@ -159,6 +170,7 @@ pub fn image_grid(images: &[ArrayView3<'_, f32>], columns: usize) -> Result<Figu
 /// that the model expected behind it.
 ///
 /// # Errors
+///
 /// No frames; images of different shapes or with a NaN.
 pub fn strip(frames: &[Frame<'_>]) -> Result<Figure, PlotError> {
     let cell = |image| Cell {
@@ -188,9 +200,7 @@ fn enlargement(height: usize, width: usize, columns: usize) -> usize {
 }
 
 /// Height and width that all pictures share.
-fn common_shape<'v, 'a: 'v>(
-    mut images: impl Iterator<Item = &'v ArrayView3<'a, f32>>,
-) -> Result<(usize, usize), PlotError> {
+fn common_shape<'v>(mut images: impl Iterator<Item = &'v ArrayRef3<f32>>) -> Result<(usize, usize), PlotError> {
     let Some(first) = images.next() else {
         return Err(PlotError::Empty("no images were given"));
     };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use diffusion::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// The sizes of a [`UNet`](crate::UNet) and the noise schedule it was trained for; `config.json` beside the weights.
+/// The sizes of a [`UNet`](crate::unet::UNet) and the noise schedule it was trained for; `config.json` beside the
+/// weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UNetConfig {
@@ -53,6 +54,7 @@ pub enum ConfigError {
 
 impl UNetConfig {
     /// The network of the `fruits64` prior: 64x64 RGB, 4.0 million parameters.
+    #[must_use]
     pub fn fruits64() -> Self {
         Self {
             image_channels: 3,
@@ -69,6 +71,7 @@ impl UNetConfig {
     /// Reads and validates a `config.json`.
     ///
     /// # Errors
+    ///
     /// If the file cannot be read, is no such JSON, or describes an impossible network.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
@@ -86,6 +89,7 @@ impl UNetConfig {
     /// Checks that the sizes fit together.
     ///
     /// # Errors
+    ///
     /// Which number is wrong, and what it must be.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let levels = self.channel_multipliers.len();
@@ -145,6 +149,7 @@ impl UNetConfig {
     }
 
     /// Channels at `level`, 0 being the finest.
+    #[must_use]
     pub fn channels(&self, level: usize) -> usize {
         self.base_channels * self.channel_multipliers[level]
     }
@@ -152,6 +157,7 @@ impl UNetConfig {
     /// The noise schedule that the network was trained for.
     ///
     /// # Errors
+    ///
     /// If `diffusion_steps` makes no schedule.
     pub fn schedule(&self) -> Result<Schedule, ConfigError> {
         Schedule::linear_with(self.diffusion_steps, 1e-4, 0.02).map_err(|error| ConfigError::Invalid(error.to_string()))

@@ -1,26 +1,32 @@
-//! The score network: a UNet that predicts the noise in an image, its configuration and weights files, the
-//! [`diffusion::ScoreModel`] made of them, and the trainer.
+//! The score network: a UNet that predicts the noise in an image, its configuration and weights files, and the
+//! [`diffusion::ScoreModel`] made of them.
 //!
 //! * [`UNetConfig`]: the sizes of a network, a JSON file beside its weights.
-//! * [`UNet`]: the network itself, generic over the device it runs on.
 //! * [`Prior`]: a trained network as a score model; this is what samplers are given.
 //! * [`DeviceChoice`], [`Device`]: where a network runs.
-//! * [`run_command`]: how the programs `train` and `bench` start and end.
-//! * [`training`]: data, loss, checkpoints; driven by the `train` binary.
+//! * [`unet`]: the network itself, generic over its backend: for whoever trains or tests one.
 //!
-//! This crate knows nothing of measurements, operators or the students' tasks.
+//! ```no_run
+//! use diffusion::ScoreModel;
+//! use score_unet::Prior;
+//!
+//! let prior = Prior::load("data/priors/fruits64".as_ref())?;
+//! let x_t = ndarray::Array4::zeros((1, 3, 64, 64));
+//! let (score, pullback) = prior.score_with_pullback(&x_t, 500)?;
+//! let gradient = pullback(&score)?; // J^T score
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! This crate knows nothing of measurements, operators, training data or the students' tasks.
 
-mod command;
 mod config;
+mod network;
 #[cfg(any(test, feature = "cuda"))]
 mod own_thread;
 mod prior;
 mod score;
-pub mod training;
-mod unet;
+pub mod unet;
 
-pub use command::{run_command, without_device_panic};
 pub use config::{ConfigError, UNetConfig};
 pub use nn::{Device, DeviceChoice, DeviceError};
 pub use prior::{Prior, PriorError, folder_name};
-pub use unet::UNet;

@@ -1,8 +1,9 @@
 //! A network on a thread of its own.
 //!
-//! dfdx's `Cuda` must not leave the thread that made it, but a prior is shared between threads. So the thread that opens
-//! the GPU keeps it and the network, and a prior sends it arrays and waits for arrays.
+//! dfdx's `Cuda` must not leave the thread that made it, but a prior is shared between threads. So the thread that
+//! opens the GPU keeps it and the network, and a prior sends it arrays and waits for arrays.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -12,9 +13,8 @@ use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::Array4;
 use nn::Backend;
 
-use crate::UNet;
-use crate::command::panic_text;
-use crate::prior::{Facts, Network};
+use crate::network::{Facts, Network};
+use crate::unet::UNet;
 
 type Answer = Result<Array4<f32>, ScoreError>;
 
@@ -42,9 +42,10 @@ impl OnOwnThread {
     /// Starts the thread, and makes the network there.
     ///
     /// # Errors
+    ///
     /// Those of `make`, and of a thread that cannot be started.
-    pub fn start<D: Backend, E: From<std::io::Error> + Send + 'static>(
-        make: impl FnOnce() -> Result<UNet<D>, E> + Send + 'static,
+    pub fn start<B: Backend, E: From<std::io::Error> + Send + 'static>(
+        make: impl FnOnce() -> Result<UNet<B>, E> + Send + 'static,
     ) -> Result<Self, E> {
         let (requests, received) = channel();
         let (ready, started) = channel();
@@ -97,8 +98,16 @@ fn last_words(thread: Option<JoinHandle<()>>) -> String {
     format!("the network's device failed: {}", panic_text(payload.as_ref()))
 }
 
+/// What a panic said.
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let owned = payload.downcast_ref::<String>().map(String::as_str);
+    owned
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("it does not say why")
+}
+
 /// Answers until nobody can ask any more.
-fn serve<D: Backend>(network: &UNet<D>, requests: &Receiver<Request>) {
+fn serve<B: Backend>(network: &UNet<B>, requests: &Receiver<Request>) {
     let mut pullbacks: HashMap<u64, Pullback<'_>> = HashMap::new();
     // An answer that nobody waits for any more is no error.
     for request in requests {
@@ -182,11 +191,12 @@ impl Network for OnOwnThread {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::UNetConfig;
     use nn::{Composed, Cpu, Parameters};
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::config::UNetConfig;
 
     fn network() -> UNet<Composed<Cpu>> {
         let config = UNetConfig {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::Array4;
-use nn::{Backend, Cpu, Device, DeviceError, DeviceExt, Parameters, WeightsError};
+use nn::{Cpu, Device, DeviceError, WeightsError};
 
-use crate::unet::ZeroRng;
-use crate::{ConfigError, UNet, UNetConfig};
+use crate::config::{ConfigError, UNetConfig};
+use crate::network::{Facts, Network};
+use crate::unet::UNet;
 
 /// A trained score network, on whatever device it was loaded onto.
 #[derive(Debug)]
@@ -15,39 +16,6 @@ pub struct Prior {
     name: String,
     facts: Facts,
     network: Box<dyn Network + Send + Sync>,
-}
-
-/// What can be said of a network without running it.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    pub config: UNetConfig,
-    /// The number of learned values.
-    pub parameters: usize,
-    /// The device in words, as they follow "on".
-    pub device: String,
-    pub on_gpu: bool,
-}
-
-impl Facts {
-    pub fn of<D: Backend>(network: &UNet<D>) -> Self {
-        Self {
-            config: network.config().clone(),
-            parameters: network.count(),
-            device: network.device().device().describe(),
-            on_gpu: D::Device::IS_GPU,
-        }
-    }
-}
-
-/// A score model that is a network.
-pub(crate) trait Network: ScoreModel + std::fmt::Debug {
-    fn facts(&self) -> Facts;
-}
-
-impl<D: Backend> Network for UNet<D> {
-    fn facts(&self) -> Facts {
-        Facts::of(self)
-    }
 }
 
 /// The name that a prior in this folder has: that of the folder.
@@ -62,7 +30,10 @@ pub fn folder_name(folder: &Path) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum PriorError {
     /// The folder is not there.
-    #[error("there is no prior at {path}: expected a folder with config.json and weights.safetensors", path = .0.display())]
+    #[error(
+        "there is no prior at {path}: expected a folder with config.json and weights.safetensors",
+        path = .0.display()
+    )]
     NotFound(PathBuf),
     /// The configuration is missing or wrong.
     #[error(transparent)]
@@ -83,30 +54,12 @@ pub enum PriorError {
     Thread(#[from] std::io::Error),
 }
 
-impl<D: Backend> UNet<D> {
-    /// Reads `config.json` and `weights.safetensors` from a folder onto a backend.
-    ///
-    /// # Errors
-    /// A missing folder or file, an impossible configuration, weights that do not fit it: see [`PriorError`].
-    pub fn load(folder: &Path, backend: &D) -> Result<Self, PriorError> {
-        if !folder.is_dir() {
-            return Err(PriorError::NotFound(folder.into()));
-        }
-        let config = UNetConfig::read(&folder.join("config.json"))?;
-        let path = folder.join("weights.safetensors");
-        let mut network = UNet::new(&config, backend, &mut ZeroRng)?;
-        nn::read_weights(&path)
-            .and_then(|tensors| nn::load_weights(&mut network, &tensors))
-            .map_err(|source| PriorError::Weights { path, source })?;
-        Ok(network)
-    }
-}
-
 impl Prior {
     /// Reads `config.json` and `weights.safetensors` from a folder, for the CPU; the folder's name becomes the prior's.
     ///
     /// # Errors
-    /// As [`UNet::load`].
+    ///
+    /// A missing folder or file, an impossible configuration, weights that do not fit it: see [`PriorError`].
     pub fn load(folder: &Path) -> Result<Self, PriorError> {
         Self::load_on(folder, &Device::Cpu(Cpu::default()))
     }
@@ -114,11 +67,12 @@ impl Prior {
     /// The same for any device, such as [`DeviceChoice::open`](crate::DeviceChoice::open) gives.
     ///
     /// # Errors
-    /// As [`UNet::load`].
+    ///
+    /// As [`Prior::load`]; a GPU that cannot be used.
     pub fn load_on(folder: &Path, device: &Device) -> Result<Self, PriorError> {
         let name = folder_name(folder);
         match device {
-            Device::Cpu(cpu) => Ok(Self::new(name, UNet::load(folder, cpu)?)),
+            Device::Cpu(cpu) => Ok(UNet::load(folder, cpu)?.into_prior(name)),
             #[cfg(feature = "cuda")]
             Device::Cuda(gpu) => Self::load_on_gpu(name, folder.into(), gpu),
         }
@@ -126,6 +80,8 @@ impl Prior {
 
     #[cfg(feature = "cuda")]
     fn load_on_gpu(name: String, folder: PathBuf, gpu: &nn::Gpu) -> Result<Self, PriorError> {
+        use nn::Parameters;
+
         let index = gpu.index()?;
         let network = crate::own_thread::OnOwnThread::start(move || {
             let mut network = UNet::load(&folder, &nn::Gpu::open(index)?)?;
@@ -135,17 +91,8 @@ impl Prior {
         Ok(Self::of(name, network))
     }
 
-    /// A prior made of a network at hand; its parameters are frozen.
-    pub fn new<D: Backend>(name: String, mut network: UNet<D>) -> Self
-    where
-        UNet<D>: Send + Sync,
-    {
-        kernels::memory::keep_freed_memory();
-        network.freeze();
-        Self::of(name, network)
-    }
-
-    fn of(name: String, network: impl Network + Send + Sync + 'static) -> Self {
+    /// A prior made of a network at hand, whose parameters are frozen.
+    pub(crate) fn of(name: String, network: impl Network + Send + Sync + 'static) -> Self {
         let facts = network.facts();
         Self {
             name,
@@ -155,26 +102,31 @@ impl Prior {
     }
 
     /// The name of its folder, such as `fruits64`.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The sizes of its network.
+    #[must_use]
     pub fn config(&self) -> &UNetConfig {
         &self.facts.config
     }
 
     /// The number of values that its network has learned.
+    #[must_use]
     pub fn parameters(&self) -> usize {
         self.facts.parameters
     }
 
     /// Whether its network runs on a GPU. Results there differ from the CPU's by rounding, and from run to run.
+    #[must_use]
     pub fn is_on_gpu(&self) -> bool {
         self.facts.on_gpu
     }
 
     /// One line for people: name, image size, parameters, device.
+    #[must_use]
     pub fn describe(&self) -> String {
         let config = self.config();
         format!(

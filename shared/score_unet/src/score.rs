@@ -3,15 +3,15 @@
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{OwnedTape, PutTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Backward;
-use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
+use diffusion::{Pullback, Schedule, ScoreError, ScoreModel, score_from_noise};
 use ndarray::Array4;
 use nn::{Backend, DeviceExt, Tensor4};
 
-use crate::UNet;
+use crate::unet::UNet;
 
-/// `s(x_t, t) = -eps(x_t, t) / sqrt(1 - alpha_bar_t)` (Song et al. 2021, "Score-based generative modeling through SDEs",
-/// section 3.4 and appendix C). The pullback is cheapest where the parameters are frozen.
-impl<D: Backend> ScoreModel for UNet<D> {
+/// `s(x_t, t) = -eps(x_t, t) / sqrt(1 - alpha_bar_t)` (Song et al. 2021, "Score-based generative modeling through
+/// SDEs", section 3.4 and appendix C). The pullback is cheapest where the parameters are frozen.
+impl<B: Backend> ScoreModel for UNet<B> {
     fn image_shape(&self) -> [usize; 3] {
         let config = self.config();
         [config.image_channels, config.image_size, config.image_size]
@@ -24,9 +24,9 @@ impl<D: Backend> ScoreModel for UNet<D> {
     fn score(&self, x_t: &Array4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
         self.check(x_t, t)?;
         let noise = self
-            .forward(to_tensor(self.device(), x_t)?, &vec![t; x_t.dim().0])
-            .map_err(device_error::<D>)?;
-        Ok(to_array(&noise) * noise_to_score(self.noise_schedule(), t))
+            .forward(to_tensor(self.backend(), x_t)?, &vec![t; x_t.dim().0])
+            .map_err(device_error::<B>)?;
+        Ok(score_from_noise(&to_array(&noise), self.noise_schedule().alpha_bar(t)))
     }
 
     fn score_with_pullback<'a>(
@@ -35,14 +35,14 @@ impl<D: Backend> ScoreModel for UNet<D> {
         t: usize,
     ) -> Result<(Array4<f32>, Pullback<'a>), ScoreError> {
         self.check(x_t, t)?;
-        let factor = noise_to_score(self.noise_schedule(), t);
-        let x = to_tensor(self.device(), x_t)?;
+        let alpha_bar = self.noise_schedule().alpha_bar(t);
+        let x = to_tensor(self.backend(), x_t)?;
         let x_ghost = x.ghost();
-        let tape = OwnedTape::<f32, D::Device>::default();
+        let tape = OwnedTape::<f32, B::Device>::default();
         let noise = self
             .forward(x.put_tape(tape), &vec![t; x_t.dim().0])
-            .map_err(device_error::<D>)?;
-        let score = to_array(&noise) * factor;
+            .map_err(device_error::<B>)?;
+        let score = score_from_noise(&to_array(&noise), alpha_bar);
         let shape = score.dim();
         let pullback = move |v: &Array4<f32>| {
             if v.dim() != shape {
@@ -52,38 +52,39 @@ impl<D: Backend> ScoreModel for UNet<D> {
                     got: dims(v.dim()),
                 });
             }
-            let v = to_tensor(self.device(), v)?;
-            let gradient = D::inner_product(noise, &v)
+            let v = to_tensor(self.backend(), v)?;
+            let gradient = B::inner_product(noise, &v)
                 .and_then(|y| y.try_backward())
-                .and_then(|mut gradients| D::Device::gradient_to_vec(gradients.get_or_alloc_mut(&x_ghost)?))
-                .map_err(device_error::<D>)?;
+                .and_then(|mut gradients| B::Device::gradient_to_vec(gradients.get_or_alloc_mut(&x_ghost)?))
+                .map_err(device_error::<B>)?;
             let gradient = Array4::from_shape_vec(shape, gradient).map_err(|e| ScoreError::Backend(e.to_string()))?;
-            Ok(gradient * factor)
+            // The Jacobian of the score is that of the noise, by the same factor.
+            Ok(score_from_noise(&gradient, alpha_bar))
         };
         Ok((score, Box::new(pullback)))
     }
-}
-
-/// `-1 / sqrt(1 - alpha_bar_t)`, which turns predicted noise into a score.
-fn noise_to_score(schedule: &Schedule, t: usize) -> f32 {
-    (-1.0 / (1.0 - schedule.alpha_bar(t)).sqrt()) as f32
 }
 
 fn dims((b, c, h, w): (usize, usize, usize, usize)) -> [usize; 4] {
     [b, c, h, w]
 }
 
-/// The values of `x` on the device.
-pub(crate) fn to_tensor<D: Backend>(backend: &D, x: &Array4<f32>) -> Result<Tensor4<D>, ScoreError> {
+/// An array `[B, C, H, W]` as a tensor on the device.
+///
+/// # Errors
+///
+/// What the device reports, such as lack of memory.
+pub fn to_tensor<B: Backend>(backend: &B, x: &Array4<f32>) -> Result<Tensor4<B>, ScoreError> {
     let values = x.as_standard_layout().into_owned().into_raw_vec_and_offset().0;
     backend
         .device()
         .try_tensor_from_vec(values, x.dim())
-        .map_err(device_error::<D>)
+        .map_err(device_error::<B>)
 }
 
-/// The values of `x` on the host.
-pub(crate) fn to_array<D: DeviceExt, T>(x: &Tensor<(usize, usize, usize, usize), f32, D, T>) -> Array4<f32> {
+/// A tensor `[B, C, H, W]` as an array on the host.
+#[must_use]
+pub fn to_array<D: DeviceExt, T>(x: &Tensor<(usize, usize, usize, usize), f32, D, T>) -> Array4<f32> {
     let mut array = Array4::zeros(*x.shape());
     if let Some(values) = array.as_slice_mut() {
         x.copy_into(values);
@@ -92,6 +93,7 @@ pub(crate) fn to_array<D: DeviceExt, T>(x: &Tensor<(usize, usize, usize, usize),
 }
 
 /// An error of the device, in its words.
-pub(crate) fn device_error<D: Backend>(error: D::Err) -> ScoreError {
-    ScoreError::Backend(D::Device::explain(&error))
+#[must_use]
+pub fn device_error<B: Backend>(error: B::Err) -> ScoreError {
+    ScoreError::Backend(B::Device::explain(&error))
 }

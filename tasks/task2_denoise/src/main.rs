@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Judge, Judged, Progress, Report, ReportRow, Session};
+use cli::{CommonOptions, ImageOptions, Judge, Judged, Progress, Report, ReportRow, Session};
 use diffusion::ScoreModel;
 use imaging::{NamedImage, best_gaussian_blur, stack};
 use ndarray::{Array3, ArrayRef3, Axis};
@@ -18,15 +18,17 @@ use task2_denoise::{denoise, forward_diffusion};
 
 /// Task 2, single-step denoising: noises images and denoises them with the prior in one step.
 ///
-/// Each image is noised to each of the times --t; the report holds PSNR, SSIM and LPIPS of the noisy image, of the best Gaussian
-/// blur of it (its sigma is chosen for each image by looking at the ground truth) and of the denoised one. Image number i,
-/// counted from 0, gets its noise from the seed --seed + i, so --batch changes the result by no more than rounding.
-/// --steps means nothing here: it is always one.
+/// Each image is noised to each of the times --t; the report holds PSNR, SSIM and LPIPS of the noisy image, of the best
+/// Gaussian blur of it (its sigma is chosen for each image by looking at the ground truth) and of the denoised one.
+/// Image number i, counted from 0, gets its noise from the seed --seed + i, so --batch changes the result by no more
+/// than rounding.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    images: ImageOptions,
     /// The times to noise to, from 1 (nearly clean) to 1000 (nearly noise only), separated by commas.
     #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "30,100,300")]
     t: Vec<usize>,
@@ -58,7 +60,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     if let Some(t) = options.t.iter().find(|t| !(1..=max).contains(*t)) {
         bail!("--t {t} is no time of this prior: name times from 1 to {max}");
     }
-    let images = session.images(&prior)?;
+    let images = session.images(&options.images, &prior)?;
     let shown = options.figure_image;
     ensure!(
         (1..=images.len()).contains(&shown),

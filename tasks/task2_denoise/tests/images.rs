@@ -1,10 +1,11 @@
 //! Task 2 with the trained prior on the shipped images: is the result as good as it should be?
 //!
-//! The thresholds come from the reference solution, with other seeds than the test's: mean PSNR over the images and three
-//! seeds, minus five standard deviations between such means, rounded down to a tenth. The command that measures them is
+//! The thresholds come from the reference solution, with other seeds than the test's: mean PSNR over the images and
+//! three seeds, minus five standard deviations between such means, rounded down to a tenth. The command that measures
+//! them is
 //!
 //! ```text
-//! cargo test --release -p task2_denoise --test images -- --ignored --nocapture
+//! cargo test -p task2_denoise --test images -- --ignored --nocapture
 //! ```
 
 use cli::{data_folder, find_prior};
@@ -98,14 +99,14 @@ fn one_step_denoising_is_as_good_as_the_reference() {
         let (noisy, denoised) = measure(&prior, &x0, t, 0..SEEDS);
         assert!(
             denoised > noisy,
-            "t = {t}: denoising made the images worse, {noisy:.2} dB before and {denoised:.2} dB after. Run the tests in \
-             formulas.rs first: cargo test -p task2_denoise --test formulas"
+            "t = {t}: denoising made the images worse, {noisy:.2} dB before and {denoised:.2} dB after. Run the tests \
+             in formulas.rs first: cargo test -p task2_denoise formulas"
         );
         assert!(
             denoised >= threshold,
-            "t = {t}: {denoised:.2} dB over 16 images and 3 seeds, expected at least {threshold} (the reference solution \
-             reaches {reference}, give or take {deviation}). The noise does go away, so the formula is nearly right: do \
-             forward_diffusion and denoise mean the same t, and the same alpha_bar?"
+            "t = {t}: {denoised:.2} dB over 16 images and 3 seeds, expected at least {threshold} (the reference \
+             solution reaches {reference}, give or take {deviation}). The noise does go away, so the formula is nearly \
+             right: do forward_diffusion and denoise mean the same t, and the same alpha_bar?"
         );
     }
 }

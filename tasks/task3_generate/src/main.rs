@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Progress, Report, ReportRow, Session, path_strip};
-use diffusion::{FiniteCheck, ScoreError, ScoreModel, Trajectory};
+use cli::{CommonOptions, Progress, Report, ReportRow, Session, StepOptions, path_strip};
+use diffusion::{FiniteCheck, ScoreError, ScoreModel, Step, Trajectory, TrajectoryFrame};
 use ndarray::{Array3, Axis};
 use plots::image_grid;
 use rand::SeedableRng;
@@ -19,14 +19,16 @@ const MOMENTS: usize = 9;
 /// Task 3, unconditional generation: draws images from the prior that no one has photographed.
 ///
 /// Writes a grid of the images, and the path of the first one, x_t above the clean image expected behind it. The images
-/// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before it
-/// for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its own.
-/// --images means nothing here.
+/// are drawn --batch at a time, each batch from one seed: --seed for the first, --seed plus the number of images before
+/// it for the others. So the same images come again only with the same --batch; with --batch 1 each has a seed of its
+/// own.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     #[command(flatten)]
     common: CommonOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// How many images to draw.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     count: u32,
@@ -54,74 +56,83 @@ fn main() -> ExitCode {
     cli::run("task3_generate", &options.common, |session| run(&options, session))
 }
 
+/// What was drawn, until it was complete or interrupted.
+#[derive(Default)]
+struct Drawn {
+    images: Vec<Array3<f32>>,
+    report: Report,
+    /// The path of the first image.
+    frames: Vec<TrajectoryFrame>,
+}
+
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
+    let mut drawn = Drawn::default();
+    let (name, value) = options.steps.variance.setting();
+    drawn.report.settings.insert(name.into(), value);
+    let steps = options.steps.whole_way(prior.schedule())?;
+    match draw(options, &prior, &steps, &mut drawn) {
+        // What is complete by then is kept.
+        Err(ScoreError::Interrupted) if !drawn.images.is_empty() => {
+            let (complete, count) = (drawn.images.len(), options.count);
+            session.note(&format!("{complete} of {count} images are complete"));
+            save(options, session, &drawn)?;
+            Err(ScoreError::Interrupted.into())
+        }
+        outcome => {
+            outcome?;
+            save(options, session, &drawn)
+        }
+    }
+}
+
+/// Draws --count images, --batch at a time.
+fn draw(options: &Options, prior: &dyn ScoreModel, steps: &[Step], drawn: &mut Drawn) -> Result<(), ScoreError> {
     let (form, method) = match options.form {
         Form::Direct => (StepForm::Direct, "ddpm direct"),
         Form::X0 => (StepForm::ThroughX0, "ddpm through x0hat"),
     };
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
     let (count, batch) = (options.count as usize, usize::from(options.batch));
-
     let mut progress = Progress::new("sampling", count.div_ceil(batch) * steps.len());
     let mut trajectory = Some(Trajectory::new(MOMENTS));
-    let (mut images, mut frames) = (Vec::<Array3<f32>>::new(), Vec::new());
-    let mut report = Report::default();
-    let mut interrupted = Ok(());
-    while images.len() < count {
-        let size = batch.min(count - images.len());
-        let seed = options.common.seed.wrapping_add(images.len() as u64);
+    while drawn.images.len() < count {
+        let size = batch.min(count - drawn.images.len());
+        let seed = options.common.seed.wrapping_add(drawn.images.len() as u64);
         let rng = &mut StdRng::seed_from_u64(seed);
+        let observer = &mut (FiniteCheck, &mut progress, &mut trajectory);
         let start = Instant::now();
-        let result = sample(
-            &prior,
-            size,
-            &steps,
-            form,
-            rng,
-            &mut (FiniteCheck, &mut progress, &mut trajectory),
-        );
-        let samples = match result {
-            // What is complete by then is kept.
-            Err(ScoreError::Interrupted) if !images.is_empty() => {
-                session.note(&format!("{} of {count} images are complete", images.len()));
-                interrupted = Err(ScoreError::Interrupted);
-                break;
-            }
-            other => other?,
-        };
+        let samples = sample(prior, size, steps, form, rng, observer)?;
         let seconds = start.elapsed().as_secs_f64() / size as f64;
         for sample in samples.axis_iter(Axis(0)) {
-            report.rows.push(ReportRow {
+            drawn.report.rows.push(ReportRow {
                 case: "unconditional".into(),
                 method: method.into(),
-                image: format!("sample-{:04}", images.len()),
+                image: format!("sample-{:04}", drawn.images.len()),
                 seed,
                 psnr: None,
                 ssim: None,
                 lpips: None,
                 seconds,
             });
-            images.push(sample.to_owned());
+            drawn.images.push(sample.to_owned());
         }
         progress.next_run();
         if let Some(trajectory) = trajectory.take() {
-            frames = trajectory.into_frames();
+            drawn.frames = trajectory.into_frames();
         }
     }
-    drop(progress);
+    Ok(())
+}
 
-    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
-    session.save_figure(
-        &image_grid(&views, (images.len() as f64).sqrt().ceil() as usize)?,
-        "samples.png",
-    )?;
-    session.save_figure(&path_strip(&frames)?, "path.png")?;
+fn save(options: &Options, session: &mut Session, drawn: &Drawn) -> Result<()> {
+    let views: Vec<_> = drawn.images.iter().map(|image| image.view()).collect();
+    let columns = (views.len() as f64).sqrt().ceil() as usize;
+    session.save_figure(&image_grid(&views, columns)?, "samples.png")?;
+    session.save_figure(&path_strip(&drawn.frames)?, "path.png")?;
     if options.save_each {
-        for (image, row) in images.iter().zip(&report.rows) {
+        for (image, row) in drawn.images.iter().zip(&drawn.report.rows) {
             session.save_image(image, &format!("{}.png", row.image))?;
         }
     }
-    session.save_report(&report)?;
-    Ok(interrupted?)
+    session.save_report(&drawn.report)
 }

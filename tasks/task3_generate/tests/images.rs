@@ -1,12 +1,12 @@
 //! Task 3 with the trained prior: do the samples look like what the prior was trained on?
 //!
 //! No sample has a right answer, but fruit photographed on white have three plain statistics that wrong samplers miss:
-//! corners are white, neighbouring pixels are alike, and two samples differ. The bands come from the reference solution with
-//! the settings of this test and 20 other seeds: mean plus or minus five standard deviations. The command that measures them
-//! is
+//! corners are white, neighbouring pixels are alike, and two samples differ. The bands come from the reference solution
+//! with the settings of this test and 20 other seeds: mean plus or minus five standard deviations. The command that
+//! measures them is
 //!
 //! ```text
-//! cargo test --release -p task3_generate --test images -- --ignored --nocapture
+//! cargo test -p task3_generate --test images -- --ignored --nocapture
 //! ```
 
 use std::ops::RangeInclusive;
@@ -47,7 +47,7 @@ fn draw(form: StepForm, seed: u64) -> Array4<f32> {
 }
 
 /// Mean of the four 6x6 corners: 1 is white.
-fn corners(image: ArrayView3<f32>) -> f64 {
+fn corners(image: ArrayView3<'_, f32>) -> f64 {
     let parts = [
         image.slice(s![.., ..6, ..6]),
         image.slice(s![.., ..6, -6..]),
@@ -62,7 +62,7 @@ fn corners(image: ArrayView3<f32>) -> f64 {
 }
 
 /// Mean absolute difference of horizontal neighbours: smooth images are near 0, noise of standard deviation 1 near 1.1.
-fn roughness(image: ArrayView3<f32>) -> f64 {
+fn roughness(image: ArrayView3<'_, f32>) -> f64 {
     let difference = &image.slice(s![.., .., 1..]) - &image.slice(s![.., .., ..-1]);
     difference.iter().map(|d| f64::from(d.abs())).sum::<f64>() / difference.len() as f64
 }
@@ -74,7 +74,7 @@ fn variety(samples: &Array4<f32>) -> f64 {
 
 /// Corners, roughness, variety.
 fn statistics(samples: &Array4<f32>) -> [f64; 3] {
-    let mean = |statistic: fn(ArrayView3<f32>) -> f64| {
+    let mean = |statistic: fn(ArrayView3<'_, f32>) -> f64| {
         samples.outer_iter().map(statistic).sum::<f64>() / samples.dim().0 as f64
     };
     [mean(corners), mean(roughness), variety(samples)]
@@ -85,28 +85,28 @@ fn samples_look_like_the_training_images() {
     let samples = draw(StepForm::Direct, 1);
     assert!(
         samples.iter().all(|x| x.is_finite()),
-        "the samples hold NaN or infinity: run cargo test -p task3_generate --test formulas first"
+        "the samples hold NaN or infinity: run cargo test -p task3_generate formulas first"
     );
     let [corners, roughness, variety] = statistics(&samples);
     assert!(
         roughness <= *ROUGHNESS.end(),
-        "neighbouring pixels differ by {roughness:.3} on average, expected {ROUGHNESS:?}: there is noise in the samples. Is \
-         z zero at the last step, and is the score multiplied by 1 - alpha_t?"
+        "neighbouring pixels differ by {roughness:.3} on average, expected {ROUGHNESS:?}: there is noise in the \
+         samples. Is z zero at the last step, and is the score multiplied by 1 - alpha_t?"
     );
     assert!(
         roughness >= *ROUGHNESS.start(),
-        "neighbouring pixels differ by only {roughness:.3}, expected {ROUGHNESS:?}: the samples are too smooth. Is z added in \
-         every step but the last, scaled by sqrt(1 - alpha_t)?"
+        "neighbouring pixels differ by only {roughness:.3}, expected {ROUGHNESS:?}: the samples are too smooth. Is z \
+         added in every step but the last, scaled by sigma_t?"
     );
     assert!(
         CORNERS.contains(&corners),
-        "the corners have a mean of {corners:.3}, expected {CORNERS:?} (the photographs have a white background, 1): the \
-         samples are too dark, too pale or too glaring. Do you divide by sqrt(alpha_t)?"
+        "the corners have a mean of {corners:.3}, expected {CORNERS:?} (the photographs have a white background, 1): \
+         the samples are too dark, too pale or too glaring. Do you divide by sqrt(alpha_t)?"
     );
     assert!(
         VARIETY.contains(&variety),
-        "the samples differ by a standard deviation of {variety:.3}, expected {VARIETY:?}: are x_T and z drawn for every image \
-         by itself, and is z scaled by sqrt(1 - alpha_t)?"
+        "the samples differ by a standard deviation of {variety:.3}, expected {VARIETY:?}: are x_T and z drawn for \
+         every image by itself, and is z scaled by sigma_t?"
     );
 }
 
@@ -117,8 +117,8 @@ fn both_forms_draw_the_same_images() {
     // Measured: at most 3e-5 over five seeds. Another machine rounds otherwise, hence the room.
     assert!(
         difference < 0.001,
-        "with one seed the two forms differ by up to {difference}, expected less than 0.001: they are the same map, and must \
-         draw the same random numbers in the same order"
+        "with one seed the two forms differ by up to {difference}, expected less than 0.001: they are the same map, \
+         and must draw the same random numbers in the same order"
     );
 }
 

@@ -1,5 +1,5 @@
-//! Which details does noise drown first? The variance of the shipped images in bands of frequencies, and the time at which the
-//! noise is as strong: the table of the handout.
+//! Which details does noise drown first? The variance of the shipped images in bands of frequencies, and the time at
+//! which the noise is as strong: the table of the handout.
 //!
 //! ```text
 //! cargo run -p task4_sdedit --example spectrum

@@ -2,7 +2,7 @@
 //! repeats.
 //!
 //! ```text
-//! cargo run --release -p task4_sdedit --example sweep -- --images DIR --t0 100,200 --repeats 1,2 --steps 250
+//! cargo run -p task4_sdedit --example sweep -- --images DIR --t0 100,200 --repeats 1,2 --steps 250
 //! ```
 //!
 //! Tune on images that no table of results uses.
@@ -11,13 +11,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session, measure};
+use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session, StepOptions};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{ForwardOperator, NamedImage, stack};
+use imaging::{ForwardOperator, NamedImage, measure, residual_norms, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use task4_sdedit::{residual_norms, restore, steps_from};
+use task4_sdedit::{restore, steps_from};
 
 /// Sweeps `t0` and the number of repeats.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The times to noise the guide to.
     #[arg(long, value_delimiter = ',', default_value = "50,100,150,200,300,400,500,600,700")]
     t0: Vec<usize>,
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let mut images = session.images(&prior)?;
+    let mut images = session.images(&options.problem.images, &prior)?;
     images.truncate(options.problem.count as usize);
     let judge = Judge::new()?;
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
@@ -57,7 +59,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         };
         tell(0, 0, &operator.start_image(&b)?)?;
         for &t0 in &options.t0 {
-            let steps = steps_from(prior.schedule(), t0, options.common.steps as usize)?;
+            let steps = steps_from(prior.schedule(), t0, options.steps.count(prior.schedule())?)?;
             for &repeats in &options.repeats {
                 let rng = &mut StdRng::seed_from_u64(seed);
                 let mut progress = Progress::new(&format!("t0 = {t0}"), steps.len() * repeats);

@@ -7,19 +7,20 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Method, ProblemOptions, Session, solve_problems};
-use diffusion::ScoreModel;
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
+use diffusion::{ScoreModel, Step};
 use imaging::OperatorSpec;
 use task4_sdedit::{Settings, restore, steps_from, tuned};
 
 /// Task 4, SDEdit: noises a guide image to the time t0, and lets the prior find the way back from there.
 ///
-/// Without --guide it is tried on inverse problems: each image is measured with each --operator, noise is added, and the
-/// start image that the operator makes of the measurement is the guide. Writes a figure (ground truth, input, result, PSNR
-/// and LPIPS underneath), the path of the first image, its residual against t, and a report with every figure in it.
+/// Without --guide it is tried on inverse problems: each image is measured with each --operator, noise is added, and
+/// the start image that the operator makes of the measurement is the guide. Writes a figure (ground truth, input,
+/// result, PSNR and LPIPS underneath), the path of the first image, its residual against t, and a report with every
+/// figure in it.
 ///
-/// With --guide it edits: strokes become an image, a patch grows into its surroundings. Each guide is edited from each of
-/// the times --t0, and a figure shows them side by side: guides from top to bottom, times from left to right. Under
+/// With --guide it edits: strokes become an image, a patch grows into its surroundings. Each guide is edited from each
+/// of the times --t0, and a figure shows them side by side: guides from top to bottom, times from left to right. Under
 /// each result stand two figures in dB: how near it is to its guide (where it may change), and how well the prior
 /// denoises it from t = 100 in one step, which is low where the image does not look like what the prior knows.
 ///
@@ -31,16 +32,18 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
-    /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two of
-    /// them with masks.
+    #[command(flatten)]
+    steps: StepOptions,
+    /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two
+    /// of them with masks.
     #[arg(long, value_name = "PATH", num_args = 0..)]
     guide: Option<Vec<PathBuf>>,
-    /// What may change, as an image file: bright may, dark stays as it is. One for each guide in their order, or one for
-    /// all [default: everything may change].
+    /// What may change, as an image file: bright may, dark stays as it is. One for each guide in their order, or one
+    /// for all [default: everything may change].
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "guide")]
     mask: Vec<PathBuf>,
-    /// The time to noise the guide to, 1 to 1000; with --guide more than one, separated by commas [default: with --guide
-    /// 100,200,350,500,650,800, else tuned for the operator, see the handout].
+    /// The time to noise the guide to, 1 to 1000; with --guide more than one, separated by commas [default: with
+    /// --guide 100,200,350,500,650,800, else tuned for the operator, see the handout].
     #[arg(long, value_name = "T,...", value_delimiter = ',')]
     t0: Vec<usize>,
     /// How many passes; each has the result of the one before as its guide [default: with --guide 1, else tuned].
@@ -68,6 +71,13 @@ fn times<'a>(options: &'a Options, prior: &dyn ScoreModel) -> Result<&'a [usize]
     Ok(&options.t0)
 }
 
+/// The steps from `t0` down, as wide as `--steps` asks for and as noisy as `--variance` does.
+fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Step>> {
+    let num_steps = options.steps.count(prior.schedule())?;
+    let steps = steps_from(prior.schedule(), t0, num_steps)?;
+    Ok(options.steps.variance.apply(steps))
+}
+
 /// The inverse problems.
 fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
@@ -77,9 +87,8 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         "--t0 names {} times; for an inverse problem name one (a sweep: `--example sweep`, or --guide)",
         times.len()
     );
-    let num_steps = options.common.steps as usize;
     let settings = |spec: &OperatorSpec| {
-        let Settings { t0, repeats } = tuned(spec.name());
+        let Settings { t0, repeats } = tuned(spec.kind());
         Settings {
             t0: times.first().copied().unwrap_or(t0),
             repeats: options.repeats.map_or(repeats, usize::from),
@@ -89,7 +98,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let mut evaluations = 0;
     for spec in &options.problem.operator {
         let Settings { t0, repeats } = settings(spec);
-        let steps = steps_from(prior.schedule(), t0, num_steps)?.len();
+        let steps = steps(options, &prior, t0)?.len();
         evaluations += steps * repeats;
         told.push(format!("{}: t0 = {t0}, {steps} steps, repeats {repeats}", spec.name()));
     }
@@ -97,7 +106,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         name: "SDEdit",
         // The progress bar counts the same for each operator.
         evaluations: evaluations.div_ceil(options.problem.operator.len().max(1)),
-        settings: vec![("SDEdit", told.join("; "))],
+        settings: vec![("SDEdit", told.join("; ")), options.steps.variance.setting()],
     };
     solve_problems(
         session,
@@ -107,7 +116,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         &method,
         &mut |problem, rng, observer| {
             let Settings { t0, repeats } = settings(problem.spec);
-            let steps = steps_from(prior.schedule(), t0, num_steps)?;
+            let steps = steps(options, &prior, t0)?;
             restore(&prior, problem.operator, problem.b, &steps, repeats, rng, observer)
         },
     )

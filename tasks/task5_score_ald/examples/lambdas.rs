@@ -1,16 +1,16 @@
 //! Residual and PSNR of `x0_hat` along the way, for several `lambda`: two figures for each problem.
 //!
 //! ```text
-//! cargo run --release -p task5_score_ald --example lambdas -- --steps 250
+//! cargo run -p task5_score_ald --example lambdas -- --steps 250
 //! ```
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, ProblemOptions, Progress, Session, measure};
+use cli::{CommonOptions, ProblemOptions, Progress, Session, StepOptions};
 use diffusion::{FiniteCheck, ScoreModel, StepView, observe_with};
-use imaging::stack;
+use imaging::{measure, stack};
 use ndarray::{Array4, Axis};
 use plots::{Series, curves};
 use rand::SeedableRng;
@@ -24,6 +24,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The values of lambda.
     #[arg(long, value_name = "LAMBDA", num_args = 1.., default_values_t = [1.0, 0.3, 0.1, 0.04])]
     lambda: Vec<f64>,
@@ -36,8 +38,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
-    let mut images = session.images(&prior)?;
+    let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
+    let mut images = session.images(&options.problem.images, &prior)?;
     images.truncate(options.problem.count as usize);
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let (specs, lambdas) = (&options.problem.operator, &options.lambda);

@@ -4,23 +4,19 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, solve_problems};
+use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::{Observer, ScoreModel, Step};
-use imaging::ForwardOperator;
-use ndarray::Array4;
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
-use rand::SeedableRng;
+use imaging::{ForwardOperator, operator_norm};
 use rand::rngs::StdRng;
-use task5_score_ald::{Guidance, norms, score_ald, stable_sigma, tuned_lambda};
+use task5_score_ald::{Guidance, score_ald, stable_sigma, tuned_lambda};
 
 /// Task 5, Score-ALD: reconstructs images from what an operator leaves of them, without differentiating the network.
 ///
 /// Each image is measured with each --operator, noise is added, and the image is sampled from the prior with every step
-/// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath), the
-/// path of the first image, its residual against t, and a report with every figure in it. Image number i, counted from 0,
-/// has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed + k, so the
-/// same images come again only with the same --count and --batch.
+/// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath),
+/// the path of the first image, its residual against t, and a report with every figure in it. Image number i, counted
+/// from 0, has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed +
+/// k, so the same images come again only with the same --count and --batch.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -28,6 +24,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// lambda, the free parameter of gamma_t; the smaller, the stronger the guidance [default: 10 over the number of
     /// steps, times the operator's largest stretching squared; see the handout].
     #[arg(long, value_name = "LAMBDA", value_parser = parse_lambda)]
@@ -48,7 +46,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let steps = options.steps.whole_way(prior.schedule())?;
     let specs = &options.problem.operator;
     let guidances = specs
         .iter()
@@ -62,6 +60,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         evaluations: steps.len(),
         settings: vec![
             ("steps", steps.len().to_string()),
+            options.steps.variance.setting(),
             ("lambda", list(&guidances, |guidance| guidance.lambda)),
             ("sigma reckoned with", list(&guidances, |guidance| guidance.sigma)),
         ],
@@ -99,8 +98,8 @@ fn guidance(options: &Options, operator: &dyn ForwardOperator, steps: &[Step], s
     let name = operator.name();
     if options.lambda.is_some() {
         session.note(&format!(
-            "{name}: with lambda = {lambda} steps overshoot where sigma is below {stable:.3}, and it is {sigma}: the result may \
-             be wild; use a larger --lambda or more --steps"
+            "{name}: with lambda = {lambda} steps overshoot where sigma is below {stable:.3}, and it is {sigma}: the \
+             result may be wild; use a larger --lambda or more --steps"
         ));
         return Ok(Guidance { sigma, lambda });
     }
@@ -108,30 +107,4 @@ fn guidance(options: &Options, operator: &dyn ForwardOperator, steps: &[Step], s
         "{name}: reckoning with a sigma of {stable:.3} in place of {sigma}, as steps of this size would overshoot"
     ));
     Ok(Guidance { sigma: stable, lambda })
-}
-
-/// The most by which the operator stretches an image: the root of the largest eigenvalue of `J^T J`, by power iteration.
-///
-/// Of a nonlinear operator it is that of the Jacobian at some image of pure noise: a hint, no more.
-fn operator_norm(operator: &dyn ForwardOperator) -> Result<f64> {
-    const ROUNDS: usize = 30;
-    /// A step this small tells the derivative, and is large enough for `f32`.
-    const SMALL: f32 = 0.1;
-    let [c, h, w] = operator.image_shape();
-    let rng = &mut StdRng::seed_from_u64(0);
-    let x = Array4::<f32>::random_using((1, c, h, w), StandardNormal, rng);
-    let mut direction = Array4::<f32>::random_using((1, c, h, w), StandardNormal, rng);
-    let at_x = operator.apply(&x)?;
-    let mut stretched = 0.0;
-    for _ in 0..ROUNDS {
-        let length = norms(&direction)[0];
-        if length == 0.0 {
-            break;
-        }
-        let scale = SMALL * ((c * h * w) as f32).sqrt() / length;
-        let ahead = operator.apply(&(&x + &direction * scale))?;
-        direction = operator.vjp(&x, &((ahead - &at_x) / (scale * length)))?;
-        stretched = norms(&direction)[0];
-    }
-    Ok(f64::from(stretched).sqrt())
 }

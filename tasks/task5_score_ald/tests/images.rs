@@ -1,17 +1,17 @@
 //! Task 5 with the trained prior: does Score-ALD restore images?
 //!
-//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over images
-//! and seeds less five standard deviations of such a mean. The command that measures them is
+//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over
+//! images and seeds less five standard deviations of such a mean. The command that measures them is
 //!
 //! ```text
-//! cargo test --release -p task5_score_ald --test images -- --ignored --nocapture
+//! cargo test -p task5_score_ald --test images -- --ignored --nocapture
 //! ```
 
 use std::sync::OnceLock;
 
-use cli::{data_folder, find_prior, measure};
+use cli::{data_folder, find_prior};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{Noise, OperatorSpec, load_images, stack};
+use imaging::{Noise, OperatorSpec, load_images, measure, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -59,7 +59,7 @@ fn restore(operator: &str, seed: u64) -> (f64, f64) {
     };
     let rng = &mut StdRng::seed_from_u64(seed);
     let results = score_ald(prior(), operator.as_ref(), &b, guidance, &steps, rng, &mut FiniteCheck)
-        .expect("finite numbers; if not, run cargo test -p task5_score_ald --test formulas first");
+        .expect("finite numbers; if not, run cargo test -p task5_score_ald formulas first");
     assert_eq!(
         results.dim(),
         truth.dim(),
@@ -71,7 +71,7 @@ fn restore(operator: &str, seed: u64) -> (f64, f64) {
 
 fn mean_psnr(images: &Array4<f32>, truth: &Array4<f32>) -> f64 {
     let pairs = images.axis_iter(Axis(0)).zip(truth.axis_iter(Axis(0)));
-    let psnr = |(image, truth): (ndarray::ArrayView3<f32>, ndarray::ArrayView3<f32>)| {
+    let psnr = |(image, truth): (ndarray::ArrayView3<'_, f32>, ndarray::ArrayView3<'_, f32>)| {
         metrics::psnr(&image.to_owned(), &truth.to_owned()).expect("finite images of one shape")
     };
     pairs.map(psnr).sum::<f64>() / truth.dim().0 as f64
@@ -83,8 +83,8 @@ fn reconstructions_are_close_to_the_truth() {
         let psnr = (0..SEEDS).map(|seed| restore(operator, seed).0).sum::<f64>() / SEEDS as f64;
         assert!(
             psnr >= least,
-            "{operator}: {psnr:.2} dB over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; expected at least {least} dB. If \
-             the formula tests pass, look at the loop (sampler tests)"
+            "{operator}: {psnr:.2} dB over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; expected at least {least} \
+             dB. If the formula tests pass, look at the loop (sampler tests)"
         );
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use cli::{CommonOptions, Method, ProblemOptions, Session, solve_problems};
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::ScoreModel;
 use imaging::OperatorSpec;
 use task6_dps::{StepSize, dps, tuned};
@@ -12,10 +12,10 @@ use task6_dps::{StepSize, dps, tuned};
 /// Task 6, diffusion posterior sampling: reconstructs images from what an operator leaves of them.
 ///
 /// Each image is measured with each --operator, noise is added, and the image is sampled from the prior with every step
-/// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath), the
-/// path of the first image, its residual against t, and a report with every figure in it. Image number i, counted from 0,
-/// has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed + k, so the
-/// same images come again only with the same --count and --batch.
+/// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath),
+/// the path of the first image, its residual against t, and a report with every figure in it. Image number i, counted
+/// from 0, has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed +
+/// k, so the same images come again only with the same --count and --batch.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -23,6 +23,8 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     problem: ProblemOptions,
+    #[command(flatten)]
+    steps: StepOptions,
     /// The step size zeta [default: tuned for the operator, see the handout; 0.2 with --step constant].
     #[arg(long, value_name = "ZETA", value_parser = parse_zeta)]
     zeta: Option<f64>,
@@ -55,15 +57,15 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.common.steps as usize)?;
+    let steps = options.steps.whole_way(prior.schedule())?;
     let step_size = |spec: &OperatorSpec| match (options.step, options.zeta) {
-        (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.name(), steps.len()))),
+        (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.kind(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
     };
     let method = Method {
         name: "DPS",
         evaluations: steps.len(),
-        settings: vec![("steps", steps.len().to_string())],
+        settings: vec![("steps", steps.len().to_string()), options.steps.variance.setting()],
     };
     solve_problems(
         session,

@@ -1,17 +1,17 @@
 //! Task 6 with the trained prior: does DPS restore images?
 //!
-//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over images
-//! and seeds less five standard deviations of such a mean. The command that measures them is
+//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over
+//! images and seeds less five standard deviations of such a mean. The command that measures them is
 //!
 //! ```text
-//! cargo test --release -p task6_dps --test images -- --ignored --nocapture
+//! cargo test -p task6_dps --test images -- --ignored --nocapture
 //! ```
 
 use std::sync::OnceLock;
 
-use cli::{Judge, data_folder, find_prior, measure};
+use cli::{Judge, data_folder, find_prior};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{Noise, OperatorSpec, load_images, stack};
+use imaging::{Noise, OperatorSpec, load_images, measure, stack};
 use ndarray::{Array4, Axis};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -57,7 +57,7 @@ fn restore(operator: &str, num_steps: usize, seed: u64) -> (f64, f64) {
         .schedule()
         .steps(num_steps)
         .expect("a number of steps within the schedule");
-    let zeta = tuned(spec.name(), num_steps);
+    let zeta = tuned(spec.kind(), num_steps);
     let rng = &mut StdRng::seed_from_u64(seed);
     let mut solve = || {
         dps(
@@ -93,8 +93,9 @@ fn reconstructions_are_close_to_the_truth() {
         let lpips = runs.iter().map(|run| run.1).sum::<f64>() / SEEDS as f64;
         assert!(
             psnr >= least_psnr && lpips <= most_lpips,
-            "{operator}: PSNR {psnr:.2} dB, LPIPS {lpips:.4} over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; expected at \
-             least {least_psnr} dB and at most {most_lpips}. If the formula tests pass, look at the loop (sampler tests)"
+            "{operator}: PSNR {psnr:.2} dB, LPIPS {lpips:.4} over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; \
+             expected at least {least_psnr} dB and at most {most_lpips}. If the formula tests pass, look at the loop \
+             (sampler tests)"
         );
     }
 }
@@ -113,8 +114,8 @@ fn measure_thresholds() {
         let (psnr, psnr_std) = summary(runs.iter().map(|run| run.0).collect());
         let (lpips, lpips_std) = summary(runs.iter().map(|run| run.1).collect());
         println!(
-            "{operator}: PSNR {psnr:.3} dB, standard deviation of a mean over {SEEDS} seeds {psnr_std:.3}, threshold {:.2}; LPIPS \
-             {lpips:.4}, {lpips_std:.4}, threshold {:.4}",
+            "{operator}: PSNR {psnr:.3} dB, standard deviation of a mean over {SEEDS} seeds {psnr_std:.3}, threshold \
+             {:.2}; LPIPS {lpips:.4}, {lpips_std:.4}, threshold {:.4}",
             psnr - 5.0 * psnr_std,
             lpips + 5.0 * lpips_std
         );

@@ -10,9 +10,10 @@
 //! and taps. Each step does 24 multiply-adds for 3 loaded vectors and 8 loaded weights, so that
 //! arithmetic and not memory sets the pace.
 
-use super::pack::BLOCK;
-use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
 use rayon::prelude::*;
+
+use crate::conv::pack::BLOCK;
+use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
 
 /// What an output starts from.
 #[derive(Clone, Copy)]
@@ -53,7 +54,13 @@ impl Inputs<'_> {
 }
 
 /// Computes all outputs, one slice of pixels each in `rows`, in parallel over the blocks.
-pub(super) fn correlate(path: SimdPath, inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]]) {
+pub(super) fn correlate(
+    path: SimdPath,
+    inputs: &Inputs<'_>,
+    weights: &[f32],
+    start: Start<'_>,
+    rows: &mut [&mut [f32]],
+) {
     let len = inputs.weight_block();
     rows.par_chunks_mut(BLOCK).enumerate().for_each(|(block, rows)| {
         let start = start.part(block * BLOCK, rows.len());
@@ -64,12 +71,12 @@ pub(super) fn correlate(path: SimdPath, inputs: &Inputs, weights: &[f32], start:
 dispatch! {
     /// Computes one block of outputs.
     pub(super) fn correlate_block = block(
-        inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]],
+        inputs: &Inputs<'_>, weights: &[f32], start: Start<'_>, rows: &mut [&mut [f32]],
     )
 }
 
 #[inline(always)]
-fn block<S: Simd>(simd: S, inputs: &Inputs, weights: &[f32], start: Start, rows: &mut [&mut [f32]]) {
+fn block<S: Simd>(simd: S, inputs: &Inputs<'_>, weights: &[f32], start: Start<'_>, rows: &mut [&mut [f32]]) {
     assert!(
         weights.len() == inputs.weight_block(),
         "a block of weights has another size"
@@ -89,10 +96,10 @@ fn block<S: Simd>(simd: S, inputs: &Inputs, weights: &[f32], start: Start, rows:
 #[inline(always)]
 fn tiles<S: Simd, const C: usize>(
     simd: S,
-    inputs: &Inputs,
+    inputs: &Inputs<'_>,
     weights: &[f32],
     lane: usize,
-    start: Start,
+    start: Start<'_>,
     rows: &mut [&mut [f32]],
 ) {
     let mut pixel = 0;
@@ -115,10 +122,10 @@ fn tiles<S: Simd, const C: usize>(
 #[inline(always)]
 fn tile<S: Simd, const C: usize, const V: usize>(
     simd: S,
-    inputs: &Inputs,
+    inputs: &Inputs<'_>,
     weights: &[f32],
     lane: usize,
-    start: Start,
+    start: Start<'_>,
     pixel: usize,
     rows: &mut [&mut [f32]],
 ) {
@@ -144,7 +151,7 @@ fn tile<S: Simd, const C: usize, const V: usize>(
 #[inline(always)]
 fn accumulate<S: Simd, const C: usize, const V: usize>(
     simd: S,
-    inputs: &Inputs,
+    inputs: &Inputs<'_>,
     weights: &[f32],
     lane: usize,
     pixel: usize,

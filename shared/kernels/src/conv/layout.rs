@@ -18,11 +18,12 @@
 //! image is exactly four AVX-512 vectors. With stride 2, a copy takes every second column and row
 //! instead, and the same holds.
 
-use super::ConvShape;
-use super::pack::grad_phase;
+use std::ops::{Deref, Range};
+
+use crate::conv::ConvShape;
+use crate::conv::pack::grad_phase;
 use crate::scratch::Scratch;
 use crate::simd::MAX_LANES;
-use std::ops::{Deref, Range};
 
 /// One copy of a channel: its pixel (r, c) is pixel `(row + step * r, col + step * c)` of the
 /// image, or zero outside it.

@@ -17,13 +17,14 @@ mod tests;
 
 pub use pack::{PackedWeights, pack_forward, pack_input_grad};
 
+use rayon::prelude::*;
+
 use crate::check_len;
+use crate::conv::correlate::{Inputs, Start, correlate, correlate_block};
+use crate::conv::layout::Layout;
+use crate::conv::pack::{BLOCK, Pass};
 use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
-use correlate::{Inputs, Start, correlate, correlate_block};
-use layout::Layout;
-use pack::{BLOCK, Pass};
-use rayon::prelude::*;
 
 /// The sizes of a convolution with padding `kernel / 2`: 3x3 with stride 1 or 2, or 1x1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,31 +47,37 @@ pub struct ConvShape {
 
 impl ConvShape {
     /// Rows of the output.
+    #[must_use]
     pub fn out_height(&self) -> usize {
         (self.height + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1
     }
 
     /// Columns of the output.
+    #[must_use]
     pub fn out_width(&self) -> usize {
         (self.width + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1
     }
 
     /// Values in the input, `[batch][c_in][height][width]`.
+    #[must_use]
     pub fn input_len(&self) -> usize {
         self.batch * self.c_in * self.height * self.width
     }
 
     /// Values in the output, `[batch][c_out][out_height][out_width]`.
+    #[must_use]
     pub fn output_len(&self) -> usize {
         self.batch * self.c_out * self.out_height() * self.out_width()
     }
 
     /// Values in the weights, `[c_out][c_in][kernel][kernel]`.
+    #[must_use]
     pub fn weight_len(&self) -> usize {
         self.c_out * self.c_in * self.kernel * self.kernel
     }
 
     /// Multiplications of one pass (padding counted as if it were data).
+    #[must_use]
     pub fn macs(&self) -> usize {
         self.output_len() * self.c_in * self.kernel * self.kernel
     }
@@ -134,7 +141,7 @@ fn band_rows(shape: &ConvShape) -> usize {
 }
 
 /// A correlation of a whole batch, in parallel over images, bands of rows and blocks of channels.
-fn correlate_batch(path: SimdPath, shape: &ConvShape, x: &[f32], weights: &[f32], start: Start, out: &mut [f32]) {
+fn correlate_batch(path: SimdPath, shape: &ConvShape, x: &[f32], weights: &[f32], start: Start<'_>, out: &mut [f32]) {
     let (rows, columns) = (shape.out_height(), shape.out_width());
     let band = band_rows(shape);
     let layouts: Vec<(Layout, Vec<usize>)> = (0..rows)

@@ -1,9 +1,10 @@
 //! The order of packed weights: `[block of 8 outputs][input][tap][8]`, so that the micro-kernel
 //! reads them one after another.
 
+use rayon::prelude::*;
+
 use super::{ConvShape, check_kind};
 use crate::check_len;
-use rayon::prelude::*;
 
 /// Outputs in a block. A path whose register tile is smaller takes a block in two halves, so
 /// packing does not depend on the path.
@@ -69,6 +70,7 @@ pub(super) fn grad_phase(phase: usize) -> Vec<(usize, usize)> {
 }
 
 /// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`].
+#[must_use]
 pub fn pack_forward(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
     check_kind(kernel, stride);
     let taps = kernel * kernel;
@@ -86,6 +88,7 @@ pub fn pack_forward(c_in: usize, c_out: usize, kernel: usize, stride: usize, wei
 
 /// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`]: inputs and outputs
 /// change roles.
+#[must_use]
 pub fn pack_input_grad(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
     check_kind(kernel, stride);
     let taps = kernel * kernel;

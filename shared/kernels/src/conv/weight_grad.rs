@@ -9,12 +9,14 @@
 //! 8 rows (i, tap) by 3 vectors of outputs stays in registers over a chunk of pixels. For every pixel
 //! it loads 3 vectors of dy and 8 single values of x.
 
-use super::ConvShape;
-use super::layout::Layout;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::conv::ConvShape;
+use crate::conv::layout::Layout;
 use crate::scratch::Scratch;
 use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// Rows (input channel, tap) in a register tile. A path with fewer registers takes half.
 const ROWS: usize = 8;
@@ -24,6 +26,11 @@ const TILE_VECTORS: usize = 3;
 /// cache while a task's rows pass over it.
 const CHUNK: usize = 128;
 
+/// Tasks that the input channels are shared out to, at most.
+const TASKS: usize = 8;
+/// Rows of a task, at least.
+const LEAST_ROWS: usize = 16;
+
 /// Adds the gradient of the weights to `dw`.
 pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let turned = TurnedGrad::new(shape, dy);
@@ -31,7 +38,7 @@ pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f3
     let taps = shape.kernel * shape.kernel;
     // A task gathers the sums of some input channels, over all images and pixels in their order. So
     // no sum depends on how many tasks there are.
-    let channels = channels_per_task(shape.c_in);
+    let channels = channels_per_task(shape.c_in, taps);
     let sums_len = (channels * taps).next_multiple_of(ROWS) * turned.outputs;
     let mut sums = Scratch::zeros(shape.c_in.div_ceil(channels) * sums_len);
     sums.par_chunks_mut(sums_len).enumerate().for_each(|(task, sums)| {
@@ -48,9 +55,11 @@ pub(super) fn weight_grad(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f3
     });
 }
 
-/// Enough tasks for the threads, but whole tiles of rows where there are enough channels.
-fn channels_per_task(channels: usize) -> usize {
-    let share = channels.div_ceil(2 * rayon::current_num_threads());
+/// Input channels that one task gathers: enough tasks for the threads of today's machines, enough rows in each to make
+/// good use of the pixels that it reads, and whole tiles of rows where there are enough channels. The sizes alone
+/// decide, so the split is the same on every machine.
+fn channels_per_task(channels: usize, taps: usize) -> usize {
+    let share = channels.div_ceil(TASKS).max(LEAST_ROWS.div_ceil(taps));
     if share < ROWS {
         share
     } else {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::MetricError;
+use crate::error::MetricError;
 
-/// Why a distance cannot be computed, or a backbone not be had. Each message says what was expected, what came, and what to
-/// do.
+/// Why a distance cannot be computed, or a backbone not be had. Each message says what was expected, what came, and
+/// what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LpipsError {
@@ -22,8 +22,8 @@ pub enum LpipsError {
     },
     /// The file of an imported backbone is not there.
     #[error(
-        "there are no weights for LPIPS ({name}) at {path}: make them with `cargo run --release -p metrics --bin lpips-weights -- \
-         fetch {name}`, or without network with `import {name}`; or use the embedded backbone",
+        "there are no weights for LPIPS ({name}) at {path}: make them with `cargo run -p lpips_tools --bin \
+         lpips-weights -- fetch {name}`, or without network with `import {name}`; or use the embedded backbone",
         path = .path.display()
     )]
     NotFound {

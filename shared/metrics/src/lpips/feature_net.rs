@@ -15,77 +15,82 @@ const GROUP: usize = 16;
 
 /// The network: a first convolution, four stages, and one score for each class at every pixel of the last stage.
 #[derive(Debug)]
-pub(crate) struct FeatureNet<D: Backend> {
-    stem: Conv2d<D>,
-    stages: Vec<Stage<D>>,
-    norm_out: GroupNorm<D>,
-    classes: Conv2d<D>,
+pub struct FeatureNet<B: Backend> {
+    stem: Conv2d<B>,
+    stages: Vec<Stage<B>>,
+    norm_out: GroupNorm<B>,
+    classes: Conv2d<B>,
 }
 parameters!(FeatureNet: stem, stages, norm_out, classes);
 
 /// A change of resolution and channels, where there is one, then a residual step `x + conv(silu(norm(x)))`.
 #[derive(Debug)]
-struct Stage<D: Backend> {
-    halve: Option<Unit<D>>,
-    residual: Unit<D>,
+struct Stage<B: Backend> {
+    halve: Option<Unit<B>>,
+    residual: Unit<B>,
 }
 parameters!(Stage: halve, residual);
 
 /// `conv(silu(norm(x)))`.
 #[derive(Debug)]
-struct Unit<D: Backend> {
-    norm: GroupNorm<D>,
-    conv: Conv2d<D>,
+struct Unit<B: Backend> {
+    norm: GroupNorm<B>,
+    conv: Conv2d<B>,
 }
 parameters!(Unit: norm, conv);
 
-impl<D: Backend> Unit<D> {
-    fn new(device: &D, c_in: usize, c_out: usize, stride: usize, draw: &mut dyn FnMut(f32) -> f32) -> Self {
+impl<B: Backend> Unit<B> {
+    fn new(backend: &B, c_in: usize, c_out: usize, stride: usize, draw: &mut dyn FnMut(f32) -> f32) -> Self {
         Self {
-            norm: GroupNorm::new(device, c_in, c_in / GROUP),
-            conv: Conv2d::new(device, c_in, c_out, 3, stride, draw),
+            norm: GroupNorm::new(backend, c_in, c_in / GROUP),
+            conv: Conv2d::new(backend, c_in, c_out, 3, stride, draw),
         }
     }
 
-    fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
         self.norm.silu_conv(x, &self.conv)
     }
 }
 
-impl<D: Backend> Stage<D> {
-    fn forward<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+impl<B: Backend> Stage<B> {
+    fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
         let x = match &self.halve {
             Some(halve) => halve.forward(x)?,
             None => x,
         };
-        D::add(self.residual.forward(x.with_empty_tape())?, x)
+        B::add(self.residual.forward(x.with_empty_tape())?, x)
     }
 }
 
-impl<D: Backend> FeatureNet<D> {
+impl<B: Backend> FeatureNet<B> {
     /// A fresh network. `draw(bound)` returns a number uniform in `[-bound, bound]`.
-    pub(crate) fn new(device: &D, draw: &mut dyn FnMut(f32) -> f32) -> Self {
-        let stem = Conv2d::new(device, 3, STAGE_CHANNELS[0], 3, 1, draw);
+    #[must_use]
+    pub fn new(backend: &B, draw: &mut dyn FnMut(f32) -> f32) -> Self {
+        let stem = Conv2d::new(backend, 3, STAGE_CHANNELS[0], 3, 1, draw);
         let mut stages = Vec::new();
         for index in 1..STAGE_CHANNELS.len() {
             let (c_in, c_out) = (STAGE_CHANNELS[index - 1], STAGE_CHANNELS[index]);
             stages.push(Stage {
-                halve: HALVES[index].then(|| Unit::new(device, c_in, c_out, 2, draw)),
-                residual: Unit::new(device, c_out, c_out, 1, draw),
+                halve: HALVES[index].then(|| Unit::new(backend, c_in, c_out, 2, draw)),
+                residual: Unit::new(backend, c_out, c_out, 1, draw),
             });
         }
         let last = STAGE_CHANNELS[STAGE_CHANNELS.len() - 1];
         Self {
             stem,
             stages,
-            norm_out: GroupNorm::new(device, last, last / GROUP),
-            classes: Conv2d::new(device, last, CLASSES, 1, 1, draw),
+            norm_out: GroupNorm::new(backend, last, last / GROUP),
+            classes: Conv2d::new(backend, last, CLASSES, 1, 1, draw),
         }
     }
 
     /// `[B, 3, H, W]` in [-1, 1] to the outputs of the five stages. Each has a tape of its own; together they lead back
     /// to `x`.
-    pub(crate) fn features<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Vec<Tensor4<D, T>>, D::Err> {
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn features<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Vec<Tensor4<B, T>>, B::Err> {
         let mut features = vec![self.stem.forward(x)?];
         for stage in &self.stages {
             let Some(last) = features.pop() else { break };
@@ -96,8 +101,11 @@ impl<D: Backend> FeatureNet<D> {
     }
 
     /// `[B, 3, H, W]` in [-1, 1] to `[B, 10, H / 8, W / 8]`: class scores, to be averaged over the pixels.
-    #[cfg(feature = "tools")]
-    pub(crate) fn class_scores<T: Tape<f32, D::Device>>(&self, x: Tensor4<D, T>) -> Result<Tensor4<D, T>, D::Err> {
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn class_scores<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
         let mut x = self.stem.forward(x)?;
         for stage in &self.stages {
             x = stage.forward(x)?;

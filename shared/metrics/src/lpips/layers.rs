@@ -1,9 +1,7 @@
-//! The layers of the published backbones, run on plain arrays, with the gradient of their input.
+//! The layers of the published backbones, run on plain arrays.
 
-use std::ops::Range;
-
-use kernels::window::{MaxPool, WindowConv, max_pool, max_pool_grad, window_conv, window_conv_input_grad};
-use ndarray::{Array4, Axis, concatenate, s};
+use kernels::window::{MaxPool, WindowConv, max_pool, window_conv};
+use ndarray::{Array4, Axis, concatenate};
 
 /// A convolution and the ReLU after it: every convolution of these networks has one.
 #[derive(Debug)]
@@ -72,18 +70,6 @@ impl ConvRelu {
         y.mapv_inplace(|value| value.max(0.0));
         y
     }
-
-    /// The gradient of the input, given the output `y` and its gradient `dy`; `dim` is the input's shape.
-    fn pullback(&self, dim: (usize, usize, usize, usize), y: &Array4<f32>, mut dy: Array4<f32>) -> Array4<f32> {
-        dy.zip_mut_with(y, |dy, y| {
-            if *y <= 0.0 {
-                *dy = 0.0;
-            }
-        });
-        let mut dx = Array4::zeros(dim);
-        window_conv_input_grad(&self.shape(dim), values(&dy), values(&self.weight), values_mut(&mut dx));
-        dx
-    }
 }
 
 impl Layer {
@@ -101,20 +87,6 @@ impl Layer {
             Self::Fire(fire) => fire.forward(x),
         }
     }
-
-    /// The gradient of the input `x`, given the output `y` and its gradient `dy`.
-    pub(super) fn pullback(&self, x: &Array4<f32>, y: &Array4<f32>, dy: Array4<f32>) -> Array4<f32> {
-        match self {
-            Self::ConvRelu(conv) => conv.pullback(x.dim(), y, dy),
-            Self::Pool { window, stride, ceil } => {
-                let mut dx = Array4::zeros(x.dim());
-                let shape = pool_shape(x, *window, *stride, *ceil);
-                max_pool_grad(&shape, values(x), values(&dy), values_mut(&mut dx));
-                dx
-            }
-            Self::Fire(fire) => fire.pullback(x, y, &dy),
-        }
-    }
 }
 
 impl Fire {
@@ -122,26 +94,6 @@ impl Fire {
         let squeezed = self.squeeze.forward(x);
         side_by_side(&self.expand1.forward(&squeezed), &self.expand3.forward(&squeezed))
     }
-
-    fn pullback(&self, x: &Array4<f32>, y: &Array4<f32>, dy: &Array4<f32>) -> Array4<f32> {
-        // Computed again: one cheap layer, where keeping it would need a place for it in every layer.
-        let squeezed = self.squeeze.forward(x);
-        let half = self.expand1.bias.len();
-        let mut slope = self
-            .expand1
-            .pullback(squeezed.dim(), &channels(y, 0..half), channels(dy, 0..half));
-        slope += &self.expand3.pullback(
-            squeezed.dim(),
-            &channels(y, half..2 * half),
-            channels(dy, half..2 * half),
-        );
-        self.squeeze.pullback(x.dim(), &squeezed, slope)
-    }
-}
-
-/// A copy of some of the channels of `x`.
-fn channels(x: &Array4<f32>, range: Range<usize>) -> Array4<f32> {
-    x.slice(s![.., range, .., ..]).as_standard_layout().into_owned()
 }
 
 fn pool_shape(x: &Array4<f32>, window: usize, stride: usize, ceil: bool) -> MaxPool {

@@ -8,30 +8,25 @@ mod feature_net;
 mod layers;
 mod published;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::Path;
 
-use ndarray::{Array3, Array4, ArrayRef3, ArrayRef4, ArrayView4, Axis, concatenate, s};
+use ndarray::{Array4, ArrayRef3, ArrayRef4, ArrayView4, Axis, concatenate, s};
 use nn::{Cpu, NamedTensor};
 use rayon::prelude::*;
 
 pub use error::LpipsError;
-pub(crate) use feature_net::FeatureNet;
-#[cfg(feature = "tools")]
-pub(crate) use published::{backbone_tensors, linear_tensors, select};
+pub use feature_net::FeatureNet;
+pub use published::{TensorSpec, backbone_tensors, linear_tensors, select};
 
-use crate::error::check;
-use distance::{stage_distance, stage_gradient};
-use extract::Extractor;
-use feature_net::STAGE_CHANNELS;
-use published::PublishedNet;
+use crate::error::{MetricError, check};
+use crate::lpips::distance::stage_distance;
+use crate::lpips::extract::Extractor;
+use crate::lpips::feature_net::STAGE_CHANNELS;
+use crate::lpips::published::PublishedNet;
 
-/// The network whose features LPIPS compares. Distances of different backbones are on different scales: a report must say
-/// which one it used.
+/// The network whose features LPIPS compares. Distances of different backbones are on different scales: a report must
+/// say which one it used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Backbone {
     /// The project's own small network, trained on CIFAR-10; it is part of the program.
     Embedded,
@@ -64,7 +59,8 @@ impl Backbone {
         Self::ALL.into_iter().find(|backbone| backbone.name() == name)
     }
 
-    /// The name that the program `lpips-weights` gives to the imported weights, below `data/lpips/`: `alex.safetensors`.
+    /// The name that the program `lpips-weights` gives to the imported weights, below `data/lpips/`:
+    /// `alex.safetensors`.
     #[must_use]
     pub fn file_name(self) -> String {
         format!("{}.safetensors", self.name())
@@ -76,13 +72,14 @@ const PAIRS: usize = 2;
 
 /// The LPIPS distance with one backbone: 0 for equal images, larger for images that look less alike.
 ///
-/// The images run through the backbone; at each of its stages the feature vector at every pixel is scaled to length 1, the
-/// squared differences are weighted by channel with non-negative weights, and averaged over the pixels; the stages are
-/// summed (Zhang et al. 2018, equation 1). With the backbones `alex`, `vgg` and `squeeze` this is the authors' version 0.1.
+/// The images run through the backbone; at each of its stages the feature vector at every pixel is scaled to length 1,
+/// the squared differences are weighted by channel with non-negative weights, and averaged over the pixels; the stages
+/// are summed (Zhang et al. 2018, equation 1). With the backbones `alex`, `vgg` and `squeeze` this is the authors'
+/// version 0.1.
 ///
-/// Images are RGB, `[3, H, W]`, in [-1, 1]. The prediction is clamped first, as for [`psnr`](crate::psnr); a ground truth
-/// outside of the range is an error. Call it from inside a rayon pool (`rayon::scope`): from outside, every parallel loop
-/// costs two thread switches.
+/// Images are RGB, `[3, H, W]`, in [-1, 1]. The prediction is clamped first, as for [`psnr`](crate::psnr); a ground
+/// truth outside of the range is an error. Call it from inside a rayon pool (`rayon::scope`): from outside, every
+/// parallel loop costs two thread switches.
 #[derive(Debug)]
 pub struct Lpips {
     backbone: Backbone,
@@ -96,6 +93,7 @@ impl Lpips {
     /// judgements were fitted.
     ///
     /// # Errors
+    ///
     /// If the embedded weights are damaged, which a build of this repository's files is not.
     pub fn embedded() -> Result<Self, LpipsError> {
         let backbone = Backbone::Embedded;
@@ -116,7 +114,9 @@ impl Lpips {
     /// [`Backbone::file_name`]); for [`Backbone::Embedded`] the path is not looked at.
     ///
     /// # Errors
-    /// A missing or damaged file; tensors that are missing, of another shape, not finite; weights of a stage below zero.
+    ///
+    /// A missing or damaged file; tensors that are missing, of another shape, not finite; weights of a stage below
+    /// zero.
     pub fn load(backbone: Backbone, path: &Path) -> Result<Self, LpipsError> {
         let name = backbone.name();
         if backbone == Backbone::Embedded {
@@ -133,7 +133,11 @@ impl Lpips {
     }
 
     /// A published backbone from its tensors, with the names of torchvision and of the `lpips` package.
-    pub(crate) fn from_tensors(backbone: Backbone, tensors: &[NamedTensor]) -> Result<Self, LpipsError> {
+    ///
+    /// # Errors
+    ///
+    /// Tensors that are missing or of another shape; weights of a stage below zero.
+    pub fn from_tensors(backbone: Backbone, tensors: &[NamedTensor]) -> Result<Self, LpipsError> {
         let weights_error = |source| LpipsError::Weights {
             name: backbone.name(),
             source,
@@ -171,6 +175,7 @@ impl Lpips {
     /// The distance between a prediction and its ground truth, both `[3, H, W]` in [-1, 1].
     ///
     /// # Errors
+    ///
     /// Images of different shapes, too small for the backbone or not RGB; values that are not finite; a ground truth
     /// outside of [-1, 1].
     pub fn distance(&self, prediction: &ArrayRef3<f32>, truth: &ArrayRef3<f32>) -> Result<f64, LpipsError> {
@@ -185,10 +190,11 @@ impl Lpips {
     /// The distance of each pair of images of two batches `[B, 3, H, W]`; quicker than one by one.
     ///
     /// # Errors
+    ///
     /// As [`Lpips::distance`].
     pub fn distances(&self, predictions: &ArrayRef4<f32>, truths: &ArrayRef4<f32>) -> Result<Vec<f64>, LpipsError> {
         if predictions.dim() != truths.dim() {
-            return Err(crate::MetricError::Shape {
+            return Err(MetricError::Shape {
                 prediction: predictions.shape().to_vec(),
                 truth: truths.shape().to_vec(),
             }
@@ -202,43 +208,11 @@ impl Lpips {
             .axis_chunks_iter(Axis(0), PAIRS)
             .zip(truths.axis_chunks_iter(Axis(0), PAIRS))
             .collect();
-        let of_chunk = |(predictions, truths): &(ArrayView4<f32>, ArrayView4<f32>)| {
+        let of_chunk = |(predictions, truths): &(ArrayView4<'_, f32>, ArrayView4<'_, f32>)| {
             self.of_pairs(&stack(&[clamped(predictions).view(), truths.view()]))
         };
         let distances = chunks.par_iter().map(of_chunk).collect::<Result<Vec<_>, _>>()?;
         Ok(distances.concat())
-    }
-
-    /// The distance, and its gradient with respect to the prediction, `[3, H, W]`; the gradient is zero where the prediction
-    /// is clamped. Costs one forward pass of both images and one backward pass of the prediction.
-    ///
-    /// # Errors
-    /// As [`Lpips::distance`].
-    pub fn distance_with_gradient(
-        &self,
-        prediction: &ArrayRef3<f32>,
-        truth: &ArrayRef3<f32>,
-    ) -> Result<(f64, Array3<f32>), LpipsError> {
-        self.check(prediction, truth)?;
-        let of_truth = self.extractor.features(&truth.to_owned().insert_axis(Axis(0)))?;
-        let x = clamped(&prediction.view().insert_axis(Axis(0)));
-        let (features, pullback) = self.extractor.features_with_pullback(&x)?;
-        let mut distance = 0.0;
-        let mut slopes = Vec::with_capacity(features.len());
-        for ((a, b), weights) in features.iter().zip(&of_truth).zip(&self.weights) {
-            let (a, b) = (a.index_axis(Axis(0), 0), b.index_axis(Axis(0), 0));
-            distance += stage_distance(a, b, weights);
-            let mut slope = Array3::zeros(a.dim());
-            stage_gradient(a, b, weights, slope.view_mut());
-            slopes.push(slope.insert_axis(Axis(0)));
-        }
-        let mut gradient = pullback(slopes)?.remove_axis(Axis(0));
-        gradient.zip_mut_with(&prediction.to_owned(), |slope, x| {
-            if x.abs() > 1.0 {
-                *slope = 0.0;
-            }
-        });
-        Ok((distance, gradient))
     }
 
     fn check(&self, prediction: &ArrayRef3<f32>, truth: &ArrayRef3<f32>) -> Result<(), LpipsError> {
@@ -269,11 +243,11 @@ impl Lpips {
     }
 }
 
-fn clamped(images: &ArrayView4<f32>) -> Array4<f32> {
+fn clamped(images: &ArrayView4<'_, f32>) -> Array4<f32> {
     images.mapv(|x| x.clamp(-1.0, 1.0))
 }
 
 /// The images of both batches, one after the other.
-fn stack(batches: &[ArrayView4<f32>; 2]) -> Array4<f32> {
+fn stack(batches: &[ArrayView4<'_, f32>; 2]) -> Array4<f32> {
     concatenate(Axis(0), batches).unwrap_or_else(|_| unreachable!("two batches of one shape, which was checked"))
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use ndarray::{Array4, Axis};
 use nn::{NamedTensor, WeightsError};
 
-use super::extract::{Extractor, FeaturePullback};
-use super::layers::{self, ConvRelu, Layer};
-use super::{Backbone, LpipsError};
+use crate::lpips::Backbone;
+use crate::lpips::error::LpipsError;
+use crate::lpips::extract::Extractor;
+use crate::lpips::layers::{self, ConvRelu, Layer};
 
 /// What the authors' code takes off each colour channel of [-1, 1] and divides it by: ImageNet's means and standard
 /// deviations on that scale.
@@ -89,7 +90,7 @@ const SQUEEZE: Architecture = Architecture {
 };
 
 /// A tensor that a backbone needs: torchvision's or the `lpips` package's name, and its shape.
-pub(crate) type TensorSpec = (String, Vec<usize>);
+pub type TensorSpec = (String, Vec<usize>);
 
 impl Architecture {
     fn of(backbone: Backbone) -> Option<&'static Self> {
@@ -124,7 +125,8 @@ fn channels_out(plan: Plan) -> usize {
 }
 
 /// The tensors of torchvision's file that the features are computed with; none for the embedded backbone.
-pub(crate) fn backbone_tensors(backbone: Backbone) -> Vec<TensorSpec> {
+#[must_use]
+pub fn backbone_tensors(backbone: Backbone) -> Vec<TensorSpec> {
     let layers = Architecture::of(backbone).map_or(&[][..], |architecture| architecture.layers);
     let mut specs = Vec::new();
     for &(index, plan, _) in layers {
@@ -137,7 +139,8 @@ pub(crate) fn backbone_tensors(backbone: Backbone) -> Vec<TensorSpec> {
 }
 
 /// The tensors of the `lpips` package's file: one non-negative weight for each channel of each stage.
-pub(crate) fn linear_tensors(backbone: Backbone) -> Vec<TensorSpec> {
+#[must_use]
+pub fn linear_tensors(backbone: Backbone) -> Vec<TensorSpec> {
     let layers = Architecture::of(backbone).map_or(&[][..], |architecture| architecture.layers);
     let stages = layers.iter().filter(|(_, _, stage)| *stage).enumerate();
     stages
@@ -148,8 +151,9 @@ pub(crate) fn linear_tensors(backbone: Backbone) -> Vec<TensorSpec> {
 /// Picks the tensors of `specs` out of `tensors`, in their order; others are passed over.
 ///
 /// # Errors
+///
 /// One that is missing, or of another shape.
-pub(crate) fn select(specs: &[TensorSpec], tensors: &[NamedTensor]) -> Result<Vec<NamedTensor>, WeightsError> {
+pub fn select(specs: &[TensorSpec], tensors: &[NamedTensor]) -> Result<Vec<NamedTensor>, WeightsError> {
     let by_name: BTreeMap<&str, &NamedTensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let missing: Vec<String> = specs
         .iter()
@@ -181,6 +185,7 @@ impl PublishedNet {
     /// Builds the layers from tensors with torchvision's names.
     ///
     /// # Errors
+    ///
     /// A tensor that is missing or of another shape.
     pub(super) fn new(backbone: Backbone, tensors: &[NamedTensor]) -> Result<Self, WeightsError> {
         let mut weights = select(&backbone_tensors(backbone), tensors)?.into_iter();
@@ -226,20 +231,6 @@ impl PublishedNet {
             smallest: architecture.smallest,
         })
     }
-
-    /// The outputs of all layers, the scaled images first.
-    fn outputs(&self, images: &Array4<f32>) -> Vec<Array4<f32>> {
-        let mut x = images.as_standard_layout().into_owned();
-        for (channel, mut plane) in x.axis_iter_mut(Axis(1)).enumerate() {
-            plane.mapv_inplace(|value| (value - SHIFT[channel]) / SCALE[channel]);
-        }
-        let mut outputs = vec![x];
-        for (layer, _) in &self.layers {
-            let y = layer.forward(&outputs[outputs.len() - 1]);
-            outputs.push(y);
-        }
-        outputs
-    }
 }
 
 impl Extractor for PublishedNet {
@@ -248,33 +239,17 @@ impl Extractor for PublishedNet {
     }
 
     fn features(&self, images: &Array4<f32>) -> Result<Vec<Array4<f32>>, LpipsError> {
-        let outputs = self.outputs(images).into_iter().skip(1).zip(&self.layers);
-        Ok(outputs.filter_map(|(y, (_, stage))| stage.then_some(y)).collect())
-    }
-
-    fn features_with_pullback<'a>(
-        &'a self,
-        images: &Array4<f32>,
-    ) -> Result<(Vec<Array4<f32>>, FeaturePullback<'a>), LpipsError> {
-        let outputs = self.outputs(images);
-        let stages = outputs[1..].iter().zip(&self.layers);
-        let features = stages
-            .filter(|(_, (_, stage))| *stage)
-            .map(|(y, _)| y.clone())
-            .collect();
-        let pullback = move |mut slopes: Vec<Array4<f32>>| {
-            let mut slope = Array4::zeros(outputs[outputs.len() - 1].dim());
-            for (index, (layer, stage)) in self.layers.iter().enumerate().rev() {
-                if let Some(of_stage) = stage.then(|| slopes.pop()).flatten() {
-                    slope += &of_stage;
-                }
-                slope = layer.pullback(&outputs[index], &outputs[index + 1], slope);
+        let mut x = images.as_standard_layout().into_owned();
+        for (channel, mut plane) in x.axis_iter_mut(Axis(1)).enumerate() {
+            plane.mapv_inplace(|value| (value - SHIFT[channel]) / SCALE[channel]);
+        }
+        let mut features = Vec::new();
+        for (layer, is_stage) in &self.layers {
+            x = layer.forward(&x);
+            if *is_stage {
+                features.push(x.clone());
             }
-            for (channel, mut plane) in slope.axis_iter_mut(Axis(1)).enumerate() {
-                plane.mapv_inplace(|value| value / SCALE[channel]);
-            }
-            Ok(slope)
-        };
-        Ok((features, Box::new(pullback)))
+        }
+        Ok(features)
     }
 }

@@ -2,10 +2,11 @@
 
 use dfdx::shapes::{Axes3, Axis, HasShape};
 use dfdx::tensor::{Tape, Tensor, WithEmptyTape};
-use dfdx::tensor_ops::{PermuteTo, ReshapeTo, TryMatMul, TryMul};
+use dfdx::tensor_ops::{PermuteTo, TryMatMul, TryMul};
 
-use super::Composed;
-use crate::{DeviceExt, Tensor4};
+use crate::backend::Tensor4;
+use crate::composed::{Composed, reshape};
+use crate::device_ext::DeviceExt;
 
 pub fn attend<D: DeviceExt, T: Tape<f32, D>>(
     qkv: Tensor4<Composed<D>, T>,
@@ -21,10 +22,9 @@ pub fn attend<D: DeviceExt, T: Tape<f32, D>>(
     let head = (batch * heads, c / heads, tokens);
     // One of queries, keys and values: `[B heads, C / heads, tokens]`.
     let part = |qkv: Tensor<(usize, usize, usize), f32, D, T>, which: usize| {
-        qkv.try_slice((.., which * c..(which + 1) * c, ..))?
-            .try_reshape_like(&head)
+        reshape(qkv.try_slice((.., which * c..(which + 1) * c, ..))?, head)
     };
-    let qkv = qkv.try_reshape_like(&(batch, channels, tokens))?;
+    let qkv = reshape(qkv, (batch, channels, tokens))?;
     let queries = part(qkv.with_empty_tape(), 0)?.try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
     let keys = part(qkv.with_empty_tape(), 1)?;
     let values = part(qkv, 2)?;
@@ -34,7 +34,5 @@ pub fn attend<D: DeviceExt, T: Tape<f32, D>>(
         .try_mul(factor)?
         .try_softmax::<Axis<2>>()?
         .try_permute::<(usize, usize, usize), Axes3<0, 2, 1>>()?;
-    values
-        .try_matmul(probabilities)?
-        .try_reshape_like(&(batch, c, height, width))
+    reshape(values.try_matmul(probabilities)?, (batch, c, height, width))
 }

@@ -2,11 +2,13 @@
 
 use dfdx::shapes::{Axes2, Axes3, Axis, HasShape};
 use dfdx::tensor::{Tape, Tensor};
-use dfdx::tensor_ops::{BroadcastTo, GatherTo, PermuteTo, ReshapeTo, TryAdd, TryConcatAlong, TryMatMul};
+use dfdx::tensor_ops::{BroadcastTo, GatherTo, PermuteTo, TryAdd, TryConcatAlong, TryMatMul};
 
-use super::{Composed, parameter};
+use crate::backend::{Tensor2, Tensor4};
+use crate::composed::{Composed, parameter, reshape};
+use crate::device_ext::DeviceExt;
+use crate::layers::Conv2d;
 use crate::versioned::Versioned;
-use crate::{Conv2d, DeviceExt, Tensor2, Tensor4};
 
 /// Which pixel each place of each window shows, for the image size `(H, W)` that came last.
 pub type WindowIndex<D> = Versioned<Tensor<(usize,), usize, D>, (usize, usize)>;
@@ -23,13 +25,11 @@ pub fn conv2d<D: DeviceExt, T: Tape<f32, D>>(
     );
     let (out_height, out_width) = (height.div_ceil(layer.stride), width.div_ceil(layer.stride));
     let weight = parameter::<D, T, _>(&layer.weight, (c_out, c_in * layer.kernel * layer.kernel))?;
-    let y = weight
-        .try_matmul(windows(x, layer)?)?
-        .try_reshape_like(&(c_out, out_height * out_width, batch))?
-        .try_permute::<(usize, usize, usize), Axes3<2, 0, 1>>()?;
+    let y = weight.try_matmul(windows(x, layer)?)?;
+    let y =
+        reshape(y, (c_out, out_height * out_width, batch))?.try_permute::<(usize, usize, usize), Axes3<2, 0, 1>>()?;
     let bias = parameter::<D, T, _>(&layer.bias, (c_out,))?.try_broadcast_like::<_, Axes2<0, 2>>(y.shape())?;
-    y.try_add(bias)?
-        .try_reshape_like(&(batch, c_out, out_height, out_width))
+    reshape(y.try_add(bias)?, (batch, c_out, out_height, out_width))
 }
 
 /// All windows of all images, `[C k k, H' W' B]`: what the weights are multiplied with. The images come last, since a
@@ -39,11 +39,10 @@ fn windows<D: DeviceExt, T: Tape<f32, D>>(
     layer: &Conv2d<Composed<D>>,
 ) -> Result<Tensor2<Composed<D>, T>, D::Err> {
     let &(batch, channels, height, width) = x.shape();
-    let pixels = x
-        .try_reshape_like(&(batch, channels, height * width))?
-        .try_permute::<(usize, usize, usize), Axes3<1, 2, 0>>()?;
+    let pixels = reshape(x, (batch, channels, height * width))?;
+    let pixels = pixels.try_permute::<(usize, usize, usize), Axes3<1, 2, 0>>()?;
     if layer.kernel == 1 {
-        return pixels.try_reshape_like(&(channels, height * width * batch));
+        return reshape(pixels, (channels, height * width * batch));
     }
     let device = pixels.device().clone();
     let index = layer.cache.try_get((height, width), || {
@@ -59,7 +58,7 @@ fn windows<D: DeviceExt, T: Tape<f32, D>>(
     let pixels = (pixels, outside).try_concat_along(Axis::<1>)?;
     let windows: Tensor<(usize, usize, usize), f32, D, T> = pixels.try_gather(index)?;
     let kernel_len = layer.kernel * layer.kernel;
-    windows.try_reshape_like(&(channels * kernel_len, len / kernel_len * batch))
+    reshape(windows, (channels * kernel_len, len / kernel_len * batch))
 }
 
 /// The pixel `y W + x` that each place of a window shows, `[k k, H', W']`; `H W` where it lies outside of the image.

@@ -1,11 +1,13 @@
-//! Fully connected layers and their activation.
+//! The fully connected layer.
 
-use dfdx::shapes::{Axes2, Axis, HasShape, Shape};
-use dfdx::tensor::{Tape, Tensor};
-use dfdx::tensor_ops::{BroadcastTo, PermuteTo, TryAdd, TryMatMul, TryMul};
+use dfdx::shapes::{Axes2, Axis, HasShape};
+use dfdx::tensor::Tape;
+use dfdx::tensor_ops::{BroadcastTo, PermuteTo, TryAdd, TryMatMul};
 
-use super::{Composed, parameter};
-use crate::{DeviceExt, Linear, Tensor2};
+use crate::backend::Tensor2;
+use crate::composed::{Composed, parameter};
+use crate::device_ext::DeviceExt;
+use crate::layers::Linear;
 
 pub fn linear<D: DeviceExt, T: Tape<f32, D>>(
     x: Tensor2<Composed<D>, T>,
@@ -18,9 +20,4 @@ pub fn linear<D: DeviceExt, T: Tape<f32, D>>(
     let y = x.try_matmul(weight.try_permute::<(usize, usize), Axes2<1, 0>>()?)?;
     let bias = parameter::<D, T, _>(&layer.bias, (f_out,))?.try_broadcast_like::<_, Axis<0>>(y.shape())?;
     y.try_add(bias)
-}
-
-/// `x sigmoid(x)`, in any shape.
-pub fn silu<S: Shape, D: DeviceExt, T: Tape<f32, D>>(x: Tensor<S, f32, D, T>) -> Result<Tensor<S, f32, D, T>, D::Err> {
-    x.retaped::<T>().try_sigmoid()?.try_mul(x)
 }

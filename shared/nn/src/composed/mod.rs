@@ -1,17 +1,19 @@
 //! The ops made of dfdx's own, for every device that dfdx knows: this is how the network runs on a GPU.
 //!
 //! dfdx does not lend a tensor's memory on the GPU to other crates, so that kernels of our own cannot be put under its
-//! tape there. Its stable ops can: slices, gathers, matrix products, means. Each op of [`Backend`] is a few of them, and
-//! dfdx's tape finds the gradients.
+//! tape there. Its stable ops can: slices, gathers, matrix products, means. Each op of [`Backend`] is a few of them,
+//! and dfdx's tape finds the gradients.
 //!
-//! The CPU does not use this for its work: the windows of a convolution become a tensor nine times as large as the image,
-//! and every intermediate result is written to memory and read again; our kernels do neither. But it can, and that is
-//! how these ops are tested on a machine without a GPU.
+//! The CPU does not use this for its work: the windows of a convolution become a tensor nine times as large as the
+//! image, and every intermediate result is written to memory and read again; our kernels do neither. But it can, and
+//! that is how these ops are tested on a machine without a GPU.
 //!
 //! A frozen layer saves nothing here: the gradient of a dfdx product or sum is that of both its sides. Those of the
 //! parameters are computed, and nobody looks at them.
 
+mod activation;
 mod attention;
+mod combine;
 mod conv;
 mod linear;
 mod loss;
@@ -23,11 +25,13 @@ use std::fmt::Debug;
 use dfdx::shapes::Shape;
 use dfdx::tensor::{HasErr, Merge, Tape, Tensor};
 use dfdx::tensor_ops::ReshapeTo;
+use kernels::norm::Activation;
 
 use crate::backend::{Backend, Scalar, Tensor2, Tensor4};
-use crate::{Conv2d, DeviceExt, GroupNorm, Linear, Parameter};
-
-pub(crate) use conv::WindowIndex;
+use crate::composed::conv::WindowIndex;
+use crate::device_ext::DeviceExt;
+use crate::layers::{Conv2d, GroupNorm, Linear};
+use crate::parameter::Parameter;
 
 /// A backend on any device of dfdx's, every op composed of dfdx's own.
 #[derive(Clone, Debug)]
@@ -42,7 +46,29 @@ fn parameter<D: DeviceExt, T: Tape<f32, D>, S: Shape>(
     parameter: &Parameter<Composed<D>>,
     shape: S,
 ) -> Result<Tensor<S, f32, D, T>, D::Err> {
-    parameter.value().retaped::<T>().try_reshape_like(&shape)
+    reshape(parameter.value().retaped::<T>(), shape)
+}
+
+/// The same values, row-major, in another shape.
+///
+/// Every reshape of this folder goes through here, for one reason: on CUDA, dfdx 0.13 loses most of the gradient of a
+/// *broadcast* tensor at a reshape. The elements that were repeated share one place in memory; each must add its part
+/// of the gradient there, and only one of them does. Permuted tensors are safe. So a broadcast tensor must be written
+/// out before it is reshaped (a sum or product with another tensor does, one with a number does not), and here the
+/// tests on the CPU find it where it is not.
+///
+/// # Panics
+///
+/// If the elements of `x` share places in memory, on a device that can tell.
+fn reshape<D: DeviceExt, T: Tape<f32, D>, R: Shape, S: Shape>(
+    x: Tensor<R, f32, D, T>,
+    shape: S,
+) -> Result<Tensor<S, f32, D, T>, D::Err> {
+    assert!(
+        !D::repeats_elements(&x),
+        "a broadcast tensor must be written out before it is reshaped"
+    );
+    x.try_reshape_like(&shape)
 }
 
 impl<D: DeviceExt> Backend for Composed<D> {
@@ -62,14 +88,14 @@ impl<D: DeviceExt> Backend for Composed<D> {
         x: Tensor4<Self, T>,
         norm: &GroupNorm<Self>,
         modulation: Option<Tensor2<Self, U>>,
-        silu: bool,
+        activation: Activation,
         conv: &Conv2d<Self>,
     ) -> Result<Tensor4<Self, T>, D::Err>
     where
         T: Tape<f32, D> + Merge<U>,
         U: Tape<f32, D>,
     {
-        norm_conv::norm_conv(x, norm, modulation, silu, conv)
+        norm_conv::norm_conv(x, norm, modulation, activation, conv)
     }
 
     fn attend<T: Tape<f32, D>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, D::Err> {
@@ -81,11 +107,11 @@ impl<D: DeviceExt> Backend for Composed<D> {
     }
 
     fn silu<T: Tape<f32, D>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, D::Err> {
-        linear::silu(x)
+        activation::silu(x)
     }
 
     fn add<T: Tape<f32, D>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
-        dfdx::tensor_ops::TryAdd::try_add(x, y)
+        combine::add(x, y)
     }
 
     fn blend<T: Tape<f32, D>>(
@@ -94,11 +120,11 @@ impl<D: DeviceExt> Backend for Composed<D> {
         y: Tensor4<Self, T>,
         b: &[f32],
     ) -> Result<Tensor4<Self, T>, D::Err> {
-        resample::blend(x, a, y, b)
+        combine::blend(x, a, y, b)
     }
 
     fn concat_channels<T: Tape<f32, D>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
-        resample::concat_channels(x, y)
+        combine::concat_channels(x, y)
     }
 
     fn upsample2<T: Tape<f32, D>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
@@ -127,12 +153,37 @@ impl<D: DeviceExt> Backend for Composed<D> {
     ) -> Result<Scalar<Self, T>, D::Err> {
         loss::mean_squared_error(x, target, weights)
     }
+}
 
-    fn cross_entropy<T: Tape<f32, D>>(
-        scores: Tensor4<Self, T>,
-        labels: &[usize],
-        smoothing: f32,
-    ) -> Result<Scalar<Self, T>, D::Err> {
-        loss::cross_entropy(scores, labels, smoothing)
+#[cfg(test)]
+mod tests {
+    use dfdx::shapes::{Axes2, Axes3, Axis};
+    use dfdx::tensor::{Cpu, NoneTape, TensorFromVec};
+    use dfdx::tensor_ops::{BroadcastTo, PermuteTo};
+
+    use super::*;
+
+    fn row() -> Tensor<(usize,), f32, Cpu> {
+        Cpu::default().tensor_from_vec(vec![1.0, 2.0, 3.0], (3,))
+    }
+
+    #[test]
+    #[should_panic(expected = "a broadcast tensor must be written out before it is reshaped")]
+    fn a_broadcast_tensor_is_not_reshaped() {
+        let repeated = row().broadcast_like::<(usize, usize), Axis<0>>(&(2, 3));
+        let _ = reshape::<Cpu, NoneTape, _, _>(repeated, (6,));
+    }
+
+    #[test]
+    fn tensors_that_were_written_out_or_permuted_are_reshaped() {
+        let repeated = row().broadcast_like::<(usize, usize, usize), Axes2<0, 1>>(&(1, 2, 3));
+        let ones: Tensor<(usize, usize, usize), f32, Cpu> = repeated.device().tensor_from_vec(vec![1.0; 6], (1, 2, 3));
+        let written = reshape(repeated * ones, (3, 1, 2)).expect("a reshape");
+        assert_eq!(written.as_vec(), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+        let permuted = written.permute::<(usize, usize, usize), Axes3<2, 1, 0>>();
+        assert_eq!(
+            reshape(permuted, (6,)).expect("a reshape").as_vec(),
+            [1.0, 3.0, 2.0, 2.0, 1.0, 3.0]
+        );
     }
 }

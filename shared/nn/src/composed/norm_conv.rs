@@ -2,10 +2,13 @@
 
 use dfdx::shapes::{Axes2, Axis, HasShape};
 use dfdx::tensor::{Merge, PutTape, SplitTape, Tape, Tensor, WithEmptyTape};
-use dfdx::tensor_ops::{BroadcastTo, ReshapeTo, TryAdd, TryMul};
+use dfdx::tensor_ops::{BroadcastTo, TryAdd, TryMul};
+use kernels::norm::Activation;
 
-use super::{Composed, conv, linear, parameter};
-use crate::{Conv2d, DeviceExt, GroupNorm, Tensor2, Tensor4};
+use crate::backend::{Tensor2, Tensor4};
+use crate::composed::{Composed, activation, conv, parameter, reshape};
+use crate::device_ext::DeviceExt;
+use crate::layers::{Conv2d, GroupNorm};
 
 const EPSILON: f64 = 1e-5;
 
@@ -13,7 +16,7 @@ pub fn norm_conv<D, T, U>(
     x: Tensor4<Composed<D>, T>,
     norm: &GroupNorm<Composed<D>>,
     modulation: Option<Tensor2<Composed<D>, U>>,
-    silu: bool,
+    activation: Activation,
     conv: &Conv2d<Composed<D>>,
 ) -> Result<Tensor4<Composed<D>, T>, D::Err>
 where
@@ -33,17 +36,20 @@ where
         tape = tape.merge(modulation_tape);
     }
     let group_len = channels / norm.groups * height * width;
-    let normalised = x
-        .put_tape(tape)
-        .try_reshape_like(&(batch * norm.groups, group_len))?
-        .try_normalize::<Axis<1>>(EPSILON)?
-        .try_reshape_like(&(batch, channels, height * width))?;
+    let groups = reshape(x.put_tape(tape), (batch * norm.groups, group_len))?;
+    let normalised = reshape(
+        groups.try_normalize::<Axis<1>>(EPSILON)?,
+        (batch, channels, height * width),
+    )?;
     let y = match modulation {
         None => shift_and_scale(normalised, norm)?,
         Some(modulation) => modulate(normalised, norm, modulation)?,
     };
-    let y = if silu { linear::silu(y)? } else { y };
-    conv::conv2d(y.try_reshape_like(&shape)?, conv)
+    let y = match activation {
+        Activation::None => y,
+        Activation::Silu => activation::silu(y)?,
+    };
+    conv::conv2d(reshape(y, shape)?, conv)
 }
 
 /// A feature map `[B, C, H W]`.
@@ -61,8 +67,8 @@ fn shift_and_scale<D: DeviceExt, T: Tape<f32, D>>(
         .try_add(shift.try_broadcast_like::<_, Axes2<0, 2>>(&shape)?)
 }
 
-/// `(x weight + bias) (1 + a) + b` with `modulation = [a | b]`; scale and shift of each image and channel first, so that
-/// only two ops see the whole map.
+/// `(x weight + bias) (1 + a) + b` with `modulation = [a | b]`; scale and shift of each image and channel first, so
+/// that only two ops see the whole map.
 fn modulate<D: DeviceExt, T: Tape<f32, D>>(
     x: Map<D, T>,
     norm: &GroupNorm<Composed<D>>,

@@ -4,8 +4,8 @@ use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
 use kernels::attention::AttentionShape;
 
-use super::tape::{read, take_gradient};
-use crate::Tensor4;
+use crate::backend::Tensor4;
+use crate::cpu::tape::{read, take_gradient};
 
 pub fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
     let &(batch, channels, height, width) = qkv.shape();

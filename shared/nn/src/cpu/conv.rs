@@ -6,9 +6,10 @@ use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape, TensorFromVec};
 use kernels::conv::{ConvShape, PackedWeights};
 
-use super::tape::{read, take_gradient};
+use crate::backend::{Tensor1, Tensor4};
+use crate::cpu::tape::{read, take_gradient};
+use crate::layers::Conv2d;
 use crate::versioned::Versioned;
-use crate::{Conv2d, Tensor1, Tensor4};
 
 /// The weights in the order that the kernels read them, for the forward pass and for the input gradient.
 #[derive(Debug, Default)]

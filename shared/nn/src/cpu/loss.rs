@@ -2,11 +2,10 @@
 
 use dfdx::shapes::{HasShape, Rank0};
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
-
 use kernels::scratch::Scratch;
 
-use super::tape::{read, take_gradient};
-use crate::{Scalar, Tensor4};
+use crate::backend::{Scalar, Tensor4};
+use crate::cpu::tape::{read, take_gradient};
 
 /// A scalar `value` whose gradient with respect to `x` is `slope`.
 fn scalar<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, value: f64, slope: Scratch) -> Result<Scalar<Cpu, T>, CpuError> {
@@ -71,41 +70,4 @@ pub fn mean_squared_error<T: Tape<f32, Cpu>>(
         }
     }
     scalar(x, sum / count as f64, slope)
-}
-
-pub fn cross_entropy<T: Tape<f32, Cpu>>(
-    scores: Tensor4<Cpu, T>,
-    labels: &[usize],
-    smoothing: f32,
-) -> Result<Scalar<Cpu, T>, CpuError> {
-    let &(batch, classes, height, width) = scores.shape();
-    assert_eq!(batch, labels.len(), "a batch of {batch} images needs as many labels");
-    let pixels = height * width;
-    let mut slope = read(&scores);
-    let mut sum = 0.0;
-    for (image, &label) in slope.chunks_exact_mut(classes * pixels).zip(labels) {
-        assert!(label < classes, "label {label} is not below the {classes} classes");
-        let pooled = image
-            .chunks_exact(pixels)
-            .map(|s| s.iter().sum::<f32>() / pixels as f32);
-        let log_p = log_softmax(pooled.map(f64::from).collect());
-        for (class, (log_p, slope)) in log_p.iter().zip(image.chunks_exact_mut(pixels)).enumerate() {
-            let wanted = f64::from(smoothing) / classes as f64
-                + if class == label {
-                    1.0 - f64::from(smoothing)
-                } else {
-                    0.0
-                };
-            sum -= wanted * log_p;
-            slope.fill(((log_p.exp() - wanted) / (batch * pixels) as f64) as f32);
-        }
-    }
-    scalar(scores, sum / batch as f64, slope)
-}
-
-/// The logarithms of the probabilities that are proportional to `exp(score)`.
-fn log_softmax(scores: Vec<f64>) -> Vec<f64> {
-    let largest = scores.iter().fold(f64::NEG_INFINITY, |m, s| m.max(*s));
-    let log_sum = scores.iter().map(|s| (s - largest).exp()).sum::<f64>().ln();
-    scores.iter().map(|s| s - largest - log_sum).collect()
 }

@@ -4,7 +4,9 @@
 //! *ghosts* (identity and size, no data) of input and output; in the backward closure take the output's gradient out
 //! of the table and add to the input's.
 
+mod activation;
 mod attention;
+mod combine;
 mod conv;
 mod linear;
 mod loss;
@@ -12,13 +14,15 @@ mod norm_conv;
 mod resample;
 mod tape;
 
-pub(crate) use conv::ConvCache;
-pub(crate) use linear::LinearCache;
-
-use dfdx::tensor::{Cpu, CpuError, Merge, Tape};
+use dfdx::shapes::Shape;
+use dfdx::tensor::{Cpu, CpuError, Merge, Tape, Tensor};
+use kernels::norm::Activation;
 
 use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
-use crate::{Conv2d, DeviceExt, GroupNorm, Linear};
+use crate::cpu::conv::ConvCache;
+use crate::cpu::linear::LinearCache;
+use crate::device_ext::DeviceExt;
+use crate::layers::{Conv2d, GroupNorm, Linear};
 
 impl Backend for Cpu {
     type Device = Cpu;
@@ -37,14 +41,14 @@ impl Backend for Cpu {
         x: Tensor4<Cpu, T>,
         norm: &GroupNorm<Cpu>,
         modulation: Option<Tensor2<Cpu, U>>,
-        silu: bool,
+        activation: Activation,
         conv: &Conv2d<Cpu>,
     ) -> Result<Tensor4<Cpu, T>, CpuError>
     where
         T: Tape<f32, Cpu> + Merge<U>,
         U: Tape<f32, Cpu>,
     {
-        norm_conv::norm_conv(x, norm, modulation, silu, conv)
+        norm_conv::norm_conv(x, norm, modulation, activation, conv)
     }
 
     fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
@@ -56,11 +60,11 @@ impl Backend for Cpu {
     }
 
     fn silu<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>) -> Result<Tensor2<Cpu, T>, CpuError> {
-        linear::silu(x)
+        activation::silu(x)
     }
 
     fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-        resample::add(x, y)
+        combine::add(x, y)
     }
 
     fn blend<T: Tape<f32, Cpu>>(
@@ -69,11 +73,11 @@ impl Backend for Cpu {
         y: Tensor4<Cpu, T>,
         b: &[f32],
     ) -> Result<Tensor4<Cpu, T>, CpuError> {
-        resample::blend(x, a, y, b)
+        combine::blend(x, a, y, b)
     }
 
     fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-        resample::concat_channels(x, y)
+        combine::concat_channels(x, y)
     }
 
     fn upsample2<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
@@ -101,14 +105,6 @@ impl Backend for Cpu {
         weights: &[f32],
     ) -> Result<Scalar<Cpu, T>, CpuError> {
         loss::mean_squared_error(x, target, weights)
-    }
-
-    fn cross_entropy<T: Tape<f32, Cpu>>(
-        scores: Tensor4<Cpu, T>,
-        labels: &[usize],
-        smoothing: f32,
-    ) -> Result<Scalar<Cpu, T>, CpuError> {
-        loss::cross_entropy(scores, labels, smoothing)
     }
 }
 
@@ -138,6 +134,10 @@ impl DeviceExt for Cpu {
     fn scale_gradient(gradient: &mut Gradient<Cpu>, factor: f32) -> Result<(), CpuError> {
         gradient.iter_mut().for_each(|g| *g *= factor);
         Ok(())
+    }
+
+    fn repeats_elements<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> bool {
+        tape::repeats_elements(x)
     }
 
     fn describe(&self) -> String {

@@ -2,11 +2,12 @@
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape};
-use kernels::norm::{self, NormShape, NormStats};
+use kernels::norm::{self, Activation, NormShape, NormStats};
 use kernels::scratch::Scratch;
 
-use super::tape::{read, take_gradient};
-use crate::{Conv2d, GroupNorm, Tensor2, Tensor4};
+use crate::backend::{Tensor2, Tensor4};
+use crate::cpu::tape::{read, take_gradient};
+use crate::layers::{Conv2d, GroupNorm};
 
 /// The kernel knows one scale and one shift per image and channel. With weight `w`, bias `c` and modulation `(a, b)`,
 /// `(xhat w + c)(1 + a) + b` is `xhat scale + shift` with these two.
@@ -45,7 +46,7 @@ struct Saved {
     input: Scratch,
     affine: Affine,
     stats: NormStats,
-    silu: bool,
+    activation: Activation,
     /// `[a | b]` of every image, where there is a modulation.
     modulation: Option<Scratch>,
     weight: Vec<f32>,
@@ -56,7 +57,7 @@ pub fn norm_conv<T, U>(
     x: Tensor4<Cpu, T>,
     norm: &GroupNorm<Cpu>,
     modulation: Option<Tensor2<Cpu, U>>,
-    silu: bool,
+    activation: Activation,
     conv: &Conv2d<Cpu>,
 ) -> Result<Tensor4<Cpu, T>, CpuError>
 where
@@ -82,10 +83,17 @@ where
     let affine = Affine::new(batch, &weight, &bias, modulation_values.as_deref());
 
     let input = read(&x);
-    let mut activation = Scratch::take(input.len());
-    let stats = norm::group_norm_silu(&norm_shape, &input, &affine.scale, &affine.shift, silu, &mut activation);
+    let mut activated = Scratch::take(input.len());
+    let stats = norm::group_norm(
+        &norm_shape,
+        &input,
+        &affine.scale,
+        &affine.shift,
+        activation,
+        &mut activated,
+    );
     let conv_shape = conv.shape(*x.shape());
-    let y = conv.apply(&conv_shape, &activation, x.device())?;
+    let y = conv.apply(&conv_shape, &activated, x.device())?;
     if T::OWNS_TAPE {
         if let Some(modulation_tape) = modulation_tape {
             tape = tape.merge(modulation_tape);
@@ -95,7 +103,7 @@ where
             input,
             affine,
             stats,
-            silu,
+            activation,
             modulation: modulation_values,
             weight,
             bias,
@@ -111,13 +119,13 @@ where
             .is_trainable()
             .then(|| (norm.weight.value().ghost(), norm.bias.value().ghost()));
         let conv_gradient = conv.gradient(conv_shape);
-        let activation = conv_gradient.needs_input().then_some(activation);
+        let activated = conv_gradient.needs_input().then_some(activated);
         tape.add_backward_op(move |gradients| {
             let dy = take_gradient!(gradients, y_ghost);
-            conv_gradient.add_to_parameters(activation.as_deref(), &dy, gradients)?;
-            let mut d_activation = Scratch::zeros(saved.input.len());
-            conv_gradient.add_to_input(&dy, &mut d_activation);
-            let (dscale, dshift) = saved.norm_gradient(&d_activation, gradients.get_or_alloc_mut(&x_ghost)?);
+            conv_gradient.add_to_parameters(activated.as_deref(), &dy, gradients)?;
+            let mut d_activated = Scratch::zeros(saved.input.len());
+            conv_gradient.add_to_input(&dy, &mut d_activated);
+            let (dscale, dshift) = saved.norm_gradient(&d_activated, gradients.get_or_alloc_mut(&x_ghost)?);
             if let Some(ghost) = modulation_ghost {
                 let dm = gradients.get_or_alloc_mut(&ghost)?;
                 add_modulation_gradient(dm, &saved.weight, &saved.bias, &dscale, &dshift);
@@ -135,17 +143,17 @@ where
 
 impl Saved {
     /// Adds the input's gradient to `dx`; returns those of the scale and the shift of each image and channel.
-    fn norm_gradient(&self, d_activation: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
+    fn norm_gradient(&self, d_activated: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
         let mut dscale = vec![0.0; self.affine.scale.len()];
         let mut dshift = vec![0.0; self.affine.shift.len()];
-        norm::group_norm_silu_grad(
+        norm::group_norm_grad(
             &self.norm_shape,
             &self.input,
             &self.stats,
             &self.affine.scale,
             &self.affine.shift,
-            self.silu,
-            d_activation,
+            self.activation,
+            d_activated,
             dx,
             &mut dscale,
             &mut dshift,

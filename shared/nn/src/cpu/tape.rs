@@ -16,30 +16,39 @@ pub fn read<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> Scratch {
     values
 }
 
-/// Whether the elements of `x` lie in memory in row-major order. dfdx keeps the strides to itself, so compare
-/// addresses: one step along each axis must move by the product of the sizes behind it.
+/// Whether the elements of `x` lie in memory in row-major order.
 fn is_contiguous<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> bool {
     let shape = x.shape().concrete();
-    if x.shape().num_elements() == 0 {
-        return true;
-    }
-    let mut index = shape;
-    for i in 0..S::NUM_DIMS {
-        index[i] = 0;
-    }
-    let origin = &x[index] as *const f32 as usize;
-    let mut stride = std::mem::size_of::<f32>();
+    let mut expected = size_of::<f32>();
     for axis in (0..S::NUM_DIMS).rev() {
-        if shape[axis] > 1 {
-            let mut step = index;
-            step[axis] = 1;
-            if (&x[step] as *const f32 as usize).wrapping_sub(origin) != stride {
-                return false;
-            }
+        if step_in_bytes(x, axis).is_some_and(|step| step != expected) {
+            return false;
         }
-        stride *= shape[axis];
+        expected *= shape[axis];
     }
     true
+}
+
+/// Whether several elements of `x` are one place in memory, as along an axis that was broadcast.
+pub fn repeats_elements<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> bool {
+    (0..S::NUM_DIMS).any(|axis| step_in_bytes(x, axis) == Some(0))
+}
+
+/// How far apart in memory two neighbours along `axis` are; none where it has no two elements. dfdx keeps the strides
+/// to itself, so compare addresses.
+fn step_in_bytes<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>, axis: usize) -> Option<usize> {
+    let shape = x.shape().concrete();
+    if x.shape().num_elements() == 0 || shape[axis] < 2 {
+        return None;
+    }
+    let mut first = shape;
+    for i in 0..S::NUM_DIMS {
+        first[i] = 0;
+    }
+    let mut second = first;
+    second[axis] = 1;
+    let address = |index: S::Concrete| &raw const x[index] as usize;
+    Some(address(second).wrapping_sub(address(first)))
 }
 
 /// Takes the gradient of an intermediate result out of the table. Nothing reads it again, so its memory is free for

@@ -1,0 +1,153 @@
+//! Packs the autograder for Gradescope, and writes a workflow for GitHub Classroom.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use walkdir::WalkDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use crate::course::tree::graders_files;
+use crate::report::write_file;
+
+/// Runs once, when the platform builds its container, with network.
+const SETUP: &str = r#"#!/usr/bin/env bash
+# Installs Rust and builds the autograder and all that submissions stand on. Grading itself needs no network.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+apt-get install -y --no-install-recommends build-essential ca-certificates curl
+export RUSTUP_HOME=/opt/rust/rustup CARGO_HOME=/opt/rust/cargo PATH="/opt/rust/cargo/bin:$PATH"
+if ! command -v cargo >/dev/null; then
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --no-modify-path
+fi
+cd /autograder/source
+cargo build --locked -p grader
+# Another user, without rights, compiles and runs the submissions.
+chmod -R a+rX /opt/rust target
+"#;
+
+/// Runs for each submission.
+const RUN: &str = r#"#!/usr/bin/env bash
+# Grades one submission. GRADER_FLAGS may hold --unsafe, for platforms whose containers forbid isolation.
+export RUSTUP_HOME=/opt/rust/rustup CARGO_HOME=/opt/rust/cargo PATH="/opt/rust/cargo/bin:$PATH"
+cd /autograder/source
+target/debug/grader grade /autograder/submission --out /autograder/results ${GRADER_FLAGS:-}
+"#;
+
+/// For the students' repositories: the public tests at every push. Hidden images must not be there.
+const WORKFLOW: &str = r#"name: check
+on: [push]
+permissions:
+  contents: read
+jobs:
+  check:
+    runs-on: ubuntu-latest
+    timeout-minutes: 30
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/cache@v4
+        with:
+          path: |
+            ~/.cargo/registry
+            target
+          key: cargo-${{ hashFiles('Cargo.lock') }}
+      - run: cargo run --locked -p check -- --out check-out
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: check
+          path: check-out
+"#;
+
+/// Writes the archive, and beside it the workflow `classroom.yml`. The same tree gives the same bytes.
+///
+/// With `vendored` all dependencies go into it (`cargo vendor`), so that not even the container's build needs a registry.
+///
+/// # Errors
+/// If files cannot be read or written, or cargo fails.
+pub fn package(root: &Path, out: &Path, vendored: bool) -> Result<usize> {
+    let mut files: Vec<(String, Vec<u8>, bool)> = vec![
+        ("run_autograder".into(), RUN.into(), true),
+        ("setup.sh".into(), SETUP.into(), true),
+    ];
+    for path in graders_files(root)? {
+        let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read `{path}`"))?;
+        files.push((path, bytes, false));
+    }
+    if vendored {
+        add_vendored(root, &mut files)?;
+    }
+    files.sort();
+    write_file(out, &archive(&files)?)?;
+    write_file(&out.with_file_name("classroom.yml"), WORKFLOW.as_bytes())?;
+    Ok(files.len())
+}
+
+/// No times, no owners, sorted: nothing that differs from one run to the next.
+fn archive(files: &[(String, Vec<u8>, bool)]) -> Result<Vec<u8>> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, bytes, executable) in files {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .last_modified_time(DateTime::default())
+            .unix_permissions(if *executable { 0o755 } else { 0o644 });
+        writer.start_file(path.as_str(), options)?;
+        writer.write_all(bytes)?;
+    }
+    Ok(writer.finish()?.into_inner())
+}
+
+fn add_vendored(root: &Path, files: &mut Vec<(String, Vec<u8>, bool)>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["vendor", "--locked", "--versioned-dirs"])
+        .arg(folder.path().join("vendor"))
+        .current_dir(root)
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo vendor failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for entry in WalkDir::new(folder.path()) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            let path = entry
+                .path()
+                .strip_prefix(folder.path())?
+                .to_string_lossy()
+                .replace('\\', "/");
+            files.push((path, fs::read(entry.path())?, false));
+        }
+    }
+    let config = "[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = \"vendor\"\n";
+    files.push((".cargo/config.toml".into(), config.into(), false));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_files_give_the_same_bytes() -> Result<()> {
+        let files = vec![
+            ("a/b.rs".to_owned(), b"fn main() {}".to_vec(), false),
+            ("run".to_owned(), b"x".to_vec(), true),
+        ];
+        let (one, other) = (archive(&files)?, archive(&files)?);
+        assert_eq!(one, other);
+        let mut read = zip::ZipArchive::new(Cursor::new(one))?;
+        assert_eq!(
+            (read.len(), read.by_name("run")?.unix_mode().map(|mode| mode & 0o777)),
+            (2, Some(0o755))
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! What is taken from folders and archives that anybody may have made.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::Result;
+use grader::submission::{MOST_BYTES, MOST_FILES, read_submission};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::task;
+
+const LIB: &str = "pub fn predict_x0() {}\n";
+
+fn put(root: &Path, path: &str, bytes: &[u8]) -> Result<()> {
+    let file = root.join(path);
+    fs::create_dir_all(file.parent().unwrap_or(root))?;
+    Ok(fs::write(file, bytes)?)
+}
+
+fn archive(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, bytes) in entries {
+        writer.start_file(*path, SimpleFileOptions::default())?;
+        writer.write_all(bytes)?;
+    }
+    Ok(writer.finish()?.into_inner())
+}
+
+#[test]
+fn only_the_students_own_sources_are_taken() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for path in ["src/lib.rs", "src/norms.rs", "src/deep/mod.rs"] {
+        put(folder.path(), &format!("a/tasks/task6_dps/{path}"), LIB.as_bytes())?;
+    }
+    for path in [
+        "Cargo.toml",
+        "build.rs",
+        "src/main.rs",
+        "src/bin/x.rs",
+        ".cargo/config.toml",
+        "tests/all/formulas.rs",
+    ] {
+        put(folder.path(), &format!("a/tasks/task6_dps/{path}"), b"hostile")?;
+    }
+    put(folder.path(), "a/tasks/task4_sdedit/src/edit.rs", b"hostile")?;
+    put(folder.path(), "a/tasks/task4_sdedit/src/lib.rs", LIB.as_bytes())?;
+    let submission = read_submission(folder.path())?;
+    let taken: Vec<&String> = submission.sources[&task(6)].keys().collect();
+    assert_eq!(taken, ["deep/mod.rs", "lib.rs", "norms.rs"]);
+    assert_eq!(submission.sources[&task(4)].keys().collect::<Vec<_>>(), ["lib.rs"]);
+    assert_eq!(submission.folders[&task(6)], "a/tasks/task6_dps");
+    assert!(!submission.sources.contains_key(&task(2)));
+    Ok(())
+}
+
+#[test]
+fn links_large_files_and_other_text_are_refused_and_named() -> Result<()> {
+    let (folder, secret) = (tempfile::tempdir()?, tempfile::NamedTempFile::new()?);
+    fs::write(secret.path(), LIB)?;
+    let src = folder.path().join("task6_dps/src");
+    fs::create_dir_all(&src)?;
+    symlink(secret.path(), src.join("lib.rs"))?;
+    symlink(folder.path(), src.join("loop"))?;
+    put(&src, "large.rs", &vec![b' '; MOST_BYTES as usize + 1])?;
+    put(&src, "latin.rs", b"// caf\xe9")?;
+    let submission = read_submission(folder.path())?;
+    assert!(submission.sources.is_empty(), "{:?}", submission.sources);
+    for (name, why) in [
+        ("lib.rs", "symbolic link"),
+        ("loop", "symbolic link"),
+        ("large.rs", "larger"),
+        ("latin.rs", "UTF-8"),
+    ] {
+        let is_named = |note: &String| note.contains(name) && note.contains(why);
+        assert!(
+            submission.notes.iter().any(is_named),
+            "{name}, {why}: {:?}",
+            submission.notes
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn an_archive_cannot_leave_its_place_or_unpack_without_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bomb = vec![b' '; 64 << 20];
+    let bytes = archive(&[
+        ("task6_dps/src/lib.rs", LIB.as_bytes()),
+        ("../task5_score_ald/src/lib.rs", LIB.as_bytes()),
+        ("/task3_generate/src/lib.rs", LIB.as_bytes()),
+        ("task2_denoise/src/lib.rs", &bomb),
+    ])?;
+    let path = folder.path().join("submission.zip");
+    fs::write(&path, bytes)?;
+    let submission = read_submission(&path)?;
+    assert_eq!(submission.sources.keys().collect::<Vec<_>>(), [&task(6)]);
+    let text = submission.notes.join("\n");
+    assert!(
+        text.contains("leads out of the submission") && text.contains("larger than"),
+        "{text}"
+    );
+    assert_eq!(fs::read_dir(folder.path())?.count(), 1, "something was unpacked");
+    Ok(())
+}
+
+#[test]
+fn too_many_files_are_cut_off() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    put(folder.path(), "task6_dps/src/lib.rs", LIB.as_bytes())?;
+    for index in 0..MOST_FILES + 5 {
+        put(folder.path(), &format!("task6_dps/src/z{index}.rs"), LIB.as_bytes())?;
+    }
+    let submission = read_submission(folder.path())?;
+    assert_eq!(submission.sources[&task(6)].len(), MOST_FILES);
+    Ok(())
+}
+
+#[test]
+fn no_archive_is_an_error_in_words() -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), "not a zip")?;
+    let error = read_submission(file.path())
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    assert!(error.contains("nor a zip archive"), "{error}");
+    assert!(read_submission(Path::new("nowhere")).is_err());
+    Ok(())
+}

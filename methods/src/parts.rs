@@ -1,0 +1,91 @@
+//! What the methods of this crate share.
+
+use diffusion::{Observer, ScoreError, ScoreModel, Step, StepView};
+use ndarray::{Array4, ArrayRef4};
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand_distr::StandardNormal;
+use rand::RngCore;
+
+use crate::error::MethodError;
+
+/// Independent standard normal numbers.
+pub(crate) fn standard_normal(shape: [usize; 4], rng: &mut dyn RngCore) -> Array4<f32> {
+    Array4::random_using(shape, StandardNormal, rng)
+}
+
+/// The clean images expected behind `x_t`, `(x_t + (1 - alpha_bar) s) / sqrt(alpha_bar)` (Chung et al. 2023, Eq. 10).
+pub(crate) fn x0_hat_from_score(x_t: &ArrayRef4<f32>, score: &ArrayRef4<f32>, step: &Step) -> Array4<f32> {
+    let scale = step.alpha_bar.sqrt();
+    linear(1.0 / scale, x_t, (1.0 - step.alpha_bar) / scale, score)
+}
+
+/// The noise in `x_t` where the clean images are `x0_hat`, `(x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar)`.
+pub(crate) fn noise_from_x0_hat(x_t: &ArrayRef4<f32>, x0_hat: &ArrayRef4<f32>, step: &Step) -> Array4<f32> {
+    let scale = (1.0 - step.alpha_bar).sqrt();
+    linear(1.0 / scale, x_t, -step.alpha_bar.sqrt() / scale, x0_hat)
+}
+
+/// `a x + b y`; the coefficients are rounded once.
+pub(crate) fn linear(a: f64, x: &ArrayRef4<f32>, b: f64, y: &ArrayRef4<f32>) -> Array4<f32> {
+    x * a as f32 + y * b as f32
+}
+
+/// What is known at a step once the network has been asked.
+pub(crate) struct Now<'a> {
+    pub step: &'a Step,
+    pub x_t: &'a Array4<f32>,
+    pub x0_hat: &'a Array4<f32>,
+}
+
+/// Walks along `steps`: asks the model once for each, shows the step to the observer, and goes where `take` leads.
+pub(crate) fn walk(
+    model: &dyn ScoreModel,
+    x_start: Array4<f32>,
+    steps: &[Step],
+    observer: &mut dyn Observer,
+    take: &mut dyn FnMut(&Now<'_>) -> Result<Array4<f32>, MethodError>,
+) -> Result<Array4<f32>, MethodError> {
+    let mut x_t = x_start;
+    for (index, step) in steps.iter().enumerate() {
+        let score = model.score(&x_t, step.t)?;
+        let x0_hat = x0_hat_from_score(&x_t, &score, step);
+        observer.observe(&StepView {
+            step,
+            index,
+            num_steps: steps.len(),
+            x_t: &x_t,
+            x0_hat: &x0_hat,
+            residual: None,
+        })?;
+        x_t = take(&Now {
+            step,
+            x_t: &x_t,
+            x0_hat: &x0_hat,
+        })?;
+    }
+    Ok(x_t)
+}
+
+/// Stands between an observer and one of several passes: the observer sees one walk through the steps of all.
+pub(crate) struct Pass<'a> {
+    pass: usize,
+    passes: usize,
+    observer: &'a mut dyn Observer,
+}
+
+impl<'a> Pass<'a> {
+    /// Pass number `pass`, from 0, of `passes`.
+    pub(crate) fn new(pass: usize, passes: usize, observer: &'a mut dyn Observer) -> Self {
+        Self { pass, passes, observer }
+    }
+}
+
+impl Observer for Pass<'_> {
+    fn observe(&mut self, view: &StepView<'_>) -> Result<(), ScoreError> {
+        self.observer.observe(&StepView {
+            index: self.pass * view.num_steps + view.index,
+            num_steps: self.passes * view.num_steps,
+            ..*view
+        })
+    }
+}

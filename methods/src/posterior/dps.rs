@@ -1,0 +1,119 @@
+//! Diffusion posterior sampling: calls what the student writes in task 6.
+
+use diffusion::{Observer, Schedule, ScoreModel};
+use imaging::ForwardOperator;
+use ndarray::Array4;
+use rand::RngCore;
+use task6_dps::{StepSize, dps, tuned};
+
+use crate::error::MethodError;
+use crate::needs::Need;
+use crate::parts::Pass;
+use crate::stepping::{Cost, Stepping};
+use crate::{PosteriorMethod, Problem};
+
+/// Task 6, with the `zeta` that its handout's sweep led to: the mean of some samples, each of some steps.
+///
+/// The mean of several samples comes near the posterior mean, which no single sample is: it has the smaller squared
+/// error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dps {
+    /// How many samples the mean is taken of, at least 1. They share the steps.
+    samples: usize,
+    /// How many times as many steps are taken, all samples together, as are asked for; at least 1.
+    effort: usize,
+}
+
+impl Dps {
+    /// One sample of the steps that are asked for.
+    pub const ONE_SAMPLE: Self = Self { samples: 1, effort: 1 };
+    /// The mean of 4 samples, at the price of one.
+    pub const MEAN: Self = Self { samples: 4, effort: 1 };
+    /// One sample at 4 times the price.
+    pub const LONG: Self = Self { samples: 1, effort: 4 };
+
+    /// The mean of `samples` samples, which take `effort` times as many steps together as are asked for; each of the
+    /// two numbers counts as 1 at least.
+    #[must_use]
+    pub fn new(samples: usize, effort: usize) -> Self {
+        Self {
+            samples: samples.max(1),
+            effort: effort.max(1),
+        }
+    }
+
+    /// The steps of one sample: at least one, and no more than the schedule has.
+    fn steps_of_each(self, schedule: &Schedule, num_steps: usize) -> usize {
+        (self.effort * num_steps / self.samples).clamp(1, schedule.num_steps())
+    }
+}
+
+impl PosteriorMethod for Dps {
+    fn name(&self) -> &'static str {
+        match (self.samples, self.effort) {
+            (1, 1) => "dps",
+            (1, _) => "dps-long",
+            _ => "dps-mean",
+        }
+    }
+
+    fn title(&self) -> String {
+        match (self.samples, self.effort) {
+            (1, 1) => "task 6, DPS".to_owned(),
+            (1, effort) => format!("task 6, DPS, {effort} x as many steps"),
+            (samples, 1) => format!("task 6, mean of {samples} samples"),
+            (samples, effort) => format!("task 6, mean of {samples} samples, {effort} x as many steps"),
+        }
+    }
+
+    fn reference(&self) -> &'static str {
+        "Chung et al. 2023, Diffusion Posterior Sampling for General Noisy Inverse Problems, Algorithm 1"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::Score, Need::Pullback, Need::Vjp]
+    }
+
+    fn settings(
+        &self,
+        operator: &dyn ForwardOperator,
+        schedule: &Schedule,
+        num_steps: usize,
+    ) -> Result<String, MethodError> {
+        let steps_of_each = self.steps_of_each(schedule, num_steps);
+        let zeta = tuned(operator.kind(), steps_of_each);
+        Ok(format!(
+            "{} samples of {steps_of_each} steps, zeta {zeta}",
+            self.samples
+        ))
+    }
+
+    fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
+        let evaluations = self.samples * self.steps_of_each(schedule, num_steps);
+        Ok(Cost {
+            evaluations,
+            pullbacks: evaluations,
+        })
+    }
+
+    fn solve(
+        &self,
+        model: &dyn ScoreModel,
+        problem: &Problem<'_>,
+        stepping: Stepping,
+        mut rng: &mut dyn RngCore,
+        observer: &mut dyn Observer,
+    ) -> Result<Array4<f32>, MethodError> {
+        let Problem { operator, b, .. } = *problem;
+        let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps);
+        let steps = Stepping { num_steps, ..stepping }.steps(model.schedule())?;
+        let step_size = StepSize::Normalised(tuned(operator.kind(), num_steps));
+        let [c, h, w] = model.image_shape();
+        let mut sum = Array4::zeros((b.dim().0, c, h, w));
+        for pass in 0..self.samples {
+            let mut observer = Pass::new(pass, self.samples, observer);
+            sum += &dps(model, operator, b, step_size, &steps, &mut rng, &mut observer)?;
+        }
+        Ok(sum / self.samples as f32)
+    }
+}

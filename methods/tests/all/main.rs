@@ -1,0 +1,6 @@
+//! Methods against what is known by other means: closed forms, direct calls of the tasks' functions, counts.
+
+mod classical;
+mod ddim;
+mod posterior;
+mod samplers;

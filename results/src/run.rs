@@ -1,0 +1,212 @@
+//! What is compared, and how one of them runs on one case: the methods of the registry, and on the denoising cases a
+//! few columns of their own.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use cli::Progress;
+use diffusion::{FiniteCheck, ScoreModel};
+use imaging::{ForwardOperator, Noise, measure};
+use methods::stepping::Stepping;
+use methods::{PosteriorMethod, Problem, registry};
+use ndarray::{Array4, Axis};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use score_unet::Prior;
+
+use crate::denoising::{DENOISERS, Denoiser};
+use crate::problems::{Case, ImageSet};
+
+/// Measured on the photographs only: they tell what more samples or more steps would bring.
+const PHOTOGRAPHS_ONLY: [&str; 2] = ["dps-mean", "dps-long"];
+/// Images in one call of a method: a larger batch is no faster for each image, and takes more memory.
+const BATCH: usize = 16;
+
+/// One line of a case in the tables.
+#[derive(Clone, Copy)]
+pub enum Method {
+    Denoiser(&'static Denoiser),
+    Posterior(&'static dyn PosteriorMethod),
+}
+
+impl Method {
+    /// In the order of the tables.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let denoisers = DENOISERS.iter().map(Self::Denoiser);
+        denoisers.chain(registry::posterior_methods().iter().copied().map(Self::Posterior))
+    }
+
+    /// As the command line calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Denoiser(denoiser) => denoiser.name,
+            Self::Posterior(method) => method.name(),
+        }
+    }
+
+    /// The method of that name.
+    pub fn find(name: &str) -> Result<Self> {
+        let found = Self::all().find(|method| method.name() == name);
+        found.with_context(|| format!("no method is called `{name}`"))
+    }
+}
+
+/// What all runs of one set of images share.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    pub prior: &'a Prior,
+    /// Tells one version of the prior's weights from another.
+    pub fingerprint: &'a str,
+    pub set: &'a ImageSet,
+    pub stepping: Stepping,
+}
+
+/// One method on one case, with one seed.
+pub struct Run<'a> {
+    setting: Setting<'a>,
+    pub case: Case,
+    pub seed: u64,
+    work: Work,
+}
+
+/// What there is to do.
+enum Work {
+    Denoise {
+        denoiser: &'static Denoiser,
+        t: usize,
+    },
+    Reconstruct {
+        method: &'static dyn PosteriorMethod,
+        operator: Box<dyn ForwardOperator>,
+    },
+}
+
+impl<'a> Run<'a> {
+    /// None where the method has no place in the table of this case and set.
+    pub fn new(setting: Setting<'a>, case: &Case, method: Method, seed: u64) -> Result<Option<Self>> {
+        let shipped = setting.set.name == ImageSet::SHIPPED;
+        let work = match (case, method) {
+            (&Case::Denoising { t }, Method::Denoiser(denoiser)) => Work::Denoise { denoiser, t },
+            (Case::Inverse { operator, .. }, Method::Posterior(method))
+                if !(shipped && PHOTOGRAPHS_ONLY.contains(&method.name())) =>
+            {
+                let operator = operator.build(setting.prior.image_shape(), seed)?;
+                Work::Reconstruct { method, operator }
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            setting,
+            case: case.clone(),
+            seed,
+            work,
+        }))
+    }
+
+    /// What the tables call the method.
+    pub fn title(&self) -> String {
+        match &self.work {
+            Work::Denoise { denoiser, .. } => denoiser.title.to_owned(),
+            Work::Reconstruct { method, .. } => method.title(),
+        }
+    }
+
+    /// Where its reconstructions are kept.
+    pub fn path(&self) -> PathBuf {
+        let (case, seed) = (self.case.to_string(), format!("seed-{}", self.seed));
+        [self.setting.set.name, &case, &self.title(), &seed].iter().collect()
+    }
+
+    /// All that its result depends on.
+    pub fn settings(&self) -> Result<String> {
+        let Setting {
+            prior,
+            fingerprint,
+            set,
+            stepping,
+        } = self.setting;
+        let own = match &self.work {
+            Work::Denoise { t, .. } => format!("t {t}"),
+            Work::Reconstruct { method, operator } => {
+                let own = method.settings(operator.as_ref(), prior.schedule(), stepping.num_steps)?;
+                format!("{} {}; {own}", operator.name(), operator.description())
+            }
+        };
+        let names: Vec<&str> = set.images.iter().map(|image| image.name.as_str()).collect();
+        // A GPU rounds differently, so what it made is not taken for the CPU's.
+        let device = if prior.is_on_gpu() { "; on a GPU" } else { "" };
+        Ok(format!(
+            "prior {} {fingerprint}; {stepping:?}; {own}; {}{device}",
+            prior.name(),
+            names.join(" ")
+        ))
+    }
+
+    /// How many observed steps [`Self::solve`] takes.
+    pub fn evaluations(&self) -> Result<usize> {
+        match &self.work {
+            Work::Denoise { .. } => Ok(0),
+            Work::Reconstruct { method, operator } => {
+                let Setting {
+                    prior, set, stepping, ..
+                } = self.setting;
+                let cost = method.cost(operator.as_ref(), prior.schedule(), stepping.num_steps)?;
+                Ok(cost.evaluations * set.images.len().div_ceil(BATCH))
+            }
+        }
+    }
+
+    /// The reconstructions of the whole set.
+    pub fn solve(&self, progress: &mut Progress) -> Result<Array4<f32>> {
+        let Setting { prior, set, .. } = self.setting;
+        match &self.work {
+            Work::Denoise { denoiser, t } => denoiser.run(prior, &set.batch, *t, self.seed),
+            Work::Reconstruct { method, operator } => self.reconstruct(*method, operator.as_ref(), progress),
+        }
+    }
+
+    fn reconstruct(
+        &self,
+        method: &dyn PosteriorMethod,
+        operator: &dyn ForwardOperator,
+        progress: &mut Progress,
+    ) -> Result<Array4<f32>> {
+        let Setting {
+            prior, set, stepping, ..
+        } = self.setting;
+        let sigma = Noise::SIGMA;
+        // Apart from the seeds of the samplers, and apart for each seed.
+        let first = 1_000_000 * (1 + self.seed as usize);
+        let b = measure(operator, &set.batch, Noise::Gaussian { sigma }, 0, first)?;
+        let mut images = Array4::zeros(set.batch.dim());
+        for (mut images, b) in images
+            .axis_chunks_iter_mut(Axis(0), BATCH)
+            .zip(b.axis_chunks_iter(Axis(0), BATCH))
+        {
+            let b = &b.to_owned();
+            let problem = Problem { operator, b, sigma };
+            let rng = &mut StdRng::seed_from_u64(self.seed);
+            let observer = &mut (FiniteCheck, &mut *progress);
+            images.assign(&method.solve(prior, &problem, stepping, rng, observer)?);
+            progress.next_run();
+        }
+        Ok(images)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_found_by_its_name_and_no_two_share_one() -> Result<()> {
+        let names: Vec<&str> = Method::all().map(Method::name).collect();
+        for (place, name) in names.iter().enumerate() {
+            assert_eq!(Method::find(name)?.name(), *name);
+            assert!(!names[..place].contains(name), "{name}");
+        }
+        assert!(PHOTOGRAPHS_ONLY.iter().all(|name| names.contains(name)));
+        assert!(Method::find("dsp").is_err());
+        Ok(())
+    }
+}

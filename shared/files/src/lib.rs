@@ -1,0 +1,70 @@
+//! Files that are written whole or not at all: whoever reads one never sees half of it, and a program that is stopped
+//! while it writes leaves the old file as it was.
+
+use std::io::{Result, Write};
+use std::path::Path;
+
+/// Writes a file in place of what was there before; its folder must exist.
+///
+/// The bytes go into a file beside it first, which takes its name once they are on the disk.
+///
+/// # Errors
+///
+/// If the folder is not there or cannot be written to, the disk is full, or a folder has that name. Nothing is left
+/// behind.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; this one becomes an ordinary file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("report.json");
+        write_whole(&path, b"a long first version")?;
+        write_whole(&path, b"short")?;
+        assert_eq!(fs::read(&path)?, b"short");
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn where_it_cannot_be_written_nothing_is_left_behind() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken)?;
+        assert!(write_whole(&taken, b"bytes").is_err());
+        assert!(write_whole(&folder.path().join("missing/file"), b"bytes").is_err());
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        assert_eq!(fs::read_dir(&taken)?.count(), 0);
+        Ok(())
+    }
+
+    /// Others may read it, as far as the user's umask allows.
+    #[cfg(unix)]
+    #[test]
+    fn it_is_an_ordinary_file() -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir()?;
+        let (ours, usual) = (folder.path().join("ours"), folder.path().join("usual"));
+        write_whole(&ours, b"bytes")?;
+        fs::write(&usual, b"bytes")?;
+        let mode = |path: &Path| fs::metadata(path).map(|data| data.permissions().mode());
+        assert_eq!(mode(&ours)?, mode(&usual)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! The ops and their gradients, on every backend at hand; the optimiser; weights files.
+
+mod backends;
+mod ops;
+mod training;
+mod weights;

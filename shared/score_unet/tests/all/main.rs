@@ -1,0 +1,5 @@
+//! The network against PyTorch and on every backend, and the prior that is made of it.
+
+mod devices;
+mod prior;
+mod pytorch_parity;

@@ -1,0 +1,99 @@
+//! Times the network: `cargo run -p trainer --bin bench -- --help`. `scripts/compare_with_pytorch.py`
+//! alternates it with PyTorch.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use diffusion::ScoreModel;
+use ndarray::Array4;
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand_distr::StandardNormal;
+use nn::Backend;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use score_unet::{Device, DeviceChoice, Prior};
+use trainer::TrainingStepBench;
+use trainer::command::run_command;
+
+/// Time the score network; prints the milliseconds of each repetition, one per line.
+#[derive(Parser, Debug)]
+struct Options {
+    /// Folder of the prior
+    #[arg(long, value_name = "DIR", default_value = "data/priors/fruits64")]
+    prior: PathBuf,
+    /// What to time
+    #[arg(long, value_enum, default_value_t = Work::Pullback)]
+    work: Work,
+    /// Images in a batch
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Repetitions, after two that are not counted
+    #[arg(long, default_value_t = 10)]
+    repeats: usize,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Device to compute on: cpu, cuda, cuda:N or auto
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Work {
+    /// The score alone, as in unconditional sampling
+    Forward,
+    /// The score and one pullback, as in a DPS step
+    Pullback,
+    /// Loss, all gradients, gradient clipping, Adam and the moving average
+    Train,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    run_command(options.threads, || run(&options))
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        options.batch > 0 && options.repeats > 0,
+        "--batch and --repeats must be at least 1"
+    );
+    let device = options.device.open(|line| eprintln!("{line}"))?;
+    let prior = Prior::load_on(&options.prior, &device)?;
+    let [c, h, w] = prior.image_shape();
+    let shape = (options.batch, c, h, w);
+    let mut rng = StdRng::seed_from_u64(0);
+    let x = Array4::random_using(shape, StandardNormal, &mut rng);
+    let v = Array4::random_using(shape, StandardNormal, &mut rng);
+    match options.work {
+        Work::Forward => repeat(options.repeats, || prior.score(&x, 500).map(drop).map_err(Into::into)),
+        Work::Pullback => repeat(options.repeats, || {
+            let (_, pullback) = prior.score_with_pullback(&x, 500)?;
+            pullback(&v)?;
+            Ok(())
+        }),
+        Work::Train => match &device {
+            Device::Cpu(cpu) => repeat_training(options, cpu, x, v),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => trainer::command::without_device_panic(|| repeat_training(options, gpu, x, v)),
+        },
+    }
+}
+
+fn repeat_training<B: Backend>(options: &Options, backend: &B, x: Array4<f32>, eps: Array4<f32>) -> anyhow::Result<()> {
+    let mut bench = TrainingStepBench::new(backend, &options.prior, x, eps)?;
+    repeat(options.repeats, || Ok(bench.step()?))
+}
+
+fn repeat(count: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for index in 0..count + 2 {
+        let start = Instant::now();
+        work()?;
+        if index >= 2 {
+            println!("{:.4}", 1e3 * start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(())
+}

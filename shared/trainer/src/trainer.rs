@@ -1,0 +1,293 @@
+//! The training loop.
+
+use std::path::Path;
+use std::time::Instant;
+
+use dfdx::tensor_ops::{AdamConfig, Backward};
+use diffusion::Schedule;
+use imaging::PixelSet;
+use ndarray::Array4;
+use nn::{Adam, Backend, FloatType, update_average};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use score_unet::UNetConfig;
+use score_unet::unet::{UNet, device_error, to_tensor};
+
+use crate::batch::{TrainingBatch, draw_batch};
+use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint};
+use crate::error::{TrainError, write_json};
+use crate::validate::validation_loss;
+
+/// The settings of a training.
+#[derive(Debug, Clone)]
+pub struct TrainerConfig {
+    /// Images in a batch.
+    pub batch: usize,
+    /// Learning rate after the warm-up; it falls along a cosine to 5 % of that.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup_steps: u64,
+    /// Decay of the moving average of the weights.
+    pub average_decay: f64,
+    /// Largest norm of all gradients together.
+    pub max_gradient_norm: f64,
+    /// Largest relative change of each colour channel of a training image, 0 for none.
+    pub colour_jitter: f32,
+}
+
+impl Default for TrainerConfig {
+    fn default() -> Self {
+        Self {
+            batch: 32,
+            learning_rate: 1e-3,
+            warmup_steps: 300,
+            average_decay: 0.999,
+            max_gradient_norm: 1.0,
+            colour_jitter: 0.0,
+        }
+    }
+}
+
+/// What one step reports.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Optimiser steps made so far.
+    pub step: u64,
+    /// Mean squared error of the predicted noise in this batch.
+    pub loss: f64,
+    /// Norm of all gradients together, before clipping.
+    pub gradient_norm: f64,
+}
+
+/// A network in training, its moving average and its optimiser.
+#[derive(Debug)]
+pub struct Trainer<B: Backend> {
+    config: TrainerConfig,
+    schedule: Schedule,
+    counters: Checkpoint,
+    network: UNet<B>,
+    average: UNet<B>,
+    adam: Adam<B>,
+}
+
+/// The weight of an image at time `t` in the loss: `1 / sqrt(alpha_bar_t)`, half way (geometrically) between that of
+/// DDPM, 1, which hardly counts the times at which shape and colour are decided, and that of `v`, `1 / alpha_bar_t`,
+/// which hardly counts the times at which details are.
+fn loss_weight(schedule: &Schedule, t: usize) -> f32 {
+    (1.0 / schedule.alpha_bar(t).sqrt()) as f32
+}
+
+/// Adam with betas 0.9 and 0.99: a second moment that forgets faster suits short trainings.
+fn adam<B: Backend>() -> Adam<B> {
+    Adam::new(AdamConfig {
+        lr: 0.0,
+        betas: [0.9, 0.99],
+        eps: 1e-8,
+        weight_decay: None,
+    })
+}
+
+impl<B: Backend> Trainer<B> {
+    /// A training from scratch on `backend`; `seed` decides the first weights and every batch.
+    ///
+    /// # Errors
+    ///
+    /// If the network's configuration is invalid.
+    pub fn new(backend: &B, network: &UNetConfig, config: TrainerConfig, seed: u64) -> Result<Self, TrainError> {
+        kernels::memory::keep_freed_memory();
+        let unet = UNet::new(network, backend, &mut StdRng::seed_from_u64(seed))?;
+        let average = unet.duplicate()?;
+        let counters = Checkpoint::start(network, seed);
+        let schedule = network.schedule()?;
+        Ok(Self {
+            config,
+            schedule,
+            counters,
+            network: unet,
+            average,
+            adam: adam(),
+        })
+    }
+
+    /// A training that goes on from the checkpoint in `folder`, whatever device wrote it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is damaged.
+    pub fn resume(backend: &B, folder: &Path, config: TrainerConfig) -> Result<Self, TrainError> {
+        kernels::memory::keep_freed_memory();
+        let mut adam = adam();
+        let build = |config: &UNetConfig| UNet::blank(config, backend);
+        let (counters, network, average) = Checkpoint::load(&folder.join(CHECKPOINT_FILE), build, &mut adam)?;
+        let schedule = counters.config.schedule()?;
+        Ok(Self {
+            config,
+            schedule,
+            counters,
+            network,
+            average,
+            adam,
+        })
+    }
+
+    /// A training that starts from weights alone, without optimiser state.
+    ///
+    /// # Errors
+    ///
+    /// If the weights do not fit the configuration.
+    pub fn from_weights(
+        backend: &B,
+        network: &UNetConfig,
+        weights: &Path,
+        config: TrainerConfig,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(backend, network, config, seed)?;
+        nn::load_weights(&mut trainer.network, &nn::read_weights(weights)?)?;
+        trainer.average = trainer.network.duplicate()?;
+        Ok(trainer)
+    }
+
+    /// Steps, images and seconds so far.
+    pub fn counters(&self) -> &Checkpoint {
+        &self.counters
+    }
+
+    /// The moving average of the weights: the network that is used afterwards.
+    pub fn average(&self) -> &UNet<B> {
+        &self.average
+    }
+
+    /// One optimiser step. `fraction`, in `0..=1`, is how much of the training is over; the learning rate follows it.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports; a loss that is no number.
+    pub fn step(&mut self, images: &PixelSet, fraction: f64) -> Result<Progress, TrainError> {
+        let start = Instant::now();
+        let counters = &self.counters;
+        let jitter = self.config.colour_jitter;
+        let batch = draw_batch(
+            images,
+            &self.schedule,
+            self.config.batch,
+            jitter,
+            counters.seed,
+            counters.step,
+        )?;
+        let progress = self.update(batch, fraction)?;
+        self.counters.seconds += start.elapsed().as_secs_f64();
+        Ok(progress)
+    }
+
+    /// Loss, gradients, Adam and moving average for one batch.
+    fn update(&mut self, batch: TrainingBatch, fraction: f64) -> Result<Progress, TrainError> {
+        let on_device = |x| to_tensor(self.network.backend(), x);
+        let images = batch.t.len() as u64;
+        let (x_t, eps) = (on_device(&batch.x_t)?, on_device(&batch.eps)?);
+        let predicted = self
+            .network
+            .forward_training(x_t, &batch.t)
+            .map_err(device_error::<B>)?;
+        let weights: Vec<f32> = batch.t.iter().map(|&t| loss_weight(&self.schedule, t)).collect();
+        let loss = B::mean_squared_error(predicted, &eps, &weights).map_err(device_error::<B>)?;
+        let loss_value = f64::from(loss.as_vec()[0]);
+        if !loss_value.is_finite() {
+            let (step, loss) = (self.counters.step, loss_value);
+            return Err(TrainError::Diverged { step, loss });
+        }
+        let mut gradients = loss.try_backward().map_err(device_error::<B>)?;
+
+        self.adam.config.lr = self.learning_rate(fraction);
+        let max_norm = self.config.max_gradient_norm;
+        let gradient_norm = self
+            .adam
+            .update(&mut self.network, &mut gradients, max_norm)
+            .map_err(device_error::<B>)?;
+        self.counters.step += 1;
+        self.counters.images_seen += images;
+        let decay = self.average_decay();
+        update_average(&mut self.average, &self.network, decay).map_err(device_error::<B>)?;
+        Ok(Progress {
+            step: self.counters.step,
+            loss: loss_value,
+            gradient_norm,
+        })
+    }
+
+    fn learning_rate(&self, fraction: f64) -> f64 {
+        let warmup = ((self.counters.step + 1) as f64 / self.config.warmup_steps.max(1) as f64).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * fraction.clamp(0.0, 1.0)).cos());
+        self.config.learning_rate * warmup * (0.05 + 0.95 * cosine)
+    }
+
+    /// Early on the average must forget the random first weights quickly.
+    fn average_decay(&self) -> f64 {
+        let step = self.counters.step as f64;
+        self.config.average_decay.min((1.0 + step) / (10.0 + step))
+    }
+
+    /// Writes the checkpoint into `folder`, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn save(&mut self, folder: &Path) -> Result<(), TrainError> {
+        let path = folder.join(CHECKPOINT_FILE);
+        Ok(self
+            .counters
+            .save(&path, &self.network, &self.average, &mut self.adam)?)
+    }
+
+    /// Measures the averaged network on `images`; where that is the best so far, writes it into `folder` as
+    /// `weights.safetensors` (f16) and `config.json`. Returns the loss and whether it was the best.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be written.
+    pub fn validate(&mut self, images: &PixelSet, folder: &Path) -> Result<(f64, bool), TrainError> {
+        let loss = validation_loss(&self.average, images)?;
+        let improved = self.counters.best.is_none_or(|(best, _)| loss < best);
+        if improved {
+            self.counters.best = Some((loss, self.counters.step));
+            nn::save_weights(&folder.join("weights.safetensors"), &self.average, FloatType::F16)?;
+            write_json(folder.join("config.json"), &self.counters.config)?;
+        }
+        Ok((loss, improved))
+    }
+}
+
+/// One training step on a fixed batch, for timing.
+#[derive(Debug)]
+pub struct TrainingStepBench<B: Backend> {
+    trainer: Trainer<B>,
+    batch: TrainingBatch,
+}
+
+impl<B: Backend> TrainingStepBench<B> {
+    /// Starts from the weights of the prior in `folder`, with noisy images `x_t` and noise `eps` of one shape
+    /// `[B, C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no prior in the folder.
+    pub fn new(backend: &B, folder: &Path, x_t: Array4<f32>, eps: Array4<f32>) -> Result<Self, TrainError> {
+        let network = UNet::load(folder, backend)?;
+        let mut trainer = Trainer::new(backend, network.config(), TrainerConfig::default(), 0)?;
+        trainer.network = network;
+        let t = vec![500; x_t.dim().0];
+        Ok(Self {
+            trainer,
+            batch: TrainingBatch { x_t, t, eps },
+        })
+    }
+
+    /// Runs the step once more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::step`].
+    pub fn step(&mut self) -> Result<(), TrainError> {
+        self.trainer.update(self.batch.clone(), 0.5).map(drop)
+    }
+}

@@ -1,0 +1,5 @@
+//! The public tests of task 2 that need no trained prior.
+
+mod formulas;
+
+mod closed_form;

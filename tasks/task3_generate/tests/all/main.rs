@@ -1,0 +1,7 @@
+//! The public tests of task 3 that need no trained prior.
+
+mod formulas;
+
+mod sampler;
+
+mod closed_form;

@@ -1,0 +1,7 @@
+//! The public tests of task 5 that need no trained prior.
+
+mod formulas;
+
+mod sampler;
+
+mod closed_form;

@@ -1,0 +1,20 @@
+//! What the tests of several tasks share. Nothing here is needed to solve an exercise; it says how solutions are
+//! examined.
+//!
+//! - [`arrays`]: noise, its statistics, and how alike two batches are;
+//! - [`linear`]: linear equations in `f64`;
+//! - [`steps`]: reverse steps to try a formula on;
+//! - [`step_noise`]: what can go wrong with the noise of a step;
+//! - [`tweedie`]: what can go wrong with Tweedie's formula, which every task has;
+//! - [`run`]: a prior that remembers what it was asked, and what is left of a run of a sampler on it;
+//! - [`loops`]: what every sampler's loop has to do, seen from outside;
+//! - [`watch`]: what an observer has to see.
+
+pub mod arrays;
+pub mod linear;
+pub mod loops;
+pub mod run;
+pub mod step_noise;
+pub mod steps;
+pub mod tweedie;
+pub mod watch;
