@@ -30,7 +30,8 @@ pub(crate) fn linear(a: f64, x: &ArrayRef4<f32>, b: f64, y: &ArrayRef4<f32>) -> 
     x * a as f32 + y * b as f32
 }
 
-/// Walks along `steps`: asks the model once for each, shows the observer what is known then, and goes where `take` leads.
+/// Walks along `steps`: asks the model once for each, shows the observer what is known then, and goes where `take`
+/// leads.
 pub(crate) fn walk(
     model: &dyn ScoreModel,
     x_start: Array4<f32>,
