@@ -53,7 +53,12 @@ pub trait LinearOperator: ForwardOperator {
                 .map_collect(|&aatv, &v| (r2 * f64::from(aatv) + sigma2 * f64::from(v)) as f32)
         };
         each_image(v, self.measurement_shape(), |v| {
-            conjugate_gradients(gram, v, Stop::GRAM)
+            // Without noise the matrix may be singular, and `v` beyond its reach.
+            if sigma2 == 0.0 {
+                least_squares(gram, gram, v, Stop::PSEUDO_INVERSE)
+            } else {
+                conjugate_gradients(gram, v, Stop::GRAM)
+            }
         })
     }
 

@@ -293,8 +293,9 @@ impl LinearOperator for Convolution {
     }
 }
 
-/// In the real Fourier basis of [`Hartley`] the singular values are `|K|`, `V` is the basis, and `U` is the basis after
-/// the convolution whose spectrum is `K / |K|`: it turns each pair of frequencies by its phase and keeps all norms.
+/// In the real Fourier basis (that of the Hartley transform) the singular values are `|K|`, `V` is the basis, and `U`
+/// is the basis after the convolution whose spectrum is `K / |K|`: it turns each pair of frequencies by its phase and
+/// keeps all norms.
 impl SpectralOperator for Convolution {
     fn singular_values(&self) -> Vec<f32> {
         let [channels, height, width] = self.image_shape;

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-use crate::common::Result;
+use crate::common::{Result, dot, norm, normal};
 
 const SHAPE: [usize; 3] = [3, 64, 64];
 
@@ -111,6 +111,40 @@ fn wrong_parameters_are_refused_with_the_right_form() {
         let message = refusal(text);
         assert!(message.contains(expected) && message.contains(got), "{text}: {message}");
     }
+}
+
+/// Whatever is in the list, whoever added it: its name makes it, it says the same of itself as its entry, a linear one
+/// has an exact adjoint, and its start image and picture are fit to look at.
+#[test]
+fn every_operator_of_the_list_keeps_the_contract() -> Result {
+    let list = operator_list();
+    let syntaxes = list.lines().filter_map(|line| line.split_whitespace().next());
+    for syntax in syntaxes.filter(|syntax| !syntax.ends_with(":FILE")) {
+        let spec: OperatorSpec = syntax.split('[').next().unwrap_or("").parse()?;
+        let operator = spec.build(SHAPE, 3)?;
+        assert_eq!((spec.name(), spec.kind()), (operator.name(), operator.kind()));
+        assert_eq!(spec.to_string().parse::<OperatorSpec>()?, spec);
+        let x = normal(2, SHAPE, 1).mapv(|pixel| (pixel / 2.0).clamp(-1.0, 1.0));
+        let ax = operator.apply(&x)?;
+        if operator.as_linear().is_some() {
+            let v = normal(2, operator.measurement_shape(), 2);
+            let error = dot(&ax, &v) - dot(&x, &operator.vjp(&x, &v)?);
+            assert!(
+                error.abs() <= 1e-5 * norm(&ax) * norm(&v),
+                "{spec}: the adjoint is off by {error:e}"
+            );
+        }
+        let b = Noise::Gaussian { sigma: 0.05 }.add(&ax, &mut StdRng::seed_from_u64(0))?;
+        for (what, picture) in [
+            ("start image", operator.start_image(&b)?),
+            ("picture", operator.picture(&b)?),
+        ] {
+            let most = picture.iter().fold(0.0_f32, |most, pixel| most.max(pixel.abs()));
+            assert!(most < 2.0, "{spec}: a pixel of the {what} is {most}");
+        }
+        assert_eq!(operator.start_image(&b)?.dim(), x.dim(), "{spec}");
+    }
+    Ok(())
 }
 
 #[test]
