@@ -9,9 +9,9 @@
 //! | [`samplers`] | new images from a prior: each file a [`Sampler`] |
 //! | [`posterior`] | images that explain a measurement: each file a [`PosteriorMethod`], or a family of them |
 //! | [`registry`] | all of them, by name |
-//! | [`stepping`] | [`Stepping`](stepping::Stepping), how many steps and with which noise; [`Cost`](stepping::Cost) |
-//! | [`needs`] | [`Need`](needs::Need), what a method asks of operator and model |
-//! | [`error`] | [`MethodError`](error::MethodError) |
+//! | [`stepping`] | [`Stepping`], how many steps and with which noise; [`Cost`] |
+//! | [`needs`] | [`Need`], what a method asks of operator and model |
+//! | [`error`] | [`MethodError`] |
 //!
 //! ```
 //! use diffusion::{GaussianModel, Schedule};
