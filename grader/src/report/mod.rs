@@ -16,6 +16,7 @@ use crate::grading::grade::GradeReport;
 /// Writes `results.json`, `junit.xml` and `report.html` into a folder, each whole or not at all.
 ///
 /// # Errors
+///
 /// If the folder cannot be written to.
 pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
@@ -29,6 +30,7 @@ pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
 /// Writes a file under another name first, so that nobody ever sees half of it.
 ///
 /// # Errors
+///
 /// If the folder cannot be written to.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> Result<()> {
