@@ -37,9 +37,11 @@ pub struct Summary {
     fingerprint: String,
 }
 
-/// Grades all submissions in `folder` with `jobs` at a time, and writes reports, `scores.csv` and `class.html` to `out`.
+/// Grades all submissions in `folder` with `jobs` at a time, and writes reports, `scores.csv` and `class.html` to
+/// `out`.
 ///
 /// # Errors
+///
 /// If the folder holds no submission, or the grader itself fails; what was graded until then is kept.
 pub fn grade_class(folder: &Path, out: &Path, jobs: usize, options: &GradeOptions) -> Result<Vec<Summary>> {
     let submissions = submissions(folder)?;
@@ -220,7 +222,8 @@ fn page(summaries: &[Summary], options: &GradeOptions) -> String {
         let height = 120 * count / most;
         let (x, y) = (45 * index, 140 - height);
         bars.push_str(&format!(
-            "<rect x=\"{x}\" y=\"{y}\" width=\"40\" height=\"{height}\" fill=\"#47a\"/><text x=\"{x}\" y=\"{}\">{count}</text>\
+            "<rect x=\"{x}\" y=\"{y}\" width=\"40\" height=\"{height}\" fill=\"#47a\"/>\
+             <text x=\"{x}\" y=\"{}\">{count}</text>\
              <text x=\"{x}\" y=\"155\">{}</text>\n",
             y - 4,
             10 * index
@@ -240,7 +243,8 @@ fn page(summaries: &[Summary], options: &GradeOptions) -> String {
             .map(|&task| format!("<td>{:.1}</td>", points(summary, task)))
             .collect();
         rows.push_str(&format!(
-            "<tr><td><a href=\"{REPORTS}/{name}/report.html\">{name}</a></td><td>{:.1}</td>{cells}<td>{}</td><td>{}</td><td>{:.0}</td></tr>\n",
+            "<tr><td><a href=\"{REPORTS}/{name}/report.html\">{name}</a></td><td>{:.1}</td>{cells}\
+             <td>{}</td><td>{}</td><td>{:.0}</td></tr>\n",
             summary.points, summary.not_built, summary.notes, summary.seconds
         ));
     }

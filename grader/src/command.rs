@@ -18,6 +18,7 @@ use crate::options::{Command, Options};
 /// Carries a command out.
 ///
 /// # Errors
+///
 /// What the user can mend, in words.
 pub fn run(options: Options) -> Result<ExitCode> {
     let root = find_root(options.root)?;

@@ -11,7 +11,8 @@ use score_unet::DeviceChoice;
 #[derive(Parser)]
 #[command(version)]
 pub struct Options {
-    /// The instructor's workspace; by default the one around the current folder, else the one this program was built in.
+    /// The instructor's workspace; by default the one around the current folder, else the one this program was built
+    /// in.
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
     #[command(subcommand)]
@@ -28,7 +29,8 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Prove that the tree agrees with itself: tasks/tasks.toml, folders, exercises, handouts, notebooks, checks, points.
+    /// Prove that the tree agrees with itself: tasks/tasks.toml, folders, exercises, handouts, notebooks, checks,
+    /// points.
     Doctor {
         /// Cut the students' tree as well, and see its tests fail unsolved and pass solved: minutes.
         #[arg(long)]

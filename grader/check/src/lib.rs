@@ -1,7 +1,7 @@
 //! For students: runs the public tests, and says what passed, what failed and why.
 //!
-//! The estimate of the points is the share of public tests that pass. The real grading asks more: other inputs, other images,
-//! and points for each exercise.
+//! The estimate of the points is the share of public tests that pass. The real grading asks more: other inputs, other
+//! images, and points for each exercise.
 
 pub mod list;
 
@@ -25,8 +25,8 @@ pub struct TestResult {
     pub message: String,
 }
 
-/// Runs the public tests of one task, or of all, and prints a table; pictures of tasks that pass go into `pictures`. Whether
-/// all passed.
+/// Runs the public tests of one task, or of all, and prints a table; pictures of tasks that pass go into `pictures`.
+/// Whether all passed.
 ///
 /// # Errors
 ///
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn the_output_of_cargo_is_understood() {
         let output = "running 3 tests\ntest one ... ok\ntest two ... FAILED\ntest slow ... ignored, minutes\n\nfailures:\n\n\
-                      ---- two stdout ----\n\nthread 'two' (1) panicked at tests/a.rs:3:5:\nnot yet implemented: Task 6.1: \
-                      write it\nnote: run with `RUST_BACKTRACE=1`\n\n\nfailures:\n    two\n\ntest result: FAILED. 1 passed\n";
+                      ---- two stdout ----\n\nthread 'two' (1) panicked at tests/a.rs:3:5:\nnot yet implemented: Task \
+                      6.1: write it\nnote: run with `RUST_BACKTRACE=1`\n\n\nfailures:\n    two\n\ntest result: FAILED. 1 passed\n";
         let found = results(output);
         assert_eq!(found.len(), 2);
         assert!(found[0].passed && !found[1].passed);

@@ -1,8 +1,8 @@
 //! What the grader and its workers say to each other: requests and answers as bytes, and the small settings (models,
 //! operators, steps) that both sides build from a request.
 //!
-//! The grader is trusted and holds what is right. A worker runs a student's functions on what it is given and hands back
-//! arrays, so that everything it says is to be doubted: [`decode`] takes any bytes without harm.
+//! The grader is trusted and holds what is right. A worker runs a student's functions on what it is given and hands
+//! back arrays, so that everything it says is to be doubted: [`decode`] takes any bytes without harm.
 
 mod message;
 mod record;

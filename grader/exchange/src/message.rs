@@ -51,6 +51,7 @@ impl Message {
     /// A text by its name.
     ///
     /// # Errors
+    ///
     /// If there is none of that name.
     pub fn text(&self, name: &str) -> Result<&str> {
         let text = self.texts.get(name);
@@ -61,6 +62,7 @@ impl Message {
     /// A number by its name.
     ///
     /// # Errors
+    ///
     /// If there is none of that name, or it is no number of that type.
     pub fn number<T: FromStr>(&self, name: &str) -> Result<T> {
         let text = self.text(name)?;
@@ -71,6 +73,7 @@ impl Message {
     /// An array by its name.
     ///
     /// # Errors
+    ///
     /// If there is none of that name.
     pub fn array(&self, name: &str) -> Result<&ArrayD<f32>> {
         let array = self.arrays.get(name);
@@ -80,6 +83,7 @@ impl Message {
     /// An array of four axes by its name.
     ///
     /// # Errors
+    ///
     /// If there is none of that name, or it has another number of axes.
     pub fn batch(&self, name: &str) -> Result<Array4<f32>> {
         let array = self.array(name)?.clone();
@@ -92,6 +96,7 @@ impl Message {
     /// An array of two axes by its name.
     ///
     /// # Errors
+    ///
     /// As [`Self::batch`].
     pub fn matrix(&self, name: &str) -> Result<Array2<f32>> {
         let array = self.array(name)?.clone();
@@ -105,6 +110,7 @@ impl Message {
 /// Messages as bytes: one safetensors file, in which message number 3 calls its array `x_t` by the name `3/x_t`.
 ///
 /// # Errors
+///
 /// If the arrays cannot be written, which does not happen to arrays of a usual size.
 pub fn encode(messages: &[Message]) -> Result<Vec<u8>> {
     let mut texts = HashMap::from([("messages".to_owned(), messages.len().to_string())]);
@@ -128,6 +134,7 @@ pub fn encode(messages: &[Message]) -> Result<Vec<u8>> {
 /// Messages from bytes, which may come from anyone.
 ///
 /// # Errors
+///
 /// If the bytes are no such file; arrays of another type than `f32`; too many messages.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Message>> {
     let (_, header) = SafeTensors::read_metadata(bytes).context("this is no safetensors file")?;

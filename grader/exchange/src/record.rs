@@ -82,10 +82,11 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// The steps as the arrays `x_t` and `x0_hat` `[steps, B, C, H, W]` and `residual` `[steps, B]` (left out where steps
-    /// had none), and their times as the text `seen`.
+    /// The steps as the arrays `x_t` and `x0_hat` `[steps, B, C, H, W]` and `residual` `[steps, B]` (left out where
+    /// steps had none), and their times as the text `seen`.
     ///
     /// # Errors
+    ///
     /// If the arrays of different steps have different shapes.
     pub fn report(&self, answer: Message) -> Result<Message> {
         let mut answer = answer.with("seen", self.times.join(" "));
@@ -128,10 +129,11 @@ impl Observer for Watcher {
 pub type Sampler<'a> = dyn FnMut(&dyn ScoreModel, &[Step], &mut StdRng, &mut dyn Observer) -> Result<Array4<f32>> + 'a;
 
 /// Runs a sampler on the model and the steps that the request names, with random numbers from its number `seed`. The
-/// answer's array `result` holds the images; with a text `watch` it tells what was asked and seen as well, and where that
-/// text is a number, the observer stops the sampler at that step.
+/// answer's array `result` holds the images; with a text `watch` it tells what was asked and seen as well, and where
+/// that text is a number, the observer stops the sampler at that step.
 ///
 /// # Errors
+///
 /// What the sampler returns, and a request that names no model.
 pub fn run_sampler(request: &Message, sampler: &mut Sampler<'_>) -> Result<Message> {
     let model = model(request)?;

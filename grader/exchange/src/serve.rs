@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::{Message, decode, encode};
 
-/// Reads requests from standard input, hands each to `answer`, and writes the answers to the file that the first argument
-/// names. An error becomes the answer's text `error`; a panic its text `panic`, and the panic's own words are on standard
-/// error.
+/// Reads requests from standard input, hands each to `answer`, and writes the answers to the file that the first
+/// argument names. An error becomes the answer's text `error`; a panic its text `panic`, and the panic's own words are
+/// on standard error.
 #[must_use]
 pub fn serve(answer: fn(&Message) -> Result<Message>) -> ExitCode {
     match answer_all(answer) {

@@ -23,6 +23,7 @@ pub const LOPSIDED_BLUR: &str = "lopsided-blur";
 /// course's schedule.
 ///
 /// # Errors
+///
 /// Does not fail: the parameters fit together.
 pub fn small_model(seed: u64) -> Result<GaussianMixtureModel> {
     small_model_on(Schedule::linear(), seed)
@@ -47,6 +48,7 @@ fn small_model_on(schedule: Schedule, seed: u64) -> Result<GaussianMixtureModel>
 /// another schedule; or `prior:FOLDER`.
 ///
 /// # Errors
+///
 /// An unknown name, a folder without a prior.
 pub fn model(request: &Message) -> Result<Box<dyn ScoreModel>> {
     match request.text("model")?.split_once(':') {
@@ -61,6 +63,7 @@ pub fn model(request: &Message) -> Result<Box<dyn ScoreModel>> {
 /// the command line, or [`LOPSIDED_BLUR`].
 ///
 /// # Errors
+///
 /// An unknown name, parameters that do not fit the images.
 pub fn operator(request: &Message, image_shape: [usize; 3]) -> Result<Box<dyn ForwardOperator>> {
     if request.text("operator")? == LOPSIDED_BLUR {
@@ -71,7 +74,8 @@ pub fn operator(request: &Message, image_shape: [usize; 3]) -> Result<Box<dyn Fo
     Ok(parse_operator(request.text("operator")?, image_shape, seed)?)
 }
 
-/// The step from the number `t` to the number `t_prev` of the linear schedule, with the noise that the text `variance` names.
+/// The step from the number `t` to the number `t_prev` of the linear schedule, with the noise that the text `variance`
+/// names.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Runs one program that nobody trusts: without network, with no files but those it is given, within limits.
 //!
-//! [`run`] starts a helper program (two stages: see [`use_helper`]), which shuts itself in and then becomes the untrusted
-//! program. Several layers lie on top of each other, so that a hole in one is covered by the next:
+//! [`run`] starts a helper program (two stages: see [`use_helper`]), which shuts itself in and then becomes the
+//! untrusted program. Several layers lie on top of each other, so that a hole in one is covered by the next:
 //!
 //! - namespaces: own process numbers, own empty network, a file tree in which only the allowed paths exist;
 //! - Landlock: the same paths once more, as rules that the process cannot take off;
@@ -9,7 +9,8 @@
 //! - an unprivileged user of its own, where the caller is root;
 //! - resource limits, and a supervisor outside that watches time, memory and disk and kills all that was started.
 //!
-//! [`available`] says what this kernel offers. With [`Isolation::Required`] nothing runs where something essential is missing.
+//! [`available`] says what this kernel offers. With [`Isolation::Required`] nothing runs where something essential is
+//! missing.
 
 #[cfg(target_os = "linux")]
 mod helper;

@@ -14,8 +14,8 @@ pub struct Policy {
     /// Files and folders that may be read and executed.
     pub executable: Vec<PathBuf>,
     /// The scratch folder: the only place that may be written to, the current folder, `HOME` and `TMPDIR`. What is
-    /// written there can be executed only if [`Policy::executable`] names it too. Where the caller is root, the folder is
-    /// given to the sandbox's user.
+    /// written there can be executed only if [`Policy::executable`] names it too. Where the caller is root, the folder
+    /// is given to the sandbox's user.
     pub writable: PathBuf,
     /// How much of everything.
     pub limits: Limits,
@@ -35,9 +35,11 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Processes at one time. Threads count as processes.
     pub processes: u64,
-    /// How much of the standard output is kept, and how much of the standard error, in bytes each. The rest is thrown away.
+    /// How much of the standard output is kept, and how much of the standard error, in bytes each. The rest is thrown
+    /// away.
     pub output_bytes: u64,
-    /// By how much the scratch folder may grow, in bytes. Each file counts at least 4096, deleted files count while they are open.
+    /// By how much the scratch folder may grow, in bytes. Each file counts at least 4096, deleted files count while
+    /// they are open.
     pub disk_bytes: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Runs a program in the sandbox, from the caller's side: prepares the scratch folder, starts the helper, collects the output.
+//! Runs a program in the sandbox, from the caller's side: prepares the scratch folder, starts the helper, collects the
+//! output.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -23,8 +24,8 @@ use crate::support::available;
 ///
 /// # Errors
 ///
-/// If the machine cannot isolate (see [`Isolation`]), the policy cannot be carried out, or the program cannot be started. That it
-/// fails or is stopped is no error.
+/// If the machine cannot isolate (see [`Isolation`]), the policy cannot be carried out, or the program cannot be
+/// started. That it fails or is stopped is no error.
 pub fn run(
     program: &Path,
     args: &[OsString],

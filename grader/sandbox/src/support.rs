@@ -93,8 +93,8 @@ impl Availability {
         }
         if version < crate::helper::LANDLOCK_SIGNALS && !separate {
             missing.push(
-                "the grader itself could be killed: neither are there namespaces, nor Landlock's rules on signals (Linux \
-                 6.12), nor is the grader root, who could use another user"
+                "the grader itself could be killed: neither are there namespaces, nor Landlock's rules on signals \
+                 (Linux 6.12), nor is the grader root, who could use another user"
                     .into(),
             );
         }

@@ -10,10 +10,11 @@ use crate::bar;
 use crate::checks::{Bench, Check, Kind, reference};
 use crate::course::task::Task;
 
-/// Runs all checks on images with the reference solution for each of `seeds`; the thresholds with the bands found. A check that
-/// is not of `tasks` keeps its bands.
+/// Runs all checks on images with the reference solution for each of `seeds`; the thresholds with the bands found. A
+/// check that is not of `tasks` keeps its bands.
 ///
 /// # Errors
+///
 /// If the reference solution fails, or there are fewer than three seeds.
 pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>) -> Result<Thresholds> {
     if seeds.end < seeds.start + 3 {
@@ -78,24 +79,28 @@ fn band(worse: Worse, values: &[f64]) -> Band {
     }
 }
 
+/// What stands at the top of the file.
+const HEADER: &str = "\
+# Bands, measured: `grader calibrate` runs the reference solution on the hidden images over many seeds and writes
+# mean and standard deviation of each figure.
+# `shares`: up to so many standard deviations on the worse side of the mean, that share of the points is earned.
+# The points are those of tasks/tasks.toml. A table `[points]` here, with lines such as \"6.2 formula\" = 5.0, gives
+# others; all together have to add up to 100.
+";
+
 /// The thresholds as a file, with a word on where they come from.
 ///
 /// # Errors
+///
 /// Does not fail for thresholds that were read from a file.
 pub fn to_text(thresholds: &Thresholds) -> Result<String> {
-    Ok(format!(
-        "# Bands, measured: `grader calibrate` runs the reference solution on the hidden images over many seeds and writes mean and\n\
-         # standard deviation of each figure.\n\
-         # `shares`: up to so many standard deviations on the worse side of the mean, that share of the points is earned.\n\
-         # The points are those of tasks/tasks.toml. A table `[points]` here, with lines such as \"6.2 formula\" = 5.0, gives\n\
-         # others; all together have to add up to 100.\n\n{}",
-        toml::to_string(thresholds)?
-    ))
+    Ok(format!("{HEADER}\n{}", toml::to_string(thresholds)?))
 }
 
 /// Whether the reference solution earns every point of `tasks` on each of `seeds`; the checks that fail, in words.
 ///
 /// # Errors
+///
 /// If inputs cannot be made.
 pub fn unfair(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>, images: bool) -> Result<Vec<String>> {
     let wanted = |check: &Check| images || !matches!(check.kind, Kind::Images(_));

@@ -74,8 +74,8 @@ impl Thresholds {
         let sum: f64 = defaults.iter().map(points).sum();
         if (sum - ALL_POINTS).abs() > 1e-9 {
             faults.push(format!(
-                "the points of `{LIST}`, with those of [points] here in their place, add up to {sum}, expected {ALL_POINTS}: \
-                 give other points"
+                "the points of `{LIST}`, with those of [points] here in their place, add up to {sum}, expected \
+                 {ALL_POINTS}: give other points"
             ));
         }
         faults
@@ -91,6 +91,7 @@ impl Thresholds {
     /// The share that a figure earns, and the band in words: `at least 31.20 (1), 30.50 (0.6)`.
     ///
     /// # Errors
+    ///
     /// If there is no band of that name.
     pub fn share(&self, key: &str, figure: &str, value: f64) -> Result<(f64, String)> {
         let band = self

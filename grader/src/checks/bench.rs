@@ -38,6 +38,7 @@ impl Bench {
     /// Reads the hidden images from a folder, and the prior from another.
     ///
     /// # Errors
+    ///
     /// If either is missing or damaged, or there are fewer than four hidden images.
     pub fn new(seed: u64, prior_folder: &Path, hidden: &Path, thresholds: Thresholds) -> Result<Self> {
         let images = load_images(&[hidden.to_owned()], 64).with_context(|| {

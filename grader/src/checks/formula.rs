@@ -10,8 +10,8 @@ use crate::course::task::Task;
 /// The largest error allowed, relative to the largest expected value. The public tests ask for a tenth of it.
 const TOLERANCE: f64 = 1e-4;
 
-/// Each answer that is right earns its share; the text tells of the first that is wrong. That errors are handed on counts
-/// only beside a right result: a function that always fails does so, too.
+/// Each answer that is right earns its share; the text tells of the first that is wrong. That errors are handed on
+/// counts only beside a right result: a function that always fails does so, too.
 pub fn judge(task: Task, formula: &str, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
     let (mut faults, mut results) = (Vec::new(), 0);
     for (request, answer) in asked.iter().zip(answers) {

@@ -106,6 +106,7 @@ pub fn measured_request(bench: &Bench, exercise: &str, operator_name: &str, run:
 /// The results of a case: the answers of its runs, one batch.
 ///
 /// # Errors
+///
 /// If a run has no result, or one of another shape; the message is for the student.
 pub fn results(answers: &[Message], shape: [usize; 4]) -> Result<Array4<f32>> {
     let mut batches = Vec::new();

@@ -1,8 +1,8 @@
 //! The checks of all exercises: what a worker is asked, and how its answers are judged.
 //!
 //! A check asks one worker process a few requests. There are three kinds: arrays against the reference solution's, to
-//! rounding; the steps of a sampler, one by one; and images against hidden ones. The grader holds what is right, here; the
-//! worker never does.
+//! rounding; the steps of a sampler, one by one; and images against hidden ones. The grader holds what is right, here;
+//! the worker never does.
 
 mod bench;
 mod formula;
@@ -104,7 +104,8 @@ impl Check {
         }
     }
 
-    /// The checks of a task, in the order of its exercises; none where the table lacks the task, which `grader doctor` tells.
+    /// The checks of a task, in the order of its exercises; none where the table lacks the task, which `grader doctor`
+    /// tells.
     #[must_use]
     pub fn of_task(task: Task) -> Vec<Self> {
         row(task).map_or_else(Vec::new, |Row(_, checks, _)| checks(task))
@@ -128,6 +129,7 @@ impl Check {
     /// Judges the answers. Pictures and figures are of the answers; the share is what they earn.
     ///
     /// # Errors
+    ///
     /// If the reference solution itself fails, or a file of the grader's is damaged.
     pub fn judge(&self, bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
         if let Some(answer) = answers.iter().find(|answer| !answer.arrays.values().all(is_bounded)) {

@@ -64,8 +64,8 @@ fn ask_tweedie(bench: &Bench) -> Result<Vec<Message>> {
     Ok(alpha_bars(bench).into_iter().enumerate().map(request).collect())
 }
 
-/// On two schedules, as `alpha_bar` has to come from the model's; with times and shapes that the model refuses, too: such
-/// an error is handed on.
+/// On two schedules, as `alpha_bar` has to come from the model's; with times and shapes that the model refuses, too:
+/// such an error is handed on.
 fn ask_denoise(bench: &Bench) -> Result<Vec<Message>> {
     let request = |schedule: &str, t: usize| {
         Message::request("2.3")

@@ -17,8 +17,8 @@ use crate::course::task::Task;
 /// Operators on hidden images, with the time that the guide is noised to and the number of steps from there.
 const CASES: [(&str, usize, usize); 2] = [("inpainting", 500, 25), ("deconvolution", 200, 10)];
 
-/// Guides of the sampler checks are that much louder than an image, so that a guide with a wrong factor stands out from the
-/// noise.
+/// Guides of the sampler checks are that much louder than an image, so that a guide with a wrong factor stands out from
+/// the noise.
 const LOUD: f32 = 40.0;
 
 /// All of them.
@@ -182,8 +182,8 @@ fn wrong_mask(mask: &Array2<f32>, guide: &Array4<f32>, steps: &[Step], answer: &
     let variance = squares / count;
     ((variance - 1.0).abs() > 6.0 * (2.0f64 / count).sqrt()).then(|| {
         format!(
-            "outside of it the guide should have the noise of the time after the step (alpha_bar_prev); its variance is \
-             {variance:.3} of that."
+            "outside of it the guide should have the noise of the time after the step (alpha_bar_prev); its variance \
+             is {variance:.3} of that."
         )
     })
 }

@@ -1,7 +1,8 @@
 //! Looks at a sampler step by step: is each the step that the exercise asks for, with fresh noise?
 //!
-//! Nothing here depends on the order in which random numbers are drawn. From one `x_t` to the next the noise of the step is
-//! worked out, `z = (x_{t-1} - mean) / sigma`, and has to look standard normal, except at the end, where it is zero.
+//! Nothing here depends on the order in which random numbers are drawn. From one `x_t` to the next the noise of the
+//! step is worked out, `z = (x_{t-1} - mean) / sigma`, and has to look standard normal, except at the end, where it is
+//! zero.
 
 use anyhow::{Context, Result, bail};
 use diffusion::{GaussianMixtureModel, ScoreModel, Step};
@@ -200,8 +201,8 @@ fn wrong_step(expected: &Expected<'_>, trace: &Trace) -> Result<Option<String>> 
             let is_end = index + 1 == trace.x_t.len();
             if is_end && !close(&trace.result, &mean) {
                 return Ok(Some(format!(
-                    "The last step, from t = {}, does not lead to the result that it should: z = 0 there, and the result of \
-                     the step is returned.",
+                    "The last step, from t = {}, does not lead to the result that it should: z = 0 there, and the \
+                     result of the step is returned.",
                     step.t
                 )));
             }
@@ -221,8 +222,9 @@ fn wrong_noise(noises: &[(String, Array4<f32>)]) -> Option<String> {
         let (mean, variance) = moments(z);
         if mean.abs() > DEVIATIONS / n.sqrt() || (variance - 1.0).abs() > DEVIATIONS * (2.0 / n).sqrt() {
             return Some(format!(
-                "In {what}, what is left after the formula should be fresh standard normal noise, but its mean is {mean:.3} and \
-                 its variance {variance:.3}: is the step the formula's, with this step's coefficients and the score at its time?"
+                "In {what}, what is left after the formula should be fresh standard normal noise, but its mean is \
+                 {mean:.3} and its variance {variance:.3}: is the step the formula's, with this step's coefficients and the \
+                 score at its time?"
             ));
         }
         for (one, other) in z.outer_iter().zip(z.outer_iter().skip(1)) {
@@ -299,8 +301,8 @@ fn wrong_view(expected: &Expected<'_>, trace: &Trace, answer: &Message) -> Resul
         let right = (x_t + &score * (1.0 - step.alpha_bar) as f32) / step.alpha_bar.sqrt() as f32;
         if !close(x0_hat, &right) {
             return Ok(Some(format!(
-                "At t = {} the observer was shown another x0_hat than that of its x_t: show it Tweedie's formula at x_t, \
-                 from before the step.",
+                "At t = {} the observer was shown another x0_hat than that of its x_t: show it Tweedie's formula at \
+                 x_t, from before the step.",
                 step.t
             )));
         }

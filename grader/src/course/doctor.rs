@@ -1,5 +1,5 @@
-//! Does the tree agree with itself? One list says which tasks there are; folders, exercises, handouts, notebooks, checks and
-//! points have to say the same.
+//! Does the tree agree with itself? One list says which tasks there are; folders, exercises, handouts, notebooks,
+//! checks and points have to say the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -212,7 +212,8 @@ impl Findings<'_> {
         }
     }
 
-    /// The points add up, also with those of the thresholds, and there are bands for the checks on images and no others.
+    /// The points add up, also with those of the thresholds, and there are bands for the checks on images and no
+    /// others.
     fn points(&mut self, list: &[ListedTask]) {
         let defaults: BTreeMap<String, f64> = list.iter().flat_map(ListedTask::points).collect();
         let sum: f64 = defaults.values().sum();

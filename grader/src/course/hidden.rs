@@ -16,6 +16,7 @@ use crate::bar;
 /// Draws `count` images of `steps` steps each into `out`, with seeds from `seed` on.
 ///
 /// # Errors
+///
 /// If the network's device fails, or the images cannot be written.
 pub fn draw(prior: &Prior, out: &Path, seed: u64, count: u64, steps: usize) -> Result<()> {
     let steps = prior.schedule().steps(steps)?;

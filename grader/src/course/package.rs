@@ -65,9 +65,11 @@ jobs:
 
 /// Writes the archive, and beside it the workflow `classroom.yml`. The same tree gives the same bytes.
 ///
-/// With `vendored` all dependencies go into it (`cargo vendor`), so that not even the container's build needs a registry.
+/// With `vendored` all dependencies go into it (`cargo vendor`), so that not even the container's build needs a
+/// registry.
 ///
 /// # Errors
+///
 /// If files cannot be read or written, or cargo fails.
 pub fn package(root: &Path, out: &Path, vendored: bool) -> Result<usize> {
     let mut files: Vec<(String, Vec<u8>, bool)> = vec![

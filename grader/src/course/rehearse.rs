@@ -1,5 +1,5 @@
-//! A rehearsal of the course: the students' tree compiles, its tests fail where an exercise is not written, and pass with
-//! the solutions.
+//! A rehearsal of the course: the students' tree compiles, its tests fail where an exercise is not written, and pass
+//! with the solutions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::course::task::Task;
 /// Tests of samples and images take long, and say nothing more here.
 const LEFT_OUT: [&str; 2] = ["images", "closed_form"];
 
-/// Cuts the students' tree from the one at `root` and tries it; what is wrong with it, a sentence each. Cargo builds in the
-/// folder `target`: where most of what the tree stands on is compiled already, it takes minutes.
+/// Cuts the students' tree from the one at `root` and tries it; what is wrong with it, a sentence each. Cargo builds in
+/// the folder `target`: where most of what the tree stands on is compiled already, it takes minutes.
 ///
 /// # Errors
 ///

@@ -28,6 +28,7 @@ pub struct Solution {
 /// Writes the students' tree into `out`, which must not exist or be empty.
 ///
 /// # Errors
+///
 /// If `out` holds something, markers do not pair up, or files cannot be read or written.
 pub fn release(root: &Path, out: &Path) -> Result<()> {
     let is_empty = fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
@@ -66,6 +67,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Puts a `todo!` in the place of each solution.
 ///
 /// # Errors
+///
 /// If markers do not pair up.
 pub fn cut(source: &str) -> Result<String> {
     let mut text = String::new();
@@ -175,8 +177,8 @@ fn prune_lock_file(out: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "fn f() -> f64 {\n    // BEGIN SOLUTION 6.1 say \"{}\"\n    let secret = 1.0;\n    secret\n    \
-                          // END SOLUTION\n}\n";
+    const SOURCE: &str = "fn f() -> f64 {\n    // BEGIN SOLUTION 6.1 say \"{}\"\n    let secret = 1.0;\n    secret\n  \
+                            // END SOLUTION\n}\n";
 
     #[test]
     fn a_solution_becomes_a_todo() -> Result<()> {

@@ -34,7 +34,8 @@ const MISTAKES: &str = "/tests/mistakes.toml";
 /// What builds and runs leave behind.
 const LEFTOVERS: [&str; 2] = ["target", "out"];
 
-/// The paths of the students' tree, sorted, relative to `root`; their check, which stands elsewhere in their tree, last.
+/// The paths of the students' tree, sorted, relative to `root`; their check, which stands elsewhere in their tree,
+/// last.
 ///
 /// # Errors
 ///

@@ -34,9 +34,11 @@ pub fn limits(wall: Duration) -> Limits {
     }
 }
 
-/// The worker's answers, one to each request, and what it printed on standard error; the inner error says, for the student, why there are none.
+/// The worker's answers, one to each request, and what it printed on standard error; the inner error says, for the
+/// student, why there are none.
 ///
 /// # Errors
+///
 /// If the sandbox cannot be set up.
 pub fn ask(
     kit: &Kit,
@@ -79,8 +81,8 @@ fn take(scratch: &Path, expected: usize, finished: &Finished) -> Result<Vec<Mess
     }
     let bytes = sandbox::take_file(scratch, Path::new(ANSWERS), MOST_BYTES).map_err(|error| {
         format!(
-            "The program ended without an answer, although it exited with code 0 ({error}). Does the code end the program \
-             (std::process::exit)?"
+            "The program ended without an answer, although it exited with code 0 ({error}). Does the code end the \
+             program (std::process::exit)?"
         )
     })?;
     let answers = decode(&bytes).map_err(|error| format!("The answers cannot be read: {error:#}."))?;

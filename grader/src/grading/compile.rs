@@ -1,7 +1,7 @@
 //! Compiles one task of a submission, and the worker around it, in the sandbox.
 //!
-//! rustc is called directly and not through cargo: nothing of a submission but its sources can take part then, and the kit of
-//! compiled crates is only read.
+//! rustc is called directly and not through cargo: nothing of a submission but its sources can take part then, and the
+//! kit of compiled crates is only read.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -47,6 +47,7 @@ pub struct Worker {
 /// Compiles the sources of a task into `folder/worker`; the inner error is what the compiler says to the student.
 ///
 /// # Errors
+///
 /// If the sandbox cannot be set up, or files cannot be written.
 pub fn compile(
     kit: &Kit,
@@ -103,8 +104,8 @@ fn with_crates(message: String) -> String {
         return message;
     }
     format!(
-        "{message}\nA task's sources may name the crates {} and the standard library, and no other: whatever else the task's \
-         program uses is not for its functions.",
+        "{message}\nA task's sources may name the crates {} and the standard library, and no other: whatever else the \
+         task's program uses is not for its functions.",
         MAY_NAME.join(", ")
     )
 }
@@ -113,8 +114,8 @@ fn with_crates(message: String) -> String {
 fn with_reason(message: String) -> String {
     if message.contains("error[E") {
         format!(
-            "{message}\nThe file itself compiles, but the grader cannot call its functions as they were given: restore their \
-             names, arguments and results."
+            "{message}\nThe file itself compiles, but the grader cannot call its functions as they were given: \
+             restore their names, arguments and results."
         )
     } else {
         message

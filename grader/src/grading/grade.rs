@@ -153,6 +153,7 @@ pub struct Grader {
 /// Grades one submission; for several, make a [`Grader`].
 ///
 /// # Errors
+///
 /// As [`Grader::new`] and [`Grader::grade`].
 pub fn grade(submission: &Path, options: &GradeOptions) -> Result<GradeReport> {
     Grader::new(options.clone())?.grade(submission, &mut |_, _| {})
@@ -162,6 +163,7 @@ impl Grader {
     /// Builds the kit, and reads hidden images and thresholds.
     ///
     /// # Errors
+    ///
     /// If something of the instructor's is missing or broken.
     pub fn new(options: GradeOptions) -> Result<Self> {
         let kit = Kit::prepare(&options.root)?;
@@ -188,6 +190,7 @@ impl Grader {
     /// Whatever the submission does, there is a report; an unreadable one has notes and no points.
     ///
     /// # Errors
+    ///
     /// Only if the grader itself fails: no sandbox, no disk space.
     pub fn grade(&self, path: &Path, progress: &mut dyn FnMut(&str, f64)) -> Result<GradeReport> {
         let clock = Instant::now();

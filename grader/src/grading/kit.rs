@@ -1,8 +1,8 @@
 //! The kit: all that a worker is built from except the student's sources, compiled once and kept.
 //!
-//! It holds the compiled shared crates, the workers' sources and the prior's weights; no reference solution, no hidden image,
-//! no threshold. The sandbox may read it and cannot write to it, so that no submission can change what the next one is
-//! built from.
+//! It holds the compiled shared crates, the workers' sources and the prior's weights; no reference solution, no hidden
+//! image, no threshold. The sandbox may read it and cannot write to it, so that no submission can change what the next
+//! one is built from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

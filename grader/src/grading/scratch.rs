@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 /// A new, empty folder of that name; what stood there is removed.
 ///
 /// # Errors
+///
 /// If it cannot be made.
 pub fn make(parent: &Path, name: &str) -> Result<PathBuf> {
     let folder = parent.join(name);
@@ -22,6 +23,7 @@ pub fn make(parent: &Path, name: &str) -> Result<PathBuf> {
 /// Lets everybody read and execute a program or enter a folder.
 ///
 /// # Errors
+///
 /// If it is not there.
 pub fn make_executable(path: &Path) -> Result<()> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
@@ -30,6 +32,7 @@ pub fn make_executable(path: &Path) -> Result<()> {
 /// Lets everybody read a file.
 ///
 /// # Errors
+///
 /// If it is not there.
 pub fn make_public(path: &Path) -> Result<()> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o644))?)

@@ -15,6 +15,7 @@ use crate::grading::grade::GradeReport;
 /// Writes `results.json`, `junit.xml` and `report.html` into a folder, each whole or not at all.
 ///
 /// # Errors
+///
 /// If the folder cannot be written to.
 pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
@@ -28,6 +29,7 @@ pub fn write_reports(report: &GradeReport, folder: &Path) -> Result<()> {
 /// Writes a file that everybody may read, whole or not at all.
 ///
 /// # Errors
+///
 /// If the folder cannot be written to.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> Result<()> {

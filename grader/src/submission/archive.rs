@@ -20,6 +20,7 @@ const LINK: u32 = 0o120_000;
 /// All source files in the archive, and what stands in the place of one.
 ///
 /// # Errors
+///
 /// If it is no zip archive, or a very large one.
 pub fn find(path: &Path) -> Result<Vec<Found>> {
     let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;

@@ -1,8 +1,8 @@
 //! What is taken from a submission: the students' own source files and nothing else.
 //!
-//! A submission is a folder or a zip archive that anybody may have made. Of each task, `src/lib.rs` and further `.rs` files
-//! below `src` are taken if they are ordinary files of a moderate size with UTF-8 in them. All else is left where it is; what
-//! might have been meant to count is listed, so that the student learns of it.
+//! A submission is a folder or a zip archive that anybody may have made. Of each task, `src/lib.rs` and further `.rs`
+//! files below `src` are taken if they are ordinary files of a moderate size with UTF-8 in them. All else is left where
+//! it is; what might have been meant to count is listed, so that the student learns of it.
 
 mod archive;
 mod folder;
@@ -47,6 +47,7 @@ enum Content {
 /// Reads a submission, a folder or a zip archive.
 ///
 /// # Errors
+///
 /// If it is neither, or cannot be read at all. What is wrong with single files is in the notes.
 pub fn read_submission(path: &Path) -> Result<Submission> {
     let kind = std::fs::metadata(path).with_context(|| format!("cannot read the submission `{}`", path.display()))?;

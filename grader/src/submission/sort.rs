@@ -19,8 +19,8 @@ pub fn is_source(path: &str) -> bool {
     place(path).is_some()
 }
 
-/// The task, its folder, and the path below its `src`: `a/tasks/task6_dps/src/lib.rs` gives task 6, `a/tasks/task6_dps` and
-/// `lib.rs`.
+/// The task, its folder, and the path below its `src`: `a/tasks/task6_dps/src/lib.rs` gives task 6, `a/tasks/task6_dps`
+/// and `lib.rs`.
 fn place(path: &str) -> Option<(Task, &str, &str)> {
     let of_task = |task: Task| {
         let mark = format!("{}/src/", task.crate_name());

@@ -44,8 +44,8 @@ fn a_submission_may_name_six_crates_and_no_other() -> Result<()> {
     Ok(())
 }
 
-/// In the workspace a task's program and its functions share one list of dependencies, so that nothing but this test keeps
-/// the functions from naming what is for the program.
+/// In the workspace a task's program and its functions share one list of dependencies, so that nothing but this test
+/// keeps the functions from naming what is for the program.
 #[test]
 fn the_functions_of_a_task_name_no_other_crates_in_the_workspace_either() -> Result<()> {
     for task in Task::all() {
@@ -88,7 +88,8 @@ fn without_comments(source: &str) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a path in the code begins with the crate: `NAME::`, `use NAME`, `extern crate NAME`, or `NAME` in a nested import.
+/// Whether a path in the code begins with the crate: `NAME::`, `use NAME`, `extern crate NAME`, or `NAME` in a nested
+/// import.
 fn names_crate(code: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(name).any(|(start, _)| {

@@ -8,8 +8,8 @@ use grader::checks::Bench;
 
 use crate::root;
 
-/// Without images, on few seeds: quick enough for every run. On 20 seeds with images: `grader calibrate --check-fairness
-/// --seeds 20 --first 0`.
+/// Without images, on few seeds: quick enough for every run. On 20 seeds with images: `grader calibrate
+/// --check-fairness --seeds 20 --first 0`.
 #[test]
 fn the_reference_earns_all_points_of_formulas_and_samplers() -> Result<()> {
     let (root, thresholds) = (root(), Thresholds::read(&root().join("grader/thresholds.toml"))?);

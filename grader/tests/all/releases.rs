@@ -49,7 +49,8 @@ fn no_line_of_a_solution_and_nothing_hidden_is_in_the_students_tree() -> Result<
                 .map(|line| line.trim())
                 .filter(|line| !line.is_empty())
             {
-                // Lines such as `}` or `.collect()` are everywhere; what is given beside the solutions may repeat a line.
+                // Lines such as `}` or `.collect()` are everywhere; what is given beside the solutions may repeat a
+                // line.
                 let outside = whole.replace(&solution.lines.join("\n"), "");
                 let is_telling = line.len() > 12 && !outside.contains(line);
                 assert!(

@@ -1,5 +1,5 @@
-//! Hostile submissions, one file each in `attacks`: none earns a point that it should not, none harms this machine, and each
-//! gets a result that says what happened.
+//! Hostile submissions, one file each in `attacks`: none earns a point that it should not, none harms this machine, and
+//! each gets a result that says what happened.
 //!
 //! It compiles and runs some fifty submissions, which takes minutes; one alone:
 //!

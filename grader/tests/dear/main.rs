@@ -7,8 +7,8 @@
 //! cargo test -p grader --test dear releases -- --ignored --nocapture
 //! ```
 //!
-//! With `EVERY=8` the first three take every eighth of their attacks or mistakes, other ones at each commit, and with `TASK=6`
-//! the second and the third look at one task only.
+//! With `EVERY=8` the first three take every eighth of their attacks or mistakes, other ones at each commit, and with
+//! `TASK=6` the second and the third look at one task only.
 
 mod attacks;
 mod fairness;

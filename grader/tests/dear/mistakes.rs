@@ -1,5 +1,5 @@
-//! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in the
-//! reference solution, one at a time, and the task's tests must fail and say what is wrong.
+//! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in
+//! the reference solution, one at a time, and the task's tests must fail and say what is wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,9 @@ const LEFT_OUT: [&str; 6] = [
 /// Tables of a manifest that name files which were left out.
 const TARGETS: [&str; 4] = ["bin", "example", "bench", "test"];
 
-/// A small workspace, under `target/`: all tasks without their programs, and the crates that these stand on. It is built
-/// once, beside this workspace, whose compiled libraries it takes; a mistake then compiles only its task and the tests.
+/// A small workspace, under `target/`: all tasks without their programs, and the crates that these stand on. It is
+/// built once, beside this workspace, whose compiled libraries it takes; a mistake then compiles only its task and the
+/// tests.
 struct Copy {
     folder: PathBuf,
 }
@@ -182,8 +183,8 @@ fn retain(table: &mut Item, keep: impl Fn(&str) -> bool) {
     }
 }
 
-/// Makes a folder the same as another, but for some of its parts and its manifest. Files that are the same already are not touched, so that
-/// cargo need not build them anew.
+/// Makes a folder the same as another, but for some of its parts and its manifest. Files that are the same already are
+/// not touched, so that cargo need not build them anew.
 fn sync(from: &Path, to: &Path, left_out: &[&str]) -> Result<()> {
     let files = |folder: &Path| -> Vec<PathBuf> {
         let files = walkdir::WalkDir::new(folder).into_iter().flatten();

@@ -33,7 +33,8 @@ impl Part {
         }
     }
 
-    /// The part that the variable `EVERY` asks for, everything where it is not set; the offset is the number of commits.
+    /// The part that the variable `EVERY` asks for, everything where it is not set; the offset is the number of
+    /// commits.
     ///
     /// # Errors
     ///

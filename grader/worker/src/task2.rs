@@ -10,6 +10,7 @@ use task2_denoise::{denoise, forward_diffusion, tweedie};
 /// The answer to one request.
 ///
 /// # Errors
+///
 /// What the student's function returns, and requests that lack something.
 pub fn answer(request: &Message) -> Result<Message> {
     let alpha_bar = || request.number("alpha_bar");

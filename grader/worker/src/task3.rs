@@ -9,6 +9,7 @@ use task3_generate::{StepForm, ddpm_step_direct, ddpm_step_through_x0, predict_x
 /// The answer to one request.
 ///
 /// # Errors
+///
 /// What the student's function returns, and requests that lack something.
 pub fn answer(request: &Message) -> Result<Message> {
     let batch = |name: &str| request.batch(name);

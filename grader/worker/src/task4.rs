@@ -9,6 +9,7 @@ use task4_sdedit::{keep_outside, noise_guide, predict_x0, restore, reverse_step,
 /// The answer to one request.
 ///
 /// # Errors
+///
 /// What the student's function returns, and requests that lack something.
 pub fn answer(request: &Message) -> Result<Message> {
     let batch = |name: &str| request.batch(name);

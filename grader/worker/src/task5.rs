@@ -9,6 +9,7 @@ use task5_score_ald::{Guidance, gamma, likelihood_score, posterior_step, predict
 /// The answer to one request.
 ///
 /// # Errors
+///
 /// What the student's function returns, and requests that lack something.
 pub fn answer(request: &Message) -> Result<Message> {
     let batch = |name: &str| request.batch(name);

@@ -11,6 +11,7 @@ use task6_dps::{StepSize, dps, dps_step, measurement_gradient, predict_x0, step_
 /// The answer to one request.
 ///
 /// # Errors
+///
 /// What the student's function returns, and requests that lack something.
 pub fn answer(request: &Message) -> Result<Message> {
     let batch = |name: &str| request.batch(name);

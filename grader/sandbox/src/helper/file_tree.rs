@@ -22,7 +22,8 @@ pub(super) const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/
 ///
 /// In words, if a mount fails.
 pub(super) fn build(policy: &Policy, root: &Path) -> Result<(), String> {
-    // Here and not with the other namespaces: the supervisor must keep seeing the old tree, with the list of all processes.
+    // Here and not with the other namespaces: the supervisor must keep seeing the old tree, with the list of all
+    // processes.
     unshare(CloneFlags::CLONE_NEWNS).map_err(failed("unshare (own mounts)"))?;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(failed("making mounts private"))?;
@@ -132,7 +133,8 @@ fn link(to: &Path, at: &Path) -> io::Result<()> {
     symlink(to, at)
 }
 
-/// The process list, which shows nothing but this sandbox, for programs that look themselves up. Landlock forbids reading it.
+/// The process list, which shows nothing but this sandbox, for programs that look themselves up. Landlock forbids
+/// reading it.
 ///
 /// Some containers hide parts of theirs, and then no new one may be mounted: the program has to do without.
 fn place_proc(root: &Path) -> Result<(), String> {

@@ -1,4 +1,5 @@
-//! The first process of the new namespaces: builds the file tree, starts the program, and collects orphans until it ends.
+//! The first process of the new namespaces: builds the file tree, starts the program, and collects orphans until it
+//! ends.
 
 use nix::sys::prctl::{set_dumpable, set_pdeathsig};
 use nix::sys::signal::Signal;

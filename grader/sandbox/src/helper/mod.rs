@@ -1,7 +1,8 @@
-//! The helper program: it shuts itself in and becomes the untrusted program, while its first process watches from outside.
+//! The helper program: it shuts itself in and becomes the untrusted program, while its first process watches from
+//! outside.
 //!
-//! Three processes, each a fork of the one before, none with a second thread, so that nothing here runs between a fork and an
-//! exec of a program with threads:
+//! Three processes, each a fork of the one before, none with a second thread, so that nothing here runs between a fork
+//! and an exec of a program with threads:
 //!
 //! 1. the supervisor (`supervise`) stays outside: it watches limits, kills everything, and answers to the caller;
 //! 2. the first process of the new namespaces (`init`): it builds the file tree and collects orphans. When it dies the

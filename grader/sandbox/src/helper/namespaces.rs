@@ -5,7 +5,8 @@ use nix::unistd::{Gid, Uid, sethostname};
 
 /// Leaves the caller's namespaces. The next fork is the first process of the new ones.
 ///
-/// Root may do this directly. Anyone else needs a user namespace, in which they keep their number and no rights outside.
+/// Root may do this directly. Anyone else needs a user namespace, in which they keep their number and no rights
+/// outside.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The messages between the caller and its helper: a plan in one direction, a report in the other, both files in a private folder.
+//! The messages between the caller and its helper: a plan in one direction, a report in the other, both files in a
+//! private folder.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

@@ -55,8 +55,9 @@ const ALLOWED_HERE: &[c_long] = &[
 #[cfg(target_arch = "aarch64")]
 const ALLOWED_HERE: &[c_long] = &[SYS_renameat];
 
-/// Calls that programs may try and get a plain "not permitted" for. All others answer "no such call", which the C library
-/// takes as the sign to use an older one; so `clone3`, whose flags a filter cannot see, turns into `clone`, which it can.
+/// Calls that programs may try and get a plain "not permitted" for. All others answer "no such call", which the C
+/// library takes as the sign to use an older one; so `clone3`, whose flags a filter cannot see, turns into `clone`,
+/// which it can.
 #[rustfmt::skip]
 const REFUSED: &[c_long] = &[
     SYS_socket, SYS_connect, SYS_bind, SYS_listen,
@@ -90,8 +91,8 @@ pub(super) fn restrict() -> Result<(), String> {
     Ok(())
 }
 
-/// Everything that is neither allowed nor refused does not exist. Where both filters object, this one's word counts less,
-/// as it lets through what the other refuses.
+/// Everything that is neither allowed nor refused does not exist. Where both filters object, this one's word counts
+/// less, as it lets through what the other refuses.
 fn allow_known() -> Result<BpfProgram, String> {
     let known = ALLOWED.iter().chain(ALLOWED_HERE).chain(REFUSED);
     let rules = known.map(|&call| (call, Vec::new())).collect();

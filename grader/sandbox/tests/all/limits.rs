@@ -143,8 +143,8 @@ fn there_are_no_core_dumps() {
 
 #[test]
 fn processes_die_with_the_caller() {
-    // The helper looks for its caller: one that is told of a caller that does not exist stops at once. Here the caller is a
-    // test process of our own that is killed while its program sleeps.
+    // The helper looks for its caller: one that is told of a caller that does not exist stops at once. Here the caller
+    // is a test process of our own that is killed while its program sleeps.
     let mark = format!("orphan-{}", std::process::id());
     let mut caller = Command::new(std::env::current_exe().expect("a path"))
         .args(["limits::a_caller_to_be_killed", "--exact", "--ignored", "--nocapture"])
