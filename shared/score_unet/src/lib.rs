@@ -4,7 +4,8 @@
 //! * [`UNetConfig`]: the sizes of a network, a JSON file beside its weights.
 //! * [`Prior`]: a trained network as a score model; this is what samplers are given.
 //! * [`DeviceChoice`], [`Device`]: where a network runs.
-//! * [`unet`]: the network itself, generic over its backend: for whoever trains or tests one.
+//! * [`unet`], [`score`], [`own_thread`]: the network itself, generic over its backend, as a function of tensors, of arrays,
+//!   and on a thread of its own. For whoever trains or tests one; whoever samples needs a [`Prior`] and nothing of dfdx.
 //!
 //! ```no_run
 //! use diffusion::ScoreModel;
@@ -21,9 +22,9 @@
 
 mod config;
 mod network;
-mod own_thread;
+pub mod own_thread;
 mod prior;
-mod score;
+pub mod score;
 pub mod unet;
 
 pub use config::{ConfigError, UNetConfig};

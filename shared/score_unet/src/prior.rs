@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::Array4;
-use nn::{Cpu, Device, DeviceError, WeightsError};
+use nn::{Backend, Cpu, Device, DeviceError, Parameters, WeightsError};
 
 use crate::config::{ConfigError, UNetConfig};
 use crate::network::{Facts, Network};
@@ -54,6 +54,37 @@ pub enum PriorError {
     Thread(#[from] std::io::Error),
 }
 
+impl<B: Backend> UNet<B> {
+    /// Reads `config.json` and `weights.safetensors` from a folder onto a backend.
+    ///
+    /// # Errors
+    ///
+    /// A missing folder or file, an impossible configuration, weights that do not fit it: see [`PriorError`].
+    pub fn load(folder: &Path, backend: &B) -> Result<Self, PriorError> {
+        if !folder.is_dir() {
+            return Err(PriorError::NotFound(folder.into()));
+        }
+        let config = UNetConfig::read(&folder.join("config.json"))?;
+        let path = folder.join("weights.safetensors");
+        let mut network = Self::blank(&config, backend)?;
+        nn::read_weights(&path)
+            .and_then(|tensors| nn::load_weights(&mut network, &tensors))
+            .map_err(|source| PriorError::Weights { path, source })?;
+        Ok(network)
+    }
+
+    /// The network as a prior of that name; its parameters are frozen.
+    #[must_use]
+    pub fn into_prior(mut self, name: impl Into<String>) -> Prior
+    where
+        Self: Send + Sync,
+    {
+        kernels::memory::keep_freed_memory();
+        self.freeze();
+        Prior::of(name.into(), self)
+    }
+}
+
 impl Prior {
     /// Reads `config.json` and `weights.safetensors` from a folder, for the CPU; the folder's name becomes the prior's.
     ///
@@ -80,8 +111,6 @@ impl Prior {
 
     #[cfg(feature = "cuda")]
     fn load_on_gpu(name: String, folder: PathBuf, gpu: &nn::Gpu) -> Result<Self, PriorError> {
-        use nn::Parameters;
-
         let index = gpu.index()?;
         let network = crate::own_thread::OnOwnThread::start(move || {
             let mut network = UNet::load(&folder, &nn::Gpu::open(index)?)?;
@@ -92,7 +121,7 @@ impl Prior {
     }
 
     /// A prior made of a network at hand, whose parameters are frozen.
-    pub(crate) fn of(name: String, network: impl Network + Send + Sync + 'static) -> Self {
+    fn of(name: String, network: impl Network + Send + Sync + 'static) -> Self {
         let facts = network.facts();
         Self {
             name,

@@ -1,5 +1,5 @@
 //! The UNet that predicts the noise: Ho et al. 2020 (DDPM), appendix B, made small. It is generic over its backend, and
-//! for whoever trains or tests a network; a [`Prior`] is one that is trained and frozen, without generics.
+//! for whoever trains or tests a network; a [`Prior`](crate::Prior) is one that is trained and frozen, without generics.
 //!
 //! A 2x2 block of pixels becomes channels first, so that the finest level runs at half the resolution. Each level has
 //! one residual block on the way down and two on the way up, which also see what the way down produced; the coarsest
@@ -11,8 +11,6 @@
 //! (Salimans and Ho 2022, "Progressive distillation", section 4 and appendix D): where little of the image is left, the
 //! noise is `x_t`.
 
-use std::path::Path;
-
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, TensorFromVec, WithEmptyTape};
 use diffusion::Schedule;
@@ -20,10 +18,6 @@ use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Tensor2, Ten
 use rand::Rng;
 
 use crate::config::{ConfigError, UNetConfig};
-use crate::prior::{Prior, PriorError};
-
-pub use crate::own_thread::OnOwnThread;
-pub use crate::score::{device_error, to_array, to_tensor};
 
 /// The noise predictor `eps(x_t, t)`.
 #[derive(Debug)]
@@ -289,24 +283,6 @@ impl<B: Backend> UNet<B> {
         Self::new(config, backend, &mut ZeroRng)
     }
 
-    /// Reads `config.json` and `weights.safetensors` from a folder onto a backend.
-    ///
-    /// # Errors
-    ///
-    /// A missing folder or file, an impossible configuration, weights that do not fit it: see [`PriorError`].
-    pub fn load(folder: &Path, backend: &B) -> Result<Self, PriorError> {
-        if !folder.is_dir() {
-            return Err(PriorError::NotFound(folder.into()));
-        }
-        let config = UNetConfig::read(&folder.join("config.json"))?;
-        let path = folder.join("weights.safetensors");
-        let mut network = Self::blank(&config, backend)?;
-        nn::read_weights(&path)
-            .and_then(|tensors| nn::load_weights(&mut network, &tensors))
-            .map_err(|source| PriorError::Weights { path, source })?;
-        Ok(network)
-    }
-
     /// A second network with the same weights.
     ///
     /// # Errors
@@ -323,17 +299,6 @@ impl<B: Backend> UNet<B> {
             }
         });
         Ok(copy)
-    }
-
-    /// The network as a prior of that name; its parameters are frozen.
-    #[must_use]
-    pub fn into_prior(mut self, name: impl Into<String>) -> Prior
-    where
-        Self: Send + Sync,
-    {
-        kernels::memory::keep_freed_memory();
-        self.freeze();
-        Prior::of(name.into(), self)
     }
 }
 

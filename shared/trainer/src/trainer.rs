@@ -11,7 +11,8 @@ use nn::{Adam, Backend, FloatType, update_average};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::UNetConfig;
-use score_unet::unet::{UNet, device_error, to_tensor};
+use score_unet::score::{device_error, to_tensor};
+use score_unet::unet::UNet;
 
 use crate::batch::{TrainingBatch, draw_batch};
 use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint};

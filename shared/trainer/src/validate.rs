@@ -8,7 +8,8 @@ use ndarray_rand::rand_distr::StandardNormal;
 use nn::Backend;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use score_unet::unet::{UNet, device_error, to_array, to_tensor};
+use score_unet::score::{device_error, to_array, to_tensor};
+use score_unet::unet::UNet;
 
 use crate::error::TrainError;
 use crate::targets::{noise_batch, tweedie_batch};

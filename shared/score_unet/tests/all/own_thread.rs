@@ -6,7 +6,8 @@ use nn::{Composed, Cpu, Parameters};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use score_unet::UNetConfig;
-use score_unet::unet::{OnOwnThread, UNet};
+use score_unet::own_thread::OnOwnThread;
+use score_unet::unet::UNet;
 
 fn network() -> UNet<Composed<Cpu>> {
     let config = UNetConfig {
