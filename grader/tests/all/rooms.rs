@@ -22,48 +22,56 @@ const TELLING: [&str; 10] = [
 ];
 
 /// Each crate of the workspace, and what it depends on: crates of the workspace, and those of [`TELLING`].
-const ROOMS: [(&str, &str); 21] = [
+const ROOMS: [(&str, &str); 27] = [
     ("check", "clap indicatif"),
     ("checks", ""),
     (
         "cli",
-        "clap ctrlc diffusion imaging indicatif metrics plots rayon score_unet",
+        "clap ctrlc diffusion files imaging indicatif metrics one_build plots rayon score_unet",
     ),
     ("diffusion", ""),
     ("exchange", "diffusion imaging score_unet"),
+    ("files", ""),
     (
         "grader",
-        "check checks clap cli diffusion exchange image imaging indicatif metrics sandbox score_unet \
-         sha2 task3_generate task4_sdedit task5_score_ald task6_dps worker zip",
+        "check checks clap cli diffusion exchange files image imaging indicatif metrics sandbox \
+         score_unet sha2 task3_generate task4_sdedit task5_score_ald task6_dps worker zip",
     ),
     ("imaging", "image rayon zip"),
     ("kernels", "rayon"),
     (
-        "metrics",
-        "clap ctrlc dfdx image imaging indicatif kernels nn rayon sha2 ureq",
+        "lpips_tools",
+        "clap ctrlc dfdx image imaging indicatif kernels metrics nn rayon sha2 ureq",
     ),
-    ("nn", "dfdx kernels rayon"),
+    (
+        "methods",
+        "diffusion imaging rayon task3_generate task4_sdedit task5_score_ald task6_dps",
+    ),
+    ("metrics", "dfdx kernels nn rayon"),
+    ("nn", "dfdx files kernels rayon"),
     (
         "notebook",
         "cli diffusion imaging metrics plots score_unet task2_denoise task3_generate task4_sdedit \
          task5_score_ald task6_dps",
     ),
-    ("plots", "image imaging plotters"),
+    ("one_build", ""),
+    ("plots", "files image imaging plotters"),
     (
         "results",
-        "clap cli diffusion imaging nn rayon score_unet task2_denoise task4_sdedit task5_score_ald \
-         task6_dps",
+        "clap cli diffusion imaging methods nn score_unet sha2 task2_denoise",
     ),
     ("sandbox", ""),
-    (
-        "score_unet",
-        "clap ctrlc dfdx diffusion imaging indicatif kernels metrics nn rayon",
-    ),
-    ("task2_denoise", "clap cli diffusion imaging metrics plots"),
-    ("task3_generate", "clap cli diffusion imaging metrics plots"),
+    ("score_unet", "dfdx diffusion kernels nn"),
+    ("task2_denoise", "clap cli diffusion imaging plots"),
+    ("task3_generate", "clap cli diffusion plots"),
     ("task4_sdedit", "clap cli diffusion imaging metrics plots"),
-    ("task5_score_ald", "clap cli diffusion imaging metrics"),
-    ("task6_dps", "clap cli diffusion imaging metrics"),
+    ("task5_score_ald", "clap cli diffusion imaging"),
+    ("task6_dps", "clap cli diffusion imaging"),
+    ("testing", "checks diffusion"),
+    (
+        "trainer",
+        "clap ctrlc dfdx diffusion imaging indicatif kernels metrics nn rayon score_unet",
+    ),
     (
         "worker",
         "diffusion exchange task2_denoise task3_generate task4_sdedit task5_score_ald task6_dps",
