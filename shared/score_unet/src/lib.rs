@@ -4,8 +4,9 @@
 //! * [`UNetConfig`]: the sizes of a network, a JSON file beside its weights.
 //! * [`Prior`]: a trained network as a score model; this is what samplers are given.
 //! * [`DeviceChoice`], [`Device`]: where a network runs.
-//! * [`unet`], [`score`], [`own_thread`]: the network itself, generic over its backend, as a function of tensors, of arrays,
-//!   and on a thread of its own. For whoever trains or tests one; whoever samples needs a [`Prior`] and nothing of dfdx.
+//! * [`unet`], [`score`], [`own_thread`]: the network itself, generic over its backend, as a function of tensors, of
+//!   arrays, and on a thread of its own. For whoever trains or tests one; whoever samples needs a [`Prior`] and nothing
+//!   of dfdx.
 //!
 //! ```no_run
 //! use diffusion::ScoreModel;

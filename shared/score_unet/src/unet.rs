@@ -1,5 +1,6 @@
 //! The UNet that predicts the noise: Ho et al. 2020 (DDPM), appendix B, made small. It is generic over its backend, and
-//! for whoever trains or tests a network; a [`Prior`](crate::Prior) is one that is trained and frozen, without generics.
+//! for whoever trains or tests a network; a [`Prior`](crate::Prior) is one that is trained and frozen, without
+//! generics.
 //!
 //! A 2x2 block of pixels becomes channels first, so that the finest level runs at half the resolution. Each level has
 //! one residual block on the way down and two on the way up, which also see what the way down produced; the coarsest

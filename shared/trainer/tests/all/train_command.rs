@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use ndarray::Array3;
 
@@ -109,11 +110,18 @@ fn ctrl_c_writes_a_checkpoint_that_resumes() {
         .stderr(log)
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    // What it prints first, it prints when it is ready for Ctrl-C.
+    let log_file = place.folder.path().join("log.txt");
+    let start = Instant::now();
+    while !std::fs::read_to_string(&log_file).unwrap().contains("parameters") {
+        assert!(start.elapsed() < Duration::from_secs(60), "the training does not begin");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(500));
     let pid = child.id().to_string();
     Command::new("kill").args(["-INT", &pid]).status().unwrap();
     let status = child.wait().unwrap();
-    let log = std::fs::read_to_string(place.folder.path().join("log.txt")).unwrap();
+    let log = std::fs::read_to_string(&log_file).unwrap();
     assert!(status.success(), "{log}");
     assert!(log.contains("stopped at step") && log.contains("--resume"), "{log}");
     let output = place.run(&["--resume", "--steps", "1000000", "--minutes", "1"]);
