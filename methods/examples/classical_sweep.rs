@@ -13,13 +13,12 @@ use ndarray::{Array4, ArrayRef4};
 
 const LAMBDAS: [f64; 10] = [0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1];
 
-const OPERATORS: [&str; 9] = [
+const OPERATORS: [&str; 8] = [
     "inpainting",
     "box-inpainting",
     "deconvolution",
     "motion-blur",
     "super-resolution",
-    "colourisation",
     "compressed-sensing",
     "tomography",
     "fourier",

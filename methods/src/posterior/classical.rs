@@ -36,9 +36,9 @@ impl Lambdas {
             OperatorKind::MotionBlur => (0.03, 0.015),
             OperatorKind::Downsampling => (0.005, 0.01),
             OperatorKind::CompressedSensing => (0.005, 0.015),
-            // Not swept: those of compressed sensing, which mixes pixels as well.
-            OperatorKind::Tomography | OperatorKind::Fourier => (0.005, 0.015),
-            // Not swept. Neither method takes the nonlinear two.
+            OperatorKind::Tomography => (0.03, 0.015),
+            OperatorKind::Fourier => (0.015, 0.03),
+            // No weight makes colours of grey. Neither method takes the nonlinear two.
             OperatorKind::Colourisation | OperatorKind::PhaseRetrieval | OperatorKind::Hdr => (0.03, 0.015),
         };
         Self {
