@@ -8,7 +8,7 @@ use ndarray::Array4;
 use task5_score_ald::{gamma, likelihood_score, posterior_step, tuned_lambda};
 
 use super::images::{Measured, compared, measured_request, runs};
-use super::task3::step_requests;
+use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
 use crate::course::task::Task;
@@ -42,7 +42,7 @@ pub fn checks(task: Task) -> Vec<Check> {
             "5.3",
             "formula",
             ask_step,
-            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sqrt(1 - alpha_t) z"),
+            Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new(
             task,
@@ -86,7 +86,7 @@ fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
 }
 
 fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
-    let requests = step_requests(bench, "5.3").into_iter();
+    let requests = with_both_variances(&step_requests(bench, "5.3")).into_iter();
     Ok(requests
         .enumerate()
         .map(|(index, request)| request.with_batch("likelihood_score", &bench.noise(550 + index as u64)))
