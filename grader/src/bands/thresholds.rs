@@ -143,6 +143,33 @@ impl Band {
 mod tests {
     use super::*;
 
+    fn with_points(points: &[(&str, f64)]) -> Thresholds {
+        Thresholds {
+            shares: vec![[5.0, 1.0]],
+            points: points
+                .iter()
+                .map(|(key, points)| ((*key).to_owned(), *points))
+                .collect(),
+            bands: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn points_of_the_file_stand_in_the_place_of_those_of_the_list() {
+        let listed: BTreeMap<String, f64> =
+            BTreeMap::from([("6.1 formula".into(), 40.0), ("6.2 formula".into(), 60.0)]);
+        let faults = |points: &[(&str, f64)]| with_points(points).wrong_points(&listed);
+        assert_eq!(faults(&[]), [""; 0]);
+        assert_eq!(faults(&[("6.1 formula", 50.0), ("6.2 formula", 50.0)]), [""; 0]);
+        assert!(faults(&[("6.1 formula", 50.0)])[0].contains("add up to 110"));
+        assert!(faults(&[("6.9 formula", 5.0)])[0].contains("\"6.9 formula\", which is no check"));
+        let thresholds = with_points(&[("6.2 formula", 1.5)]);
+        let task6 = Task::of_number(6).map(Check::of_task).unwrap_or_default();
+        let points: Vec<f64> = task6.iter().take(3).map(|check| thresholds.points(check)).collect();
+        let of_list = |check: &Check| check.task.listed().exercises[check.exercise][check.name];
+        assert_eq!(points, [of_list(&task6[0]), 1.5, of_list(&task6[2])]);
+    }
+
     #[test]
     fn shares_follow_the_worse_side() -> Result<()> {
         let band = |worse| Band {

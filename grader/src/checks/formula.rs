@@ -75,6 +75,7 @@ fn describe(request: &Message) -> String {
     let names = [
         "t",
         "t_prev",
+        "variance",
         "alpha_bar",
         "operator",
         "sigma",

@@ -64,8 +64,18 @@ pub fn step_requests(bench: &Bench, exercise: &str) -> Vec<Message> {
     bench.times().into_iter().enumerate().map(request).collect()
 }
 
+/// The same for a step that adds noise, with both rules for it: `sigma_t` is the step's, not a formula of its own.
+pub fn with_both_variances(requests: &[Message]) -> Vec<Message> {
+    let of_rule = |rule: &'static str| {
+        requests
+            .iter()
+            .map(move |request| request.clone().with("variance", rule))
+    };
+    of_rule("beta").chain(of_rule("posterior")).collect()
+}
+
 fn ask_direct(bench: &Bench) -> Result<Vec<Message>> {
-    Ok(step_requests(bench, "3.1"))
+    Ok(with_both_variances(&step_requests(bench, "3.1")))
 }
 
 fn ask_x0(bench: &Bench) -> Result<Vec<Message>> {
@@ -73,7 +83,7 @@ fn ask_x0(bench: &Bench) -> Result<Vec<Message>> {
 }
 
 fn ask_through_x0(bench: &Bench) -> Result<Vec<Message>> {
-    Ok(step_requests(bench, "3.2b"))
+    Ok(with_both_variances(&step_requests(bench, "3.2b")))
 }
 
 /// The four runs of every sampler check, and one in the other form.

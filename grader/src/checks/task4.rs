@@ -8,7 +8,7 @@ use ndarray::{Array2, Array4, ArrayD, Axis};
 use task4_sdedit::reverse_step;
 
 use super::images::{Measured, compared, likeliness, measured_request, results, runs};
-use super::task3::step_requests;
+use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs, correlation, failure};
 use super::{Bench, Check, Kind, Verdict};
 use crate::bands::thresholds::Worse;
@@ -42,7 +42,7 @@ pub fn checks(task: Task) -> Vec<Check> {
             task,
             "4.2",
             "step",
-            |bench| Ok(step_requests(bench, "4.2b")),
+            |bench| Ok(with_both_variances(&step_requests(bench, "4.2b"))),
             Kind::Formula("x_{t-1} = (x_t + (1 - alpha_t) s) / sqrt(alpha_t) + sigma_t z"),
         ),
         Check::new(task, "4.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),

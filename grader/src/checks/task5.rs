@@ -8,7 +8,7 @@ use ndarray::Array4;
 use task5_score_ald::{gamma, likelihood_score, posterior_step, tuned_lambda};
 
 use super::images::{Measured, compared, measured_request, runs};
-use super::task3::step_requests;
+use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
 use crate::course::task::Task;
@@ -86,7 +86,7 @@ fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
 }
 
 fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
-    let requests = step_requests(bench, "5.3").into_iter();
+    let requests = with_both_variances(&step_requests(bench, "5.3")).into_iter();
     Ok(requests
         .enumerate()
         .map(|(index, request)| request.with_batch("likelihood_score", &bench.noise(550 + index as u64)))

@@ -8,7 +8,7 @@ use ndarray::{Array4, arr1};
 use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes, tuned};
 
 use super::images::{Measured, compared, measured_request, runs};
-use super::task3::step_requests;
+use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
 use crate::course::task::Task;
@@ -91,7 +91,9 @@ fn ask_step_sizes(bench: &Bench) -> Result<Vec<Message>> {
 }
 
 fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
-    let requests = step_requests(bench, "6.4").into_iter().enumerate();
+    let requests = with_both_variances(&step_requests(bench, "6.4"))
+        .into_iter()
+        .enumerate();
     Ok(requests
         .map(|(index, request)| {
             let stream = 670 + 10 * index as u64;

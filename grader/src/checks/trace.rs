@@ -5,7 +5,7 @@
 //! zero.
 
 use anyhow::{Context, Result, bail};
-use diffusion::{GaussianMixtureModel, ScoreModel, Step};
+use diffusion::{GaussianMixtureModel, ScoreModel, Step, StepVariance};
 use exchange::Message;
 use ndarray::{Array4, Axis};
 
@@ -46,8 +46,8 @@ struct Trace {
     result: Array4<f32>,
 }
 
-/// The four requests of every sampler check, from the first of them: a run that is watched, the same unwatched, another
-/// seed, and a run that its observer stops.
+/// The five requests of every sampler check, from the first of them: a run that is watched, the same unwatched, another
+/// seed, a run that its observer stops, and one with the other variance of the steps' noise, watched as well.
 pub fn requests(run: &Message) -> Vec<Message> {
     let seed: u64 = run.number("seed").unwrap_or(0);
     vec![
@@ -55,6 +55,7 @@ pub fn requests(run: &Message) -> Vec<Message> {
         run.clone(),
         run.clone().with("seed", seed + 1),
         run.clone().with("watch", 2),
+        run.clone().with("watch", "yes").with("variance", "posterior"),
     ]
 }
 
@@ -65,6 +66,7 @@ pub struct Runs<'a> {
     again: &'a Message,
     other_seed: &'a Message,
     stopped: &'a Message,
+    posterior: &'a Message,
     more: &'a [Message],
 }
 
@@ -75,14 +77,15 @@ impl<'a> Runs<'a> {
     ///
     /// If there are fewer than [`requests`] asks for.
     pub fn of(answers: &'a [Message]) -> Result<Self> {
-        let [watched, again, other_seed, stopped, more @ ..] = answers else {
-            bail!("{} answers of a sampler, expected four or more", answers.len());
+        let [watched, again, other_seed, stopped, posterior, more @ ..] = answers else {
+            bail!("{} answers of a sampler, expected five or more", answers.len());
         };
         Ok(Self {
             watched,
             again,
             other_seed,
             stopped,
+            posterior,
             more,
         })
     }
@@ -118,6 +121,7 @@ pub fn judge(expected: &Expected<'_>, runs: &Runs<'_>) -> Result<Verdict> {
         wrong_calls(expected, runs.watched),
         wrong_view(expected, &trace, runs.watched)?,
         wrong_seeds(runs),
+        wrong_posterior(expected, runs.posterior)?,
         (!runs.stopped.texts.contains_key("error")).then(|| {
             "The observer stopped the sampler with an error, but it went on: hand the observer's error on with `?`."
                 .into()
@@ -181,6 +185,24 @@ fn read(expected: &Expected<'_>, answer: &Message) -> Result<Trace, String> {
         x0_hat: series("x0_hat")?,
         result,
     })
+}
+
+/// What is wrong where the steps have the posterior variance: their noise has to follow.
+fn wrong_posterior(expected: &Expected<'_>, answer: &Message) -> Result<Option<String>> {
+    if let Some(fault) = failure(answer) {
+        return Ok(Some(fault));
+    }
+    let posterior = |step: &Step| step.with_variance(StepVariance::Posterior);
+    let steps: Vec<Step> = expected.steps.iter().map(posterior).collect();
+    let expected = Expected {
+        steps: &steps,
+        ..*expected
+    };
+    let fault = match read(&expected, answer) {
+        Ok(trace) => wrong_step(&expected, &trace)?,
+        Err(fault) => Some(fault),
+    };
+    Ok(fault.map(|fault| format!("With steps of the posterior variance, whose sigma is step.sigma: {fault}")))
 }
 
 /// The first step that is not what it should be.

@@ -31,6 +31,13 @@ fn a_submission_may_name_six_crates_and_no_other() -> Result<()> {
     let kit = Kit::prepare(&root())?;
     let six = MAY_NAME.map(|name| format!("use {name} as _;")).join(" ");
     assert_eq!(compiled(&kit, &six)?, None);
+    for entry in fs::read_dir(kit.folder.join("deps"))? {
+        let file = entry?.file_name().to_string_lossy().into_owned();
+        let is_other = ["task", "worker", "grader", "methods", "cli"]
+            .iter()
+            .any(|name| file.starts_with(&format!("lib{name}")));
+        assert!(!is_other, "{file} is in the kit");
+    }
     for line in [
         "use clap::Parser;",
         "use cli::Judge as _;",
