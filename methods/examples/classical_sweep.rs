@@ -1,7 +1,8 @@
 //! How the classical reconstructions do, and which weight serves them best.
 //!
-//! `cargo run -p methods --example classical_sweep -- DATASET [OPERATOR ...]`, where DATASET is a folder or zip file with a
-//! `test/` part. Looks at every 72nd image of it from the 19th on: images for tuning, which are in no table of results.
+//! `cargo run -p methods --example classical_sweep -- DATASET [OPERATOR ...]`, where DATASET is a folder or zip file
+//! with a `test/` part. Looks at every 72nd image of it from the 19th on: images for tuning, which are in no
+//! table of results.
 
 use std::error::Error;
 use std::path::Path;

@@ -92,8 +92,9 @@ impl Kit {
     }
 }
 
-/// Lets cargo build the grader, with it all that the workers stand on; the files of each library by its package. The dev
-/// profile, however the grader itself was built: it optimises what computes, and is what students run.
+/// Lets cargo build the grader, with it all that the workers stand on; the files of each library by its package.
+///
+/// In the dev profile, however the grader itself was built: it optimises what computes, and is what students run.
 fn build(root: &Path) -> Result<Libraries> {
     let mut cargo = cargo(root);
     cargo.args(["build", "--locked", "--offline", "-p", "grader", "--lib"]);

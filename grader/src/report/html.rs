@@ -9,15 +9,17 @@ use crate::grading::grade::{CheckReport, GradeReport, TaskReport};
 
 const STYLE: &str = "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{white-space:pre-wrap;\
 background:#f4f4f4;padding:.6em;overflow-wrap:anywhere}table{border-collapse:collapse}td,th{padding:.2em .8em;\
-text-align:left;border-bottom:1px solid #ddd}.bad{color:#a00}.good{color:#070}img{image-rendering:pixelated;min-width:16em}";
+text-align:left;border-bottom:1px solid #ddd}.bad{color:#a00}.good{color:#070}\
+img{image-rendering:pixelated;min-width:16em}";
 
 /// The page. All that comes from the student is escaped, and the page may load nothing and run nothing.
 pub fn page(report: &GradeReport) -> String {
     let name = escaped(&report.submission);
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title><meta \
-         http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\
-         <style>{STYLE}</style></head><body><h1>{name}: {:.2} of {:.0} points</h1>\n<p>{:.0} seconds</p>\n",
+         http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src \
+         'unsafe-inline'\"><style>{STYLE}</style></head><body><h1>{name}: {:.2} of {:.0} points</h1>\n<p>{:.0} \
+         seconds</p>\n",
         report.points(),
         report.out_of(),
         report.seconds

@@ -1,5 +1,6 @@
-//! What one command compiles serves all others: each library has the same features in a student's build, in the grader's, and
-//! in that of the whole workspace. Cargo compiles a library once for each set of features, and all that stands on it.
+//! What one command compiles serves all others: each library has the same features in a student's build, in the
+//! grader's, and in that of the whole workspace. Cargo compiles a library once for each set of features, and all that
+//! stands on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -47,8 +48,8 @@ fn a_library_has_the_same_features_in_every_build() -> Result<()> {
             let in_whole = whole.get(&name).cloned().unwrap_or_default();
             assert!(
                 features.is_subset(&in_whole),
-                "{name} has the features {features:?} with `{}`, and {in_whole:?} in the whole workspace: it and all above it \
-                 are compiled twice. Ask for the same in shared/one_build/Cargo.toml",
+                "{name} has the features {features:?} with `{}`, and {in_whole:?} in the whole workspace: it and \
+                 all above it are compiled twice. Ask for the same in shared/one_build/Cargo.toml",
                 build.join(" ")
             );
         }

@@ -25,8 +25,8 @@
 //! }
 //! ```
 //!
-//! - [`CommonOptions`]: the flags that all programs have; [`ImageOptions`], [`StepOptions`] and [`ProblemOptions`]: those
-//!   of programs that work on images, take steps, or solve inverse problems;
+//! - [`CommonOptions`]: the flags that all programs have; [`ImageOptions`], [`StepOptions`] and [`ProblemOptions`]:
+//!   those of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
 //! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;

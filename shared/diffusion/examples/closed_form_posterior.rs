@@ -1,5 +1,5 @@
-//! The posterior of an image of two pixels under a Gaussian prior, which is known exactly: what a sampler of posteriors is
-//! compared with.
+//! The posterior of an image of two pixels under a Gaussian prior, which is known exactly: what a sampler of
+//! posteriors is compared with.
 //!
 //! ```text
 //! cargo run -p diffusion --example closed_form_posterior

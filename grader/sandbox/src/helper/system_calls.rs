@@ -48,9 +48,9 @@ const ALLOWED: &[c_long] = &[
 #[rustfmt::skip]
 const ALLOWED_HERE: &[c_long] = &[
     SYS_open, SYS_creat, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_getdents, SYS_mkdir, SYS_rmdir, SYS_unlink,
-    SYS_rename, SYS_renameat, SYS_link, SYS_symlink, SYS_chmod, SYS_utime, SYS_utimes, SYS_futimesat, SYS_dup2, SYS_pipe,
-    SYS_poll, SYS_select, SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_time, SYS_alarm, SYS_pause, SYS_fork,
-    SYS_vfork, SYS_getpgrp, SYS_arch_prctl, SYS_signalfd,
+    SYS_rename, SYS_renameat, SYS_link, SYS_symlink, SYS_chmod, SYS_utime, SYS_utimes, SYS_futimesat, SYS_dup2,
+    SYS_pipe, SYS_poll, SYS_select, SYS_epoll_create, SYS_epoll_wait, SYS_eventfd, SYS_time, SYS_alarm, SYS_pause,
+    SYS_fork, SYS_vfork, SYS_getpgrp, SYS_arch_prctl, SYS_signalfd,
 ];
 #[cfg(target_arch = "aarch64")]
 const ALLOWED_HERE: &[c_long] = &[SYS_renameat];

@@ -178,8 +178,8 @@ fn sigma_by_both_rules() {
 fn sigma_at_the_limits() {
     let schedule = Schedule::linear();
     let ratio = |step: diffusion::Step| step.with_variance(StepVariance::Posterior).sigma / step.sigma;
-    // Where hardly anything is left of the image, and where steps are small against t, both rules agree; close to the end,
-    // and where a step is wide, the posterior's is the smaller.
+    // Where hardly anything is left of the image, and where steps are small against t, both rules agree; close to the
+    // end, and where a step is wide, the posterior's is the smaller.
     assert_relative_eq!(ratio(schedule.step(1000, 999)), 1.0, max_relative = 1e-6);
     assert_relative_eq!(ratio(schedule.step(500, 499)), 1.0, max_relative = 2e-3);
     assert!(ratio(schedule.step(2, 1)) < 0.7);

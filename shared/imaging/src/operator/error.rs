@@ -69,8 +69,8 @@ pub enum OperatorError {
     },
     /// A question that only an operator with a known singular value decomposition can answer.
     #[error(
-        "the singular vectors of {operator} are not known here: expected an operator that has them, such as a mask or a \
-         blur; use a method that asks for less"
+        "the singular vectors of {operator} are not known here: expected an operator that has them, such as a mask or \
+         a blur; use a method that asks for less"
     )]
     NotSpectral {
         /// The operator's name.
