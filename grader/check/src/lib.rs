@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn the_output_of_cargo_is_understood() {
         let output = "running 3 tests\ntest one ... ok\ntest two ... FAILED\ntest slow ... ignored, minutes\n\n\
-                      failures:\n\n---- two stdout ----\n\nthread 'two' (1) panicked at tests/a.rs:3:5:\nnot yet implemented: \
-                      Task 6.1: write it\nnote: run with `RUST_BACKTRACE=1`\n\n\nfailures:\n    two\n\n\
-                      test result: FAILED. 1 passed\n";
+                      failures:\n\n---- two stdout ----\n\nthread 'two' (1) panicked at tests/a.rs:3:5:\n\
+                      not yet implemented: Task 6.1: write it\nnote: run with `RUST_BACKTRACE=1`\n\n\n\
+                      failures:\n    two\n\ntest result: FAILED. 1 passed\n";
         let found = results(output);
         assert_eq!(found.len(), 2);
         assert!(found[0].passed && !found[1].passed);
