@@ -8,7 +8,7 @@ use crate::options::ImageOptions;
 /// The flags of an inverse problem, to be flattened into a task's own beside [`CommonOptions`](crate::CommonOptions).
 #[derive(Debug, Clone, Args)]
 pub struct ProblemOptions {
-    /// What is measured.
+    /// The images that are measured.
     #[command(flatten)]
     pub images: ImageOptions,
     /// What is measured, NAME or NAME:PARAMETERS; more than one may be named. `--help` lists them.
