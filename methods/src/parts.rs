@@ -5,18 +5,13 @@ use ndarray::{Array4, ArrayRef4};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::RngCore;
+use task3_generate::predict_x0;
 
 use crate::error::MethodError;
 
 /// Independent standard normal numbers, `[num_images, C, H, W]`.
 pub(crate) fn standard_normal(num_images: usize, [c, h, w]: [usize; 3], rng: &mut dyn RngCore) -> Array4<f32> {
     Array4::random_using((num_images, c, h, w), StandardNormal, rng)
-}
-
-/// The clean images expected behind `x_t`, `(x_t + (1 - alpha_bar) s) / sqrt(alpha_bar)` (Chung et al. 2023, Eq. 10).
-pub(crate) fn x0_hat_from_score(x_t: &ArrayRef4<f32>, score: &ArrayRef4<f32>, step: &Step) -> Array4<f32> {
-    let scale = step.alpha_bar.sqrt();
-    linear(1.0 / scale, x_t, (1.0 - step.alpha_bar) / scale, score)
 }
 
 /// The noise in `x_t` where the clean images are `x0_hat`, `(x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar)`.
@@ -30,8 +25,8 @@ pub(crate) fn linear(a: f64, x: &ArrayRef4<f32>, b: f64, y: &ArrayRef4<f32>) -> 
     x * a as f32 + y * b as f32
 }
 
-/// Walks along `steps`: asks the model once for each, shows the observer what is known then, and goes where `take`
-/// leads.
+/// Walks along `steps`: asks the model once for each, shows the observer what is known then (the clean images that the
+/// student's `predict_x0` expects), and goes where `take` leads.
 pub(crate) fn walk(
     model: &dyn ScoreModel,
     x_start: Array4<f32>,
@@ -41,7 +36,7 @@ pub(crate) fn walk(
 ) -> Result<Array4<f32>, MethodError> {
     let mut x = x_start;
     for (index, step) in steps.iter().enumerate() {
-        let x0_hat = x0_hat_from_score(&x, &model.score(&x, step.t)?, step);
+        let x0_hat = predict_x0(&x, &model.score(&x, step.t)?, step);
         let now = StepView {
             step,
             index,

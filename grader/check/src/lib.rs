@@ -32,7 +32,8 @@ pub struct TestResult {
 ///
 /// No list of tasks here, an unknown task, or cargo is not to be had.
 pub fn check(task: Option<&str>, pictures: Option<&Path>) -> Result<bool> {
-    let list = read_list(&workspace()?)?;
+    let root = workspace()?;
+    let list = read_list(&root)?;
     let is_chosen = |listed: &&ListedTask| task.is_none_or(|text| listed.is_called(text));
     let chosen: Vec<&ListedTask> = list.iter().filter(is_chosen).collect();
     if chosen.is_empty() {
@@ -45,12 +46,12 @@ pub fn check(task: Option<&str>, pictures: Option<&Path>) -> Result<bool> {
     }
     let (mut all_passed, mut points, mut most) = (true, 0.0, 0.0);
     for task in chosen {
-        let share = check_task(task)?;
+        let share = check_task(&root, task)?;
         points += share * task.out_of();
         most += task.out_of();
         all_passed &= share == 1.0;
         if let (true, Some(folder)) = (share == 1.0, pictures) {
-            draw(task, folder)?;
+            draw(&root, task, folder)?;
         }
     }
     println!("\nFirst estimate: {points:.1} of {most:.0} points, by the share of public tests that pass.");
@@ -73,16 +74,16 @@ fn workspace() -> Result<PathBuf> {
 }
 
 /// The share of a task's public tests that pass.
-fn check_task(task: &ListedTask) -> Result<f64> {
+fn check_task(root: &Path, task: &ListedTask) -> Result<f64> {
     let (name, out_of) = (task.crate_name.as_str(), task.out_of());
     let bar = ProgressBar::new_spinner().with_message(format!("{name}: building and testing"));
     bar.enable_steady_tick(Duration::from_millis(200));
-    let output = cargo(&["test", "-p", name, "--no-fail-fast", "--lib", "--tests"])?;
+    let run = cargo(root, &["test", "-p", name, "--no-fail-fast", "--lib", "--tests"])?;
     bar.finish_and_clear();
-    let (tests, compiler) = (results(&output.0), output.1);
+    let tests = results(&run.output);
     println!("\n{name}");
     if tests.is_empty() {
-        println!("  It does not compile:\n{compiler}");
+        println!("  It does not compile:\n{}", run.messages);
         return Ok(0.0);
     }
     for test in &tests {
@@ -96,7 +97,15 @@ fn check_task(task: &ListedTask) -> Result<f64> {
         }
     }
     let passed = tests.iter().filter(|test| test.passed).count();
-    let share = passed as f64 / tests.len() as f64;
+    let share = if passed == tests.len() && !run.succeeded {
+        println!(
+            "  a test program ended before it was through, so that tests are missing here:\n{}",
+            run.messages
+        );
+        0.0
+    } else {
+        passed as f64 / tests.len() as f64
+    };
     println!(
         "  {passed} of {} passed: about {:.1} of {out_of:.0} points",
         tests.len(),
@@ -105,28 +114,47 @@ fn check_task(task: &ListedTask) -> Result<f64> {
     Ok(share)
 }
 
-/// Standard output and standard error of cargo.
-fn cargo(arguments: &[&str]) -> Result<(String, String)> {
+/// What became of a call of cargo.
+struct Run {
+    succeeded: bool,
+    /// Standard output.
+    output: String,
+    /// Standard error.
+    messages: String,
+}
+
+/// Runs cargo in the workspace.
+fn cargo(root: &Path, arguments: &[&str]) -> Result<Run> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(arguments)
+        .current_dir(root)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .output()
         .context("cannot run cargo: is Rust installed, and on the PATH?")?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok((text(output.stdout), text(output.stderr)))
+    Ok(Run {
+        succeeded: output.status.success(),
+        output: text(output.stdout),
+        messages: text(output.stderr),
+    })
 }
 
-fn draw(task: &ListedTask, folder: &Path) -> Result<()> {
+fn draw(root: &Path, task: &ListedTask, folder: &Path) -> Result<()> {
     let name = task.crate_name.as_str();
     let bar = ProgressBar::new_spinner().with_message(format!("{name}: drawing pictures"));
     bar.enable_steady_tick(Duration::from_millis(200));
-    let out = folder.join(name).display().to_string();
+    // The program runs in the workspace, wherever this one was started.
+    let out = std::path::absolute(folder.join(name))?.display().to_string();
     let mut arguments = vec!["run", "-p", name, "--", "--out", &out];
     arguments.extend(task.quick.iter().map(String::as_str));
-    cargo(&arguments)?;
+    let run = cargo(root, &arguments)?;
     bar.finish_and_clear();
-    println!("  pictures: {out}");
+    if run.succeeded {
+        println!("  pictures: {out}");
+    } else {
+        println!("  no pictures, as the program failed:\n{}", run.messages);
+    }
     Ok(())
 }
 

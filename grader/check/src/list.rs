@@ -1,6 +1,6 @@
 //! The list of tasks, `tasks/tasks.toml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +12,7 @@ pub const LIST: &str = "tasks/tasks.toml";
 pub const ALL_POINTS: f64 = 100.0;
 
 /// A task, as the list has it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListedTask {
     /// The lecture's number.
@@ -80,12 +80,11 @@ pub fn parse_list(text: &str) -> Result<Vec<ListedTask>> {
     let List { mut task } = toml::from_str(text).with_context(|| format!("`{LIST}` is damaged"))?;
     task.sort_by_key(|task| task.number);
     ensure!(!task.is_empty(), "`{LIST}` lists no task");
-    for pair in task.windows(2) {
+    let (mut numbers, mut crates) = (BTreeSet::new(), BTreeSet::new());
+    for ListedTask { number, crate_name, .. } in &task {
         ensure!(
-            pair[0].number != pair[1].number && pair[0].crate_name != pair[1].crate_name,
-            "`{LIST}` lists task {} or {} twice",
-            pair[1].number,
-            pair[1].crate_name
+            numbers.insert(*number) && crates.insert(crate_name),
+            "`{LIST}` lists task {number} or {crate_name} twice"
         );
     }
     Ok(task)

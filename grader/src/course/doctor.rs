@@ -119,7 +119,7 @@ impl Findings<'_> {
             }
         }
         let built_with = Task::of_number(number).map(Task::listed);
-        if built_with.is_none_or(|listed| format!("{listed:?}") != format!("{task:?}")) {
+        if built_with.is_none_or(|listed| listed != task) {
             self.add(format!(
                 "`{LIST}` says other things of task {number} than when this program was built: build it anew."
             ));

@@ -146,9 +146,10 @@ fn is_end(line: &str) -> bool {
 fn keep_members(out: &Path) -> Result<()> {
     let path = out.join("Cargo.toml");
     let mut manifest: DocumentMut = fs::read_to_string(&path)?.parse()?;
-    let listed = manifest["workspace"]["members"]
-        .as_array()
-        .context("it lists no members")?;
+    let workspace = manifest.get("workspace");
+    let listed = workspace
+        .and_then(|workspace| workspace.get("members")?.as_array())
+        .context("the workspace's Cargo.toml lists no members")?;
     let is_there = |member: &&str| out.join(member.trim_end_matches("/*")).is_dir();
     let kept = listed.iter().filter_map(|member| member.as_str()).filter(is_there);
     let members: Array = kept.chain([THEIR_CHECK]).collect();

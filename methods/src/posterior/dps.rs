@@ -27,7 +27,7 @@ pub struct Dps {
 impl Dps {
     /// One sample of the steps that are asked for.
     pub const ONE_SAMPLE: Self = Self { samples: 1, effort: 1 };
-    /// The mean of 4 samples, at the price of one.
+    /// The mean of 4 samples, at the price of one (from 4 steps on: each sample takes one at least).
     pub const MEAN: Self = Self { samples: 4, effort: 1 };
     /// One sample at 4 times the price.
     pub const LONG: Self = Self { samples: 1, effort: 4 };
@@ -42,9 +42,10 @@ impl Dps {
         }
     }
 
-    /// The steps of one sample: at least one, and no more than the schedule has.
-    fn steps_of_each(self, schedule: &Schedule, num_steps: usize) -> usize {
-        (self.effort * num_steps / self.samples).clamp(1, schedule.num_steps())
+    /// The steps of one sample: its share of those that are asked for, at least one and no more than the schedule has.
+    fn steps_of_each(self, schedule: &Schedule, num_steps: usize) -> Result<usize, MethodError> {
+        let asked = schedule.steps(num_steps)?.len();
+        Ok((self.effort.saturating_mul(asked) / self.samples).clamp(1, schedule.num_steps()))
     }
 }
 
@@ -80,7 +81,7 @@ impl PosteriorMethod for Dps {
         schedule: &Schedule,
         num_steps: usize,
     ) -> Result<String, MethodError> {
-        let steps_of_each = self.steps_of_each(schedule, num_steps);
+        let steps_of_each = self.steps_of_each(schedule, num_steps)?;
         let zeta = tuned(operator.kind(), steps_of_each);
         Ok(format!(
             "{} samples of {steps_of_each} steps, zeta {zeta}",
@@ -89,7 +90,7 @@ impl PosteriorMethod for Dps {
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
-        let evaluations = self.samples * self.steps_of_each(schedule, num_steps);
+        let evaluations = self.samples * self.steps_of_each(schedule, num_steps)?;
         Ok(Cost {
             evaluations,
             pullbacks: evaluations,
@@ -105,7 +106,7 @@ impl PosteriorMethod for Dps {
         observer: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
         let Problem { operator, b, .. } = *problem;
-        let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps);
+        let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps)?;
         let steps = Stepping { num_steps, ..stepping }.steps(model.schedule())?;
         let step_size = StepSize::Normalised(tuned(operator.kind(), num_steps));
         let [c, h, w] = model.image_shape();

@@ -131,7 +131,7 @@ fn each_image(
     solve: impl Fn(&ArrayRef4<f32>) -> Result<Solved, OperatorError> + Sync,
 ) -> Result<Reconstruction, OperatorError> {
     // Shapes and numbers are checked once for the whole batch, so that a message counts images as the caller does.
-    let mut images = operator.start_image(b)?;
+    let mut images = operator.linear()?.adjoint(b)?;
     let solved: Vec<Solved> = (0..b.shape()[0])
         .into_par_iter()
         .map(|index| solve(&b.slice(s![index..=index, .., .., ..])))

@@ -18,16 +18,8 @@ use crate::{PosteriorMethod, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScoreAld;
 
-/// The most by which the operator stretches an image; of a nonlinear one a hint, no more.
-fn norm(operator: &dyn ForwardOperator) -> Result<f64, MethodError> {
-    match operator.as_linear() {
-        Some(linear) => Ok(linear.norm()),
-        None => Ok(operator_norm(operator)?),
-    }
-}
-
 fn guidance(problem: &Problem<'_>, steps: &[Step]) -> Result<Guidance, MethodError> {
-    let norm = norm(problem.operator)?;
+    let norm = operator_norm(problem.operator)?;
     let lambda = tuned_lambda(steps.len(), norm);
     Ok(Guidance {
         sigma: problem.sigma.max(stable_sigma(steps, lambda, norm)),
@@ -53,12 +45,15 @@ impl PosteriorMethod for ScoreAld {
     }
 
     fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, num_steps: usize) -> Result<String, MethodError> {
-        Ok(format!("lambda {:.4}", tuned_lambda(num_steps, norm(operator)?)))
+        Ok(format!(
+            "lambda {:.4}",
+            tuned_lambda(num_steps, operator_norm(operator)?)
+        ))
     }
 
-    fn cost(&self, _: &dyn ForwardOperator, _: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
+    fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
         Ok(Cost {
-            evaluations: num_steps,
+            evaluations: schedule.steps(num_steps)?.len(),
             pullbacks: 0,
         })
     }

@@ -125,6 +125,7 @@ pub trait LinearOperator: ForwardOperator {
     /// the pseudo-inverse of `r2 A A^T`.
     ///
     /// Where no closed form is known, conjugate gradients run until the residual is 1e-6 of `||v||`, for 500 rounds at
+    /// most. With `sigma2 = 0` they run on the least-squares problem, which has an answer for any `v`, for 100 rounds at
     /// most.
     ///
     /// - `v`: `[B, ...measurement_shape()]`
