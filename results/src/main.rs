@@ -127,7 +127,7 @@ fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge
 /// In the order of the tables.
 fn runs<'a>(options: &Options, setting: Setting<'a>) -> Result<Vec<Run<'a>>> {
     let methods = options.methods()?;
-    let seeds = options.common.seed..options.common.seed + u64::from(options.seeds);
+    let seeds = (0..u64::from(options.seeds)).map(|k| options.common.seed.wrapping_add(k));
     let mut runs = Vec::new();
     for case in Case::all() {
         for &method in &methods {

@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
         } = self.setting;
         let sigma = Noise::SIGMA;
         // Apart from the seeds of the samplers, and apart for each seed.
-        let first = 1_000_000 * (1 + self.seed as usize);
+        let first = 1_000_000_usize.wrapping_mul((self.seed as usize).wrapping_add(1));
         let b = measure(operator, &set.batch, Noise::Gaussian { sigma }, 0, first)?;
         let mut images = Array4::zeros(set.batch.dim());
         for (mut images, b) in images
