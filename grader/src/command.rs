@@ -1,19 +1,24 @@
 //! Carries out the subcommands.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use grader::bands::calibrate;
+use grader::bands::calibrate::{self, Scope};
 use grader::bands::thresholds::Thresholds;
 use grader::checks::Bench;
 use grader::course::doctor::{self, Build};
-use grader::course::{hidden, package, release};
+use grader::course::package::{self, Libraries};
+use grader::course::{hidden, release};
 use grader::report::{write_file, write_reports};
 use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch};
 use score_unet::Prior;
 
 use crate::options::{Command, Options};
+
+/// The bands, in the workspace.
+const THRESHOLDS: &str = "grader/thresholds.toml";
 
 /// Carries a command out.
 ///
@@ -48,7 +53,12 @@ pub fn run(options: Options) -> Result<ExitCode> {
             );
         }
         Command::Package { out, vendored } => {
-            let count = package::package(&root, &out, vendored)?;
+            let libraries = if vendored {
+                Libraries::Vendored
+            } else {
+                Libraries::FromRegistry
+            };
+            let count = package::package(&root, &out, libraries)?;
             println!("{count} files in `{}`; classroom.yml is beside it.", out.display());
         }
         Command::Calibrate {
@@ -60,7 +70,17 @@ pub fn run(options: Options) -> Result<ExitCode> {
         } => {
             let tasks = if tasks.is_empty() { Task::all() } else { tasks };
             let seeds = first..first.saturating_add(seeds);
-            return calibrated(&root, &tasks, seeds, check_fairness, !no_images);
+            let bench = bench(&root)?;
+            return if check_fairness {
+                let scope = if no_images {
+                    Scope::WithoutImages
+                } else {
+                    Scope::Everything
+                };
+                fair(bench, &tasks, seeds, scope)
+            } else {
+                calibrated(bench, &tasks, seeds, &root)
+            };
         }
         Command::Hidden {
             seed,
@@ -170,23 +190,29 @@ fn print(report: &GradeReport) {
     );
 }
 
-fn calibrated(
-    root: &Path,
-    tasks: &[Task],
-    seeds: std::ops::Range<u64>,
-    check_fairness: bool,
-    images: bool,
-) -> Result<ExitCode> {
-    let path = root.join("grader/thresholds.toml");
-    let prior = root.join("data/priors/fruits64");
-    let mut bench = Bench::new(0, &prior, &root.join("grader/hidden"), Thresholds::read(&path)?)?;
-    if !check_fairness {
-        let thresholds = calibrate::calibrate(&mut bench, tasks, seeds)?;
-        write_file(&path, calibrate::to_text(&thresholds)?.as_bytes())?;
-        println!("The bands are in `{}`.", path.display());
-        return Ok(ExitCode::SUCCESS);
-    }
-    let faults = calibrate::unfair(&mut bench, tasks, seeds.clone(), images)?;
+/// The instructor's own prior, hidden images and bands.
+fn bench(root: &Path) -> Result<Bench> {
+    let thresholds = Thresholds::read(&root.join(THRESHOLDS))?;
+    Bench::new(
+        0,
+        &root.join("data/priors/fruits64"),
+        &root.join("grader/hidden"),
+        thresholds,
+    )
+}
+
+/// Measures the bands anew, and writes them.
+fn calibrated(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, root: &Path) -> Result<ExitCode> {
+    let thresholds = calibrate::calibrate(&mut bench, tasks, seeds)?;
+    let path = root.join(THRESHOLDS);
+    write_file(&path, calibrate::to_text(&thresholds)?.as_bytes())?;
+    println!("The bands are in `{}`.", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the reference solution loses points.
+fn fair(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, scope: Scope) -> Result<ExitCode> {
+    let faults = calibrate::unfair(&mut bench, tasks, seeds.clone(), scope)?;
     faults.iter().for_each(|fault| println!("{fault}"));
     println!("{} faults on {} seeds", faults.len(), seeds.end - seeds.start);
     Ok(if faults.is_empty() {

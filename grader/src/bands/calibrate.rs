@@ -97,13 +97,22 @@ pub fn to_text(thresholds: &Thresholds) -> Result<String> {
     Ok(format!("{HEADER}\n{}", toml::to_string(thresholds)?))
 }
 
+/// Which checks are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Everything,
+    /// All but those on images with the network, which take minutes.
+    WithoutImages,
+}
+
 /// Whether the reference solution earns every point of `tasks` on each of `seeds`; the checks that fail, in words.
 ///
 /// # Errors
 ///
 /// If inputs cannot be made.
-pub fn unfair(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>, images: bool) -> Result<Vec<String>> {
-    let wanted = |check: &Check| images || !matches!(check.kind, Kind::Images(_));
+pub fn unfair(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>, scope: Scope) -> Result<Vec<String>> {
+    let wanted = |check: &Check| scope == Scope::Everything || !matches!(check.kind, Kind::Images(_));
     let checks: Vec<Check> = tasks
         .iter()
         .flat_map(|&task| Check::of_task(task))

@@ -63,15 +63,21 @@ jobs:
           path: check-out
 "#;
 
+/// Where the container's build takes the libraries from that the grader stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Libraries {
+    /// From the registry, as any build does.
+    FromRegistry,
+    /// From the archive itself (`cargo vendor`), so that the build needs no registry.
+    Vendored,
+}
+
 /// Writes the archive, and beside it the workflow `classroom.yml`. The same tree gives the same bytes.
-///
-/// With `vendored` all dependencies go into it (`cargo vendor`), so that not even the container's build needs a
-/// registry.
 ///
 /// # Errors
 ///
 /// If files cannot be read or written, or cargo fails.
-pub fn package(root: &Path, out: &Path, vendored: bool) -> Result<usize> {
+pub fn package(root: &Path, out: &Path, libraries: Libraries) -> Result<usize> {
     let mut files: Vec<(String, Vec<u8>, bool)> = vec![
         ("run_autograder".into(), RUN.into(), true),
         ("setup.sh".into(), SETUP.into(), true),
@@ -80,7 +86,7 @@ pub fn package(root: &Path, out: &Path, vendored: bool) -> Result<usize> {
         let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read `{path}`"))?;
         files.push((path, bytes, false));
     }
-    if vendored {
+    if libraries == Libraries::Vendored {
         add_vendored(root, &mut files)?;
     }
     files.sort();

@@ -40,8 +40,10 @@ pub fn find(root: &Path) -> Vec<Found> {
         let kind = entry.file_type();
         if kind.is_symlink() {
             found.push(refused(path, "it is a symbolic link, which is not followed".into()));
+        } else if kind.is_file() && is_source(path) {
+            found.push(read(entry.path(), path));
         } else if !kind.is_dir() && is_source(path) {
-            found.push(read(entry.path(), path, kind.is_file()));
+            found.push(refused(path, "it is no ordinary file".into()));
         }
     }
     found
@@ -54,10 +56,7 @@ fn refused(path: &str, why: String) -> Found {
     }
 }
 
-fn read(file: &Path, path: &str, ordinary: bool) -> Found {
-    if !ordinary {
-        return refused(path, "it is no ordinary file".into());
-    }
+fn read(file: &Path, path: &str) -> Found {
     match read_capped(file) {
         Ok(bytes) if bytes.len() as u64 > MOST_BYTES => refused(path, format!("it is larger than {MOST_BYTES} bytes")),
         Ok(bytes) => Found {

@@ -95,16 +95,22 @@ fn without_comments(source: &str) -> String {
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a path in the code begins with the crate: `NAME::`, `use NAME`, `extern crate NAME`, or `NAME` in a nested
-/// import.
+/// Whether a path in the code begins with the crate: `NAME::`, `::NAME`, `use NAME`, `extern crate NAME`, or `NAME` at
+/// the start of a nested import.
 fn names_crate(code: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(name).any(|(start, _)| {
-        let (before, after) = (&code[..start], &code[start + name.len()..]);
-        let is_word = !before.ends_with(is_part) && !after.starts_with(is_part);
-        let is_first = !before.ends_with("::") || before.ends_with([' ', '{', '(']);
-        let is_import = before.ends_with("use ") || before.ends_with("extern crate ");
-        is_word && (is_import || is_first && after.trim_start().starts_with("::"))
+        let (before, after) = (code[..start].trim_end(), code[start + name.len()..].trim_start());
+        let is_word = !code[..start].ends_with(is_part) && !code[start + name.len()..].starts_with(is_part);
+        // What stands before a leading `::` is no part of a path.
+        let is_global = before
+            .strip_suffix("::")
+            .is_some_and(|path| !path.ends_with(is_part) && !path.ends_with('>'));
+        let is_first = is_global || !before.ends_with("::");
+        let is_import = ["use", "extern crate", "use {"]
+            .iter()
+            .any(|word| before.ends_with(word));
+        is_word && is_first && (is_global || is_import || after.starts_with("::"))
     })
 }
 
@@ -115,6 +121,10 @@ fn a_name_is_found_where_it_is_a_crate() {
         "clap::Parser::parse()",
         "use {clap::Parser};",
         "extern crate clap;",
+        "use ::clap::Parser;",
+        "let x = ::clap::x();",
+        "use clap as c;",
+        "use {clap as c};",
     ] {
         assert!(names_crate(code, "clap"), "{code}");
     }

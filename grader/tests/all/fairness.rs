@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use grader::Task;
-use grader::bands::calibrate;
+use grader::bands::calibrate::{self, Scope};
 use grader::bands::thresholds::Thresholds;
 use grader::checks::Bench;
 
@@ -15,7 +15,7 @@ fn the_reference_earns_all_points_of_formulas_and_samplers() -> Result<()> {
     let (root, thresholds) = (root(), Thresholds::read(&root().join("grader/thresholds.toml"))?);
     let (prior, hidden) = (root.join("data/priors/fruits64"), root.join("grader/hidden"));
     let mut bench = Bench::new(0, &prior, &hidden, thresholds)?;
-    let faults = calibrate::unfair(&mut bench, &Task::all(), 0..20, false)?;
+    let faults = calibrate::unfair(&mut bench, &Task::all(), 0..20, Scope::WithoutImages)?;
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }

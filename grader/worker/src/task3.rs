@@ -26,7 +26,8 @@ pub fn answer(request: &Message) -> Result<Message> {
 fn sampled(request: &Message) -> Result<Message> {
     let form = match request.text("form")? {
         "direct" => StepForm::Direct,
-        _ => StepForm::ThroughX0,
+        "through x0" => StepForm::ThroughX0,
+        other => bail!("there is no form `{other}` of the step"),
     };
     let count = request.number("images")?;
     run_sampler(request, &mut |model, steps, rng, observer| {

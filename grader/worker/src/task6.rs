@@ -41,7 +41,8 @@ fn step_size(request: &Message) -> Result<StepSize> {
     let zeta = request.number("zeta")?;
     match request.text("form")? {
         "normalised" => Ok(StepSize::Normalised(zeta)),
-        _ => Ok(StepSize::Constant(zeta)),
+        "constant" => Ok(StepSize::Constant(zeta)),
+        other => bail!("there is no form `{other}` of zeta"),
     }
 }
 

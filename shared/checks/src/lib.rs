@@ -21,7 +21,8 @@
 //!
 //! [`Moments`] does the same for samples, of which only mean and covariance are known: [`expect_moments`].
 //!
-//! The crate is for tests and for the grader's checks. It knows nothing of diffusion; the sentences that do are in the tests.
+//! The crate is for tests and for the grader's checks. It knows nothing of diffusion; the sentences that do are in the
+//! tests.
 
 mod array;
 mod moments;

@@ -8,14 +8,16 @@
 //!   arrays, and on a thread of its own. For whoever trains or tests one; whoever samples needs a [`Prior`] and nothing
 //!   of dfdx.
 //!
-//! ```no_run
+//! ```
 //! use diffusion::ScoreModel;
 //! use score_unet::Prior;
 //!
-//! let prior = Prior::load("data/priors/fruits64".as_ref())?;
+//! let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/priors/fruits64");
+//! let prior = Prior::load(&folder)?;
 //! let x_t = ndarray::Array4::zeros((1, 3, 64, 64));
 //! let (score, pullback) = prior.score_with_pullback(&x_t, 500)?;
 //! let gradient = pullback(&score)?; // J^T score
+//! assert_eq!(gradient.dim(), x_t.dim());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

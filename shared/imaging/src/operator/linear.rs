@@ -125,8 +125,8 @@ pub trait LinearOperator: ForwardOperator {
     /// the pseudo-inverse of `r2 A A^T`.
     ///
     /// Where no closed form is known, conjugate gradients run until the residual is 1e-6 of `||v||`, for 500 rounds at
-    /// most. With `sigma2 = 0` they run on the least-squares problem, which has an answer for any `v`, for 100 rounds at
-    /// most.
+    /// most. With `sigma2 = 0` they run on the least-squares problem, which has an answer for any `v`, for 100 rounds
+    /// at most.
     ///
     /// - `v`: `[B, ...measurement_shape()]`
     /// - `sigma2`: the variance of the measurement noise on the scale of [-1, 1] pixels, 0 or more
