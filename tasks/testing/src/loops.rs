@@ -84,14 +84,15 @@ pub fn check_start(run: &Run, lookalikes: &[(Array4<f32>, &str)]) {
     let (start, _) = run.around(0);
     let (mean, std) = mean_and_std(start);
     let looks_like = lookalikes.iter().find(|(other, _)| alignment(start, other) > 0.9);
+    let within = |low: f32, high: f32| start.iter().all(|value| (low..=high).contains(value));
     let hint = if std == 0.0 {
         "all its values are the same: draw them with Array4::random_using"
-    } else if (mean - 0.5).abs() < 0.1 && (std - 0.289).abs() < 0.05 {
-        "it looks uniform on [0, 1]: use StandardNormal"
-    } else if mean.abs() < 0.2 && (std - 0.577).abs() < 0.05 {
-        "it looks uniform on [-1, 1]: use StandardNormal"
     } else if let Some((_, because)) = looks_like {
         because
+    } else if within(0.0, 1.0) && (mean - 0.5).abs() < 0.1 && (std - 0.289).abs() < 0.05 {
+        "it looks uniform on [0, 1]: use StandardNormal"
+    } else if within(-1.0, 1.0) && mean.abs() < 0.2 && (std - 0.577).abs() < 0.05 {
+        "it looks uniform on [-1, 1]: use StandardNormal"
     } else {
         "it is N(0, I), without any scaling"
     };
