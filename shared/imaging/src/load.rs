@@ -1,18 +1,16 @@
 //! Reading images: a user's own, and the parts of a data set.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
 use ndarray::Array3;
 
-use crate::decode::decode;
 use crate::error::ImageError;
+use crate::fit::read_rgb;
+use crate::list::ImageList;
+use crate::passed_over;
 use crate::range::from_byte;
 use crate::source::Source;
 
-/// So many images of a user's are held as arrays at most; a data set has [`load_split`].
-const MAX_IMAGES: usize = 20_000;
 const MAX_SIZE: usize = 1024;
 
 /// One image, the name it goes by in figures and reports, and what was done to make it fit.
@@ -22,15 +20,14 @@ pub struct NamedImage {
     pub name: String,
     /// `[3, size, size]`, in [-1, 1].
     pub pixels: Array3<f32>,
-    /// Such as `640x480 cropped to the centre 480x480 and resized to 64x64`; `None` when it fitted as it was.
+    /// Such as `640x480 cropped to the centre 480x480 and resized to 64x64`, or `colours converted from `Display P3` to
+    /// sRGB`; `None` when it fitted as it was.
     pub adapted: Option<String>,
 }
 
 /// Reads the images at `paths` as RGB of `size` x `size`, in the order of `paths` and by name within each.
 ///
-/// A path is an image file, a folder (read with all folders below it) or a zip file. In folders and archives other
-/// files than images are passed over. Grey images, images with alpha (laid on white) and of 16 bits become 8-bit RGB;
-/// an image of another size is cropped to its centre square and resized, and [`NamedImage::adapted`] says so.
+/// It is [`ImageList::open`] and [`ImageList::read`] of all, which say what a path may be and what is done to an image.
 ///
 /// # Errors
 ///
@@ -52,50 +49,8 @@ pub struct NamedImage {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn load_images(paths: &[PathBuf], size: usize) -> Result<Vec<NamedImage>, ImageError> {
-    check_image_size(size)?;
-    let mut images = Vec::new();
-    let mut origins = Vec::new();
-    for path in paths {
-        let mut source = Source::open(path)?;
-        if source.len() == 0 {
-            return Err(ImageError::NoImages {
-                path: path.clone(),
-                found: source.found(),
-            });
-        }
-        if images.len() + source.len() > MAX_IMAGES {
-            return Err(ImageError::TooLarge {
-                what: path.display().to_string(),
-                found: format!("{} images", images.len() + source.len()),
-                limit: format!("{MAX_IMAGES} images"),
-            });
-        }
-        for index in 0..source.len() {
-            let bytes = source.read(index)?;
-            let (rgb, adapted) = decode(&bytes, size, &source.label(index))?;
-            images.push(NamedImage {
-                name: source.name(index).to_owned(),
-                pixels: to_array(&rgb),
-                adapted,
-            });
-            origins.push(source.label(index));
-        }
-    }
-    name_apart(&mut images, origins);
-    Ok(images)
-}
-
-/// Two folders may both hold a `0000.png`: such images go by their whole path.
-fn name_apart(images: &mut [NamedImage], origins: Vec<String>) {
-    let mut count: HashMap<String, usize> = HashMap::new();
-    for image in images.iter() {
-        *count.entry(image.name.clone()).or_default() += 1;
-    }
-    for (image, origin) in images.iter_mut().zip(origins) {
-        if count.get(&image.name).is_some_and(|&n| n > 1) {
-            image.name = origin;
-        }
-    }
+    let mut list = ImageList::open(paths)?;
+    list.read(list.count(), size)
 }
 
 /// The images of one part of a data set, as bytes in one block: an eighth of the room of arrays, and quick to draw
@@ -110,8 +65,12 @@ pub struct PixelSet {
     pub count: usize,
     /// Height and width.
     pub size: usize,
-    /// How many images were cropped or resized to fit.
+    /// How many images were cropped, resized or converted to sRGB to fit.
     pub adapted: usize,
+    /// What one of them was, such as `train/a/1.jpg: 640x480 resized to 64x64`.
+    pub example: Option<String>,
+    /// How many files of this part were passed over and of which kinds, such as `2 files passed over: .heic, .tif`.
+    pub passed_over: Option<String>,
 }
 
 impl PixelSet {
@@ -140,7 +99,8 @@ impl PixelSet {
 }
 
 /// Reads all images below `split/` (`train` or `test`) of the data set at `root`, a folder or a zip file, sorted by
-/// name. `progress` is called with the number of images read so far and of all images.
+/// name. `progress` is called with the number of images read so far and of all images. Folders that only wrap the data
+/// set, as many archives have one, are looked through.
 ///
 /// # Errors
 ///
@@ -153,20 +113,13 @@ pub fn load_split(
 ) -> Result<PixelSet, ImageError> {
     check_image_size(size)?;
     let mut source = Source::open(root)?;
-    let prefix = format!("{split}/");
+    let wrapping = wrapping(&source, split);
+    let prefix = format!("{wrapping}{split}/");
     let chosen: Vec<usize> = (0..source.len())
         .filter(|&index| source.name(index).starts_with(&prefix))
         .collect();
     if chosen.is_empty() {
-        let mut found = source.found();
-        if found == "nothing" && source.len() > 0 {
-            found = format!("`{}`", source.name(0));
-        }
-        return Err(ImageError::NoSplit {
-            path: root.to_owned(),
-            split: split.to_owned(),
-            found,
-        });
+        return Err(no_split(&source, root, split));
     }
     let mut set = PixelSet {
         names: Vec::with_capacity(chosen.len()),
@@ -174,22 +127,62 @@ pub fn load_split(
         count: chosen.len(),
         size,
         adapted: 0,
+        example: None,
+        passed_over: passed_over::describe(source.passed_over().iter().filter(|name| name.starts_with(&prefix))),
     };
     for (done, &index) in chosen.iter().enumerate() {
         progress(done, chosen.len());
         let bytes = source.read(index)?;
-        let (rgb, adapted) = decode(&bytes, size, &source.label(index))?;
+        let (rgb, adapted) = read_rgb(&bytes, size, &source.label(index))?;
         for channel in 0..3 {
             set.pixels.extend(rgb.as_raw().iter().skip(channel).step_by(3));
         }
-        set.adapted += usize::from(adapted.is_some());
-        set.names.push(source.name(index).to_owned());
+        let name = &source.name(index)[wrapping.len()..];
+        if let Some(adapted) = adapted {
+            set.adapted += 1;
+            set.example.get_or_insert_with(|| format!("{name}: {adapted}"));
+        }
+        set.names.push(name.to_owned());
     }
     progress(chosen.len(), chosen.len());
     Ok(set)
 }
 
-fn check_image_size(size: usize) -> Result<(), ImageError> {
+/// The folders around a data set that hold nothing else: `fruits/` where all images lie below `fruits/train/` and
+/// `fruits/test/`.
+fn wrapping(source: &Source, split: &str) -> String {
+    let mut wrapping = String::new();
+    let part = format!("{split}/");
+    let names = || (0..source.len()).map(|index| source.name(index));
+    loop {
+        let mut rest = names().map(|name| &name[wrapping.len()..]);
+        if rest.clone().any(|name| name.starts_with(&part)) {
+            return wrapping;
+        }
+        let Some((top, _)) = rest.next().and_then(|name| name.split_once('/')) else {
+            return wrapping;
+        };
+        let top = format!("{top}/");
+        if !rest.all(|name| name.starts_with(&top)) {
+            return wrapping;
+        }
+        wrapping.push_str(&top);
+    }
+}
+
+fn no_split(source: &Source, root: &Path, split: &str) -> ImageError {
+    let mut found = source.found();
+    if found == "nothing" && source.len() > 0 {
+        found = format!("`{}`", source.name(0));
+    }
+    ImageError::NoSplit {
+        path: root.to_owned(),
+        split: split.to_owned(),
+        found,
+    }
+}
+
+pub(crate) fn check_image_size(size: usize) -> Result<(), ImageError> {
     if (1..=MAX_SIZE).contains(&size) {
         return Ok(());
     }
@@ -197,12 +190,5 @@ fn check_image_size(size: usize) -> Result<(), ImageError> {
         what: "the image size",
         expected: format!("1 to {MAX_SIZE} pixels"),
         found: size.to_string(),
-    })
-}
-
-fn to_array(rgb: &RgbImage) -> Array3<f32> {
-    let (width, height) = rgb.dimensions();
-    Array3::from_shape_fn((3, height as usize, width as usize), |(c, y, x)| {
-        from_byte(rgb.get_pixel(x as u32, y as u32)[c])
     })
 }
