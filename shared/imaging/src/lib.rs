@@ -12,7 +12,8 @@
 //! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
 //!   [`Noise`]; [`LinearOperator`] and [`SpectralOperator`] for what not every operator can do;
 //! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside; [`coverage`]:
-//!   whether there is anything to solve.
+//!   whether there is anything to solve;
+//! - [`sampler_rng`]: random numbers of its own for each call of a sampler.
 //!
 //! This crate knows neither networks nor files of weights.
 
@@ -35,6 +36,7 @@ mod operators;
 mod passed_over;
 mod problem;
 mod profile;
+mod random;
 mod range;
 mod save;
 mod solve;
@@ -53,5 +55,6 @@ pub use operators::{
     Tomography, camera_shake_kernel, gaussian_kernel,
 };
 pub use problem::{measure, norms, operator_norm, residual, residual_norms};
+pub use random::sampler_rng;
 pub use range::{from_byte, to_byte};
 pub use save::{grid, save_png, stack};
