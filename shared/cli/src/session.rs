@@ -9,12 +9,12 @@ use diffusion::ScoreModel;
 use imaging::NamedImage;
 use ndarray::ArrayRef3;
 use plots::Figure;
+use program::{say, start_threads};
 use score_unet::Prior;
 
 use crate::locate::{data_folder, find_prior};
 use crate::options::{CommonOptions, ImageOptions};
 use crate::report::Report;
-use crate::run::say;
 
 /// One run of a task: it loads the prior and the images that the options name, and keeps note of what was written.
 #[derive(Debug)]
@@ -38,11 +38,7 @@ impl Session {
             );
         }
         check_writable(json.parent().unwrap_or(Path::new("")), "--json")?;
-        let threads = options.threads.unwrap_or(0) as usize;
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .with_context(|| format!("cannot start {threads} threads; use fewer with --threads"))?;
+        start_threads(options.threads)?;
         Ok(Self {
             options: options.clone(),
             out,
