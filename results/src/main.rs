@@ -65,7 +65,7 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("results", &options.common, |session| run(&options, session))
 }
 

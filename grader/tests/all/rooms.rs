@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("checks", "ndarray"),
     (
         "cli",
-        "anyhow clap ctrlc diffusion files imaging indicatif metrics ndarray one_build plots rand rayon \
+        "anyhow clap diffusion files imaging indicatif metrics ndarray one_build plots program rand rayon \
          score_unet serde serde_json",
     ),
     ("diffusion", "ndarray ndarray-rand rand thiserror"),
@@ -57,6 +57,7 @@ const ROOMS: &[(&str, &str)] = &[
         "plots",
         "epaint_default_fonts files image imaging ndarray plotters thiserror",
     ),
+    ("program", "anyhow clap ctrlc rayon signal-hook"),
     (
         "results",
         "anyhow clap cli diffusion imaging methods ndarray ndarray-rand nn rand score_unet sha2 \

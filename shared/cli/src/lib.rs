@@ -15,7 +15,7 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     let options = Options::parse();
+//!     let options = cli::parse::<Options>();
 //!     cli::run("task2_denoise", &options.common, |session| {
 //!         let prior = session.prior()?;
 //!         let images = session.images(&options.images, &prior)?;
@@ -25,15 +25,15 @@
 //! }
 //! ```
 //!
-//! - [`CommonOptions`]: the flags that all programs have; [`ImageOptions`], [`StepOptions`] and [`ProblemOptions`]:
-//!   those of programs that work on images, take steps, or solve inverse problems;
+//! - [`parse`]: reads the flags; [`CommonOptions`]: those that all programs have; [`ImageOptions`], [`StepOptions`] and
+//!   [`ProblemOptions`]: those of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
 //! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
-//! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
+//! anything the user can mend, 130 after Ctrl-C (129 and 143 after HUP and TERM), and 101 where code panicked.
 
 mod inverse;
 mod inverse_figures;
@@ -53,6 +53,7 @@ pub use judge::{Judge, Judged, Scores};
 pub use locate::{data_folder, find_prior};
 pub use options::{CommonOptions, ImageOptions, StepOptions};
 pub use problem_options::ProblemOptions;
+pub use program::parse;
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};

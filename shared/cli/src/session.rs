@@ -1,20 +1,20 @@
 //! One run of a task: what it reads, and what it writes.
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use diffusion::ScoreModel;
+use files::Folder;
 use imaging::NamedImage;
 use ndarray::ArrayRef3;
 use plots::Figure;
+use program::{say, start_threads};
 use score_unet::Prior;
 
 use crate::locate::{data_folder, find_prior};
 use crate::options::{CommonOptions, ImageOptions};
 use crate::report::Report;
-use crate::run::say;
 
 /// One run of a task: it loads the prior and the images that the options name, and keeps note of what was written.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Session {
     options: CommonOptions,
     out: PathBuf,
     json: PathBuf,
+    /// Where nothing was written they go away again at the end.
+    _folders: Vec<Folder>,
     written: Vec<PathBuf>,
 }
 
@@ -30,23 +32,20 @@ impl Session {
     pub(crate) fn new(task: &str, options: &CommonOptions) -> Result<Self> {
         let out = options.out.clone().unwrap_or_else(|| Path::new("out").join(task));
         let json = options.json.clone().unwrap_or_else(|| out.join("results.json"));
-        check_writable(&out, "--out")?;
+        let mut folders = vec![writable(&out, "--out")?];
         if json.is_dir() || json.file_name().is_none() {
             bail!(
                 "--json `{}` is a folder: name a file, such as results.json",
                 json.display()
             );
         }
-        check_writable(json.parent().unwrap_or(Path::new("")), "--json")?;
-        let threads = options.threads.unwrap_or(0) as usize;
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .with_context(|| format!("cannot start {threads} threads; use fewer with --threads"))?;
+        folders.push(writable(json.parent().unwrap_or(Path::new("")), "--json")?);
+        start_threads(options.threads)?;
         Ok(Self {
             options: options.clone(),
             out,
             json,
+            _folders: folders,
             written: Vec::new(),
         })
     }
@@ -171,16 +170,12 @@ impl Session {
     }
 }
 
-/// Makes a folder if need be, and tries whether files can be written into it: better now than after an hour's work.
-fn check_writable(folder: &Path, flag: &str) -> Result<()> {
-    let cannot = || {
+/// Better now than after an hour's work.
+fn writable(folder: &Path, flag: &str) -> Result<Folder> {
+    Folder::open(folder).with_context(|| {
         format!(
             "cannot write into the folder `{}`; name another with {flag}",
             folder.display()
         )
-    };
-    fs::create_dir_all(folder).with_context(cannot)?;
-    let probe = folder.join(format!(".probe-{}", std::process::id()));
-    fs::write(&probe, "").with_context(cannot)?;
-    fs::remove_file(&probe).with_context(cannot)
+    })
 }

@@ -1,8 +1,12 @@
 //! Files that are written whole or not at all: whoever reads one never sees half of it, and a program that is stopped
-//! while it writes leaves the old file as it was.
+//! while it writes leaves the old file as it was. And [`Folder`], which such files go into.
+
+mod folder;
 
 use std::io::{Result, Write};
 use std::path::Path;
+
+pub use folder::Folder;
 
 /// Writes a file in place of what was there before; its folder must exist.
 ///
@@ -15,10 +19,13 @@ use std::path::Path;
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
+    builder.prefix(folder::UNFINISHED);
     // Temporary files are private by default; this one becomes an ordinary file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    // The lock tells `Folder` that this program lives. Where there are none, leftovers stay.
+    let _ = file.as_file().try_lock();
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;

@@ -41,7 +41,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task2_denoise", &options.common, |session| run(&options, session))
 }
 

@@ -52,7 +52,7 @@ enum Form {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task3_generate", &options.common, |session| run(&options, session))
 }
 

@@ -35,7 +35,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task4_sdedit", &options.common, |session| run(&options, session))
 }
 

@@ -53,7 +53,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task4_sdedit", &options.common, |session| match &options.guide {
         Some(guides) => edit::run(&options, guides, session),
         None => solve(&options, session),

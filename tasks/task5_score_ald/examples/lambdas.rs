@@ -30,7 +30,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task5_score_ald", &options.common, |session| run(&options, session))
 }
 

@@ -40,7 +40,7 @@ fn parse_lambda(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task5_score_ald", &options.common, |session| run(&options, session))
 }
 

@@ -51,7 +51,7 @@ fn parse_zeta(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task6_dps", &options.common, |session| run(&options, session))
 }
 
