@@ -18,7 +18,7 @@
 //!     let options = cli::parse::<Options>();
 //!     cli::run("task2_denoise", &options.common, |session| {
 //!         let prior = session.prior()?;
-//!         let images = session.images(&options.images, &prior)?;
+//!         let images = session.images(&options.images, &prior, 4)?;
 //!         session.note(&format!("{} images for {}", images.len(), prior.name()));
 //!         Ok(())
 //!     })
@@ -38,7 +38,7 @@
 mod inverse;
 mod inverse_figures;
 mod judge;
-mod locate;
+mod operators;
 mod options;
 mod problem_options;
 mod progress;
@@ -50,10 +50,9 @@ mod variance;
 pub use inverse::{Method, Problem, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
-pub use locate::{data_folder, find_prior};
 pub use options::{CommonOptions, ImageOptions, StepOptions};
 pub use problem_options::ProblemOptions;
-pub use program::parse;
+pub use program::{data_folder, find_prior, parse, print_text};
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};

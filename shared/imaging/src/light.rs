@@ -8,6 +8,7 @@ use ndarray::Array2;
 
 use crate::decode::with_decoded;
 use crate::error::ImageError;
+use crate::load::check_image_size;
 use crate::source::Source;
 
 /// Channels of a pixel that differ by more than so many levels of 255 make it a colour.
@@ -22,10 +23,43 @@ pub(crate) struct Light {
     pub remark: String,
 }
 
+/// How an image is made to fit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fit {
+    /// Not at all.
+    AsItIs,
+    /// To so many rows and columns, all of it.
+    Whole([usize; 2]),
+    /// Its centre square, to that side: as images are.
+    Centre(usize),
+}
+
+/// A mask from an image file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mask {
+    /// `[size, size]`: true where the file is bright, half or above.
+    pub bright: Array2<bool>,
+    /// What a user should know of the file: that it has colours, which count by their brightness, or that it is
+    /// transparent in places, which count as black. Empty for a grey one.
+    pub remark: String,
+}
+
+/// Reads a mask that belongs to an image: as the image would be, it is cropped to its centre square and resized to
+/// `size` x `size`.
+///
+/// # Errors
+///
+/// A file that is not there or is no image.
+pub fn load_mask(path: &Path, size: usize) -> Result<Mask, ImageError> {
+    check_image_size(size)?;
+    let Light { brightness, remark } = Light::read(path, Fit::Centre(size))?;
+    let bright = brightness.mapv(|brightness| brightness >= 0.5);
+    Ok(Mask { bright, remark })
+}
+
 impl Light {
-    /// The one image at `path`; resized to `size`, rows and columns, without cropping. Colours count by their
-    /// brightness, and what is transparent as black.
-    pub(crate) fn read(path: &Path, size: Option<[usize; 2]>) -> Result<Self, ImageError> {
+    /// The one image at `path`. Colours count by their brightness, and what is transparent as black.
+    pub(crate) fn read(path: &Path, fit: Fit) -> Result<Self, ImageError> {
         let mut source = Source::open(path)?;
         if source.len() != 1 {
             return Err(ImageError::NoImages {
@@ -33,28 +67,33 @@ impl Light {
                 found: format!("{} images where one is wanted", source.len()),
             });
         }
-        with_decoded(&source.read(0)?, &source.label(0), |picture| {
-            let remark = remark(&picture.image);
-            let brightness = brightness(&picture.image, size);
-            Self { brightness, remark }
+        with_decoded(&source.read(0)?, &source.label(0), |picture| Self {
+            remark: remark(&picture.image),
+            brightness: brightness(picture.image, fit),
         })
     }
 }
 
-fn brightness(image: &DynamicImage, size: Option<[usize; 2]>) -> Array2<f32> {
-    let mut grey = image.to_luma_alpha16();
+fn brightness(mut image: DynamicImage, fit: Fit) -> Array2<f32> {
+    let (width, height) = (image.width(), image.height());
+    let (columns, rows) = match fit {
+        Fit::AsItIs => (width, height),
+        Fit::Whole([rows, columns]) => (columns as u32, rows as u32),
+        Fit::Centre(side) => {
+            let square = width.min(height);
+            image = image.crop_imm((width - square) / 2, (height - square) / 2, square, square);
+            (side as u32, side as u32)
+        }
+    };
+    let mut grey = image.into_luma_alpha16();
     for pixel in grey.pixels_mut() {
         let [value, alpha] = pixel.0.map(u32::from);
-        pixel.0[0] = (value * alpha / u32::from(u16::MAX)) as u16;
-        pixel.0[1] = u16::MAX;
+        pixel.0 = [(value * alpha / u32::from(u16::MAX)) as u16, u16::MAX];
     }
-    if let Some([height, width]) = size
-        && grey.dimensions() != (width as u32, height as u32)
-    {
-        grey = imageops::resize(&grey, width as u32, height as u32, FilterType::Triangle);
+    if grey.dimensions() != (columns, rows) {
+        grey = imageops::resize(&grey, columns, rows, FilterType::Triangle);
     }
-    let (width, height) = grey.dimensions();
-    Array2::from_shape_fn((height as usize, width as usize), |(y, x)| {
+    Array2::from_shape_fn((rows as usize, columns as usize), |(y, x)| {
         f32::from(grey.get_pixel(x as u32, y as u32)[0]) / f32::from(u16::MAX)
     })
 }

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use super::planes::{back_from_seen_first, kept_first, seen_first};
 use super::{check_image_shape, from_file};
 use crate::entry::{Entry, Recipe};
-use crate::light::Light;
+use crate::light::{Fit, Light};
 use crate::operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator, refuse};
 
 /// The pixels that a mask leaves, `A x = (x_i for i in observed)`, the same ones in each channel.
@@ -109,7 +109,7 @@ impl Inpainting {
         check_image_shape(name, image_shape)?;
         let [_, height, width] = image_shape;
         let Light { brightness, remark } =
-            Light::read(path, Some([height, width])).map_err(|error| OperatorError::File {
+            Light::read(path, Fit::Whole([height, width])).map_err(|error| OperatorError::File {
                 operator: name,
                 message: error.to_string(),
             })?;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use imaging::{ImageList, load_split};
+use imaging::{ImageList, load_split, load_split_some};
 use tempfile::TempDir;
 
 use crate::common::Result;
@@ -73,6 +73,22 @@ fn no_more_images_are_read_than_are_wanted() -> Result {
 }
 
 #[test]
+fn no_more_of_a_data_set_is_read_than_is_wanted() -> Result {
+    let folder = TempDir::new()?;
+    for name in ["0.png", "1.png", "2.png"] {
+        picture(&folder.path().join("test").join(name))?;
+    }
+    fs::write(folder.path().join("test/1.png"), "broken")?;
+    let ends = load_split_some(folder.path(), "test", 4, |available| vec![0, available - 1], |_, _| ())?;
+    assert_eq!(
+        (ends.names, ends.available),
+        (vec!["test/0.png".into(), "test/2.png".into()], 3)
+    );
+    assert!(load_split(folder.path(), "test", 4, |_, _| ()).is_err());
+    Ok(())
+}
+
+#[test]
 fn a_name_does_not_depend_on_how_many_are_read() -> Result {
     let folder = TempDir::new()?;
     let paths = ["a", "b"].map(|name| folder.path().join(name));
@@ -110,6 +126,10 @@ fn a_data_set_inside_a_folder_of_its_own_is_understood() -> Result {
         assert_eq!(train.names, ["train/a/0.png"]);
         assert_eq!(train.passed_over.as_deref(), Some("1 file passed over: .heic"));
         let test = load_split(&root, "test", 8, |_, _| ())?;
+        assert_eq!(
+            test.remarks(),
+            ["1 of 1 images were made to fit, the first so: test/a/1.png: 4x4 resized to 8x8"]
+        );
         assert_eq!((test.names, test.passed_over), (vec!["test/a/1.png".to_owned()], None));
         assert_eq!(
             (test.adapted, test.example.as_deref()),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
-use imaging::{Convolution, Coverage, Inpainting, coverage, operator_list, parse_operator};
+use imaging::{Convolution, Coverage, Inpainting, coverage, load_mask, operator_list, parse_operator};
 use tempfile::TempDir;
 
 use crate::common::Result;
@@ -37,6 +37,27 @@ fn what_is_transparent_in_a_mask_is_missing() -> Result {
         said.contains("removes 64 of 256 pixels") && said.contains("transparent"),
         "{said}"
     );
+    Ok(())
+}
+
+/// It is cropped as the photograph that it was painted on.
+#[test]
+fn a_mask_for_an_image_is_its_centre_square() -> Result {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("wide.png");
+    // White in the middle square, black beside it.
+    RgbImage::from_fn(48, 16, |x, _| Rgb([if (16..32).contains(&x) { 255 } else { 0 }; 3])).save(&path)?;
+    let mask = load_mask(&path, 8)?;
+    assert_eq!((mask.bright.dim(), mask.remark.as_str()), ((8, 8), ""));
+    assert!(mask.bright.iter().all(|&bright| bright));
+    let erased = painted(&folder, |hole| Rgba([255, 255, 255, if hole { 0 } else { 255 }]))?;
+    let mask = load_mask(&erased, 16)?;
+    assert!(
+        mask.bright
+            .indexed_iter()
+            .all(|((y, x), &bright)| bright != inside(x as u32, y as u32))
+    );
+    assert!(mask.remark.contains("transparent"));
     Ok(())
 }
 
