@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use diffusion::{FiniteCheck, Observer, ScoreModel, Trajectory, TrajectoryFrame};
+use diffusion::{FiniteCheck, Observer, ScoreModel, TrajectoryFrame};
 use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, sampler_rng, stack};
 use ndarray::{Array4, ArrayRef3, Axis};
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
+use crate::first_image::FirstImage;
 use crate::inverse_figures::{Outcome, mean, save_path, save_results};
 use crate::judge::{Judge, Judged};
+use crate::memory::check_batch;
 use crate::operators::{self, Asked};
 use crate::options::CommonOptions;
 use crate::problem_options::ProblemOptions;
@@ -70,6 +72,7 @@ pub fn solve_problems(
 ) -> Result<()> {
     let operators = operators::make(session, &options.operator, prior.image_shape(), common.seed)?;
     let images = session.images(&options.images, prior, options.count as usize)?;
+    check_batch(session, prior, images.len().min(options.batch.into()))?;
     let judge = Judge::new()?;
     let mut report = session.report(prior).judged_by(&judge);
     report.settings.extend(settings(options, method, &operators));
@@ -166,14 +169,14 @@ impl Experiment<'_> {
         let mut path = Vec::new();
         for sample in 0..u64::from(self.options.samples) {
             let rng = &mut sampler_rng(self.common.seed, first, sample);
-            let mut trajectory = (first == 0 && sample == 0).then(|| Trajectory::new(PATH_STEPS));
+            let mut trajectory = (first == 0 && sample == 0).then(|| FirstImage::new(PATH_STEPS));
             let clock = Instant::now();
             let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory);
             let results = solve(&problem, rng, observer)?;
             let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
             self.progress.next_run();
             self.judge_sample(spec, &results, seconds, &mut outcomes)?;
-            path.extend(trajectory.into_iter().flat_map(Trajectory::into_frames));
+            path.extend(trajectory.into_iter().flat_map(FirstImage::into_frames));
         }
         if self.options.samples > 1 {
             self.judge_means(spec, &mut outcomes)?;

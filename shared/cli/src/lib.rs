@@ -35,9 +35,12 @@
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C (129 and 143 after HUP and TERM), and 101 where code panicked.
 
+mod decibels;
+mod first_image;
 mod inverse;
 mod inverse_figures;
 mod judge;
+mod memory;
 mod operators;
 mod options;
 mod problem_options;
@@ -45,11 +48,13 @@ mod progress;
 mod report;
 mod run;
 mod session;
+mod table;
 mod variance;
 
 pub use inverse::{Method, Problem, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
+pub use memory::check_batch;
 pub use options::{CommonOptions, ImageOptions, StepOptions};
 pub use problem_options::ProblemOptions;
 pub use program::{data_folder, find_prior, parse, print_text};

@@ -10,6 +10,9 @@ use crate::session::Session;
 /// File names stay below what any file system takes.
 const LONGEST: usize = 60;
 
+/// What the names of masks and kernels end with; figures have an end of their own.
+const IMAGES: [&str; 6] = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"];
+
 /// An operator that was asked for.
 pub(crate) struct Asked<'a> {
     /// As the command line names it.
@@ -87,6 +90,7 @@ fn plain(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || c == '.';
     let words: Vec<&str> = text.split(|c| !is_plain(c)).filter(|word| !word.is_empty()).collect();
     let whole = words.join("-");
+    let whole = IMAGES.iter().find_map(|end| whole.strip_suffix(end)).unwrap_or(&whole);
     let cut = whole.chars().count().saturating_sub(LONGEST);
     whole.chars().skip(cut).collect()
 }
@@ -115,11 +119,11 @@ mod tests {
         );
         assert_eq!(
             names(&["mask:a/m.png", "mask:a-m.png", "mask:a m.png"])?,
-            ["mask-a-m.png", "mask-a-m.png-2", "mask-a-m.png-3"]
+            ["mask-a-m", "mask-a-m-2", "mask-a-m-3"]
         );
         let deep = format!("mask:{}/m.png", "folder/".repeat(50));
         let long = names(&[&deep, "mask:n.png"])?;
-        assert!(long[0].len() <= LONGEST && long[0].ends_with("m.png"), "{long:?}");
+        assert!(long[0].len() <= LONGEST && long[0].ends_with("-m"), "{long:?}");
         Ok(())
     }
 

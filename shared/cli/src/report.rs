@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::decibels;
 use crate::judge::Judge;
+use crate::table::{Column, aligned};
 
 /// One image, treated with one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -171,97 +173,6 @@ impl Report {
             fs::create_dir_all(folder).with_context(cannot)?;
         }
         files::write_whole(path, text.as_bytes()).with_context(cannot)
-    }
-}
-
-/// A column of the table.
-struct Column {
-    title: String,
-    cells: Vec<Option<String>>,
-    side: Side,
-}
-
-/// Where the texts of a column stand: words left, numbers right.
-enum Side {
-    Left,
-    Right,
-}
-
-impl Column {
-    fn words(title: &str, words: impl Iterator<Item = String>) -> Self {
-        Self {
-            title: title.to_owned(),
-            cells: words.map(Some).collect(),
-            side: Side::Left,
-        }
-    }
-
-    fn numbers(title: &str, decimals: usize, numbers: impl Iterator<Item = Option<f64>>) -> Self {
-        let cell = |number: Option<f64>| number.map(|number| format!("{number:.decimals$}"));
-        Self {
-            title: title.to_owned(),
-            cells: numbers.map(cell).collect(),
-            side: Side::Right,
-        }
-    }
-
-    fn holds_something(&self) -> bool {
-        self.cells.iter().any(Option::is_some)
-    }
-
-    /// What stands in a line of the table; the title in line 0.
-    fn text(&self, line: usize) -> &str {
-        match line.checked_sub(1) {
-            None => &self.title,
-            Some(row) => self.cells[row].as_deref().unwrap_or("-"),
-        }
-    }
-}
-
-/// A line of the table; each column is as wide as its widest text.
-fn aligned(columns: &[Column], line: usize) -> String {
-    let padded = columns.iter().map(|column| {
-        let widths = (0..=column.cells.len()).map(|line| column.text(line).chars().count());
-        let (text, width) = (column.text(line), widths.max().unwrap_or(0));
-        match column.side {
-            Side::Left => format!("{text:<width$}"),
-            Side::Right => format!("{text:>width$}"),
-        }
-    });
-    let line = padded.collect::<Vec<_>>().join("  ");
-    format!("{}\n", line.trim_end())
-}
-
-/// A number, or a word where JSON has no number for it.
-mod decibels {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    const INFINITE: &str = "inf";
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Number(f64),
-        Word(String),
-    }
-
-    pub(super) fn serialize<S: Serializer>(psnr: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-        let written = psnr.map(|psnr| match psnr {
-            f64::INFINITY => Written::Word(INFINITE.to_owned()),
-            number => Written::Number(number),
-        });
-        written.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        match Option::<Written>::deserialize(deserializer)? {
-            None => Ok(None),
-            Some(Written::Number(number)) => Ok(Some(number)),
-            Some(Written::Word(word)) if word == INFINITE => Ok(Some(f64::INFINITY)),
-            Some(Written::Word(word)) => Err(serde::de::Error::custom(format!(
-                "expected a number or `{INFINITE}`, got `{word}`"
-            ))),
-        }
     }
 }
 

@@ -80,11 +80,12 @@ impl Session {
     /// A path that is not there, a folder without images, a broken image; a prior of images that are not square RGB; a
     /// folder of images that figures would be written into.
     pub fn images(&mut self, options: &ImageOptions, prior: &dyn ScoreModel, count: usize) -> Result<Vec<NamedImage>> {
-        let paths = match options.images.as_slice() {
-            [] => vec![data_folder()?.join("images")],
-            paths => paths.to_vec(),
-        };
-        self.read_images(&paths, prior, count)
+        if !options.images.is_empty() {
+            return self.read_images(&options.images, prior, count);
+        }
+        // What lies beside the shipped images is no news.
+        let shipped = data_folder()?.join("images");
+        self.read_listed(&[shipped], prior, count, |_| ())
     }
 
     /// As [`Self::images`], from these files, folders and archives.
@@ -93,10 +94,23 @@ impl Session {
     ///
     /// As [`Self::images`].
     pub fn read_images(&mut self, paths: &[PathBuf], prior: &dyn ScoreModel, count: usize) -> Result<Vec<NamedImage>> {
+        self.read_listed(paths, prior, count, |list| {
+            list.passed_over().iter().for_each(|line| say(line))
+        })
+    }
+
+    /// `tell` says what is to be said of what lies there.
+    fn read_listed(
+        &mut self,
+        paths: &[PathBuf],
+        prior: &dyn ScoreModel,
+        count: usize,
+        tell: fn(&ImageList),
+    ) -> Result<Vec<NamedImage>> {
         let size = square_rgb(prior)?;
         self.will_read(paths)?;
         let mut list = ImageList::open(paths)?;
-        list.passed_over().iter().for_each(|line| say(line));
+        tell(&list);
         if list.count() > count {
             say(&format!(
                 "the first {count} of {} images; more with --count",
@@ -104,19 +118,7 @@ impl Session {
             ));
         }
         let images = list.read(count, size)?;
-        let adapted: Vec<String> = images
-            .iter()
-            .filter_map(|image| Some(format!("{}: {}", image.name, image.adapted.as_ref()?)))
-            .collect();
-        match adapted.as_slice() {
-            few if few.len() <= TOLD => few.iter().for_each(|line| say(line)),
-            many => say(&format!(
-                "{} of {} images were made to fit, the first so: {}",
-                many.len(),
-                images.len(),
-                many[0]
-            )),
-        }
+        tell_adapted(&images);
         Ok(images)
     }
 
@@ -275,6 +277,21 @@ impl Session {
             text.push_str(&format!(" and {} more", rest.len()));
         }
         text
+    }
+}
+
+/// Which images did not fit, and what was done.
+fn tell_adapted(images: &[NamedImage]) {
+    let told = |image: &NamedImage| Some(format!("{}: {}", image.name, image.adapted.as_ref()?));
+    let adapted: Vec<String> = images.iter().filter_map(told).collect();
+    match adapted.as_slice() {
+        few if few.len() <= TOLD => few.iter().for_each(|line| say(line)),
+        many => say(&format!(
+            "{} of {} images were made to fit, the first so: {}",
+            many.len(),
+            images.len(),
+            many[0]
+        )),
     }
 }
 

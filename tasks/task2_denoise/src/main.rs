@@ -68,6 +68,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         images.len(),
         images.len()
     );
+    cli::check_batch(session, &prior, images.len().min(options.batch.into()))?;
 
     let judge = Judge::new()?;
     let mut report = session.report(&prior).judged_by(&judge);

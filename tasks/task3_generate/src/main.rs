@@ -67,6 +67,7 @@ struct Drawn {
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
     let steps = options.steps.whole_way(prior.schedule())?;
+    cli::check_batch(session, &prior, (options.count as usize).min(options.batch.into()))?;
     let mut report = session.report(&prior);
     let (name, value) = options.steps.variance.setting();
     report.set(name, value);
