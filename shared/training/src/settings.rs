@@ -20,13 +20,13 @@ pub fn differences<T: Serialize>(before: &T, now: &T) -> Vec<String> {
 ///
 /// # Errors
 ///
-/// If they differ; the message names `flag` and the fields.
-pub fn require_same<T: Serialize>(flag: &str, before: &T, now: &T) -> Result<()> {
+/// If they differ; the message names `what` and the fields.
+pub fn require_same<T: Serialize>(what: &str, before: &T, now: &T) -> Result<()> {
     let differences = differences(before, now);
     ensure!(
         differences.is_empty(),
-        "{flag} does not fit what this training began with: {}; leave {flag} out, or begin another training in another \
-         --out",
+        "{what} cannot be another than that of the training that is gone on with: {}; leave the flag out, or train from \
+         the beginning in another --out",
         differences.join("; ")
     );
     Ok(())
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(differences(&sizes(48), &sizes(32)), ["width 48 before, 32 now"]);
         let refused = require_same("--seed", &1, &2).map_or_else(|error| error.to_string(), |()| String::new());
         assert!(
-            refused.starts_with("--seed does not fit") && refused.contains("1 before, 2 now"),
+            refused.starts_with("--seed cannot be another") && refused.contains("1 before, 2 now"),
             "{refused}"
         );
     }
