@@ -10,11 +10,9 @@ use anyhow::Result;
 use clap::Parser;
 use cli::{CommonOptions, ProblemOptions, Progress, Session, StepOptions};
 use diffusion::{FiniteCheck, ScoreModel, StepView, observe_with};
-use imaging::{measure, stack};
+use imaging::{measure, sampler_rng, stack};
 use ndarray::{Array4, Axis};
 use plots::{Series, curves};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald};
 
 /// Task 5 for several lambda: how the residual and the PSNR of x0_hat change on the way, mean over the images.
@@ -61,7 +59,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
                 Ok(())
             });
             let sigma = options.problem.assumed_sigma();
-            let rng = &mut StdRng::seed_from_u64(options.common.seed);
+            let rng = &mut sampler_rng(options.common.seed, 0, 0);
             let observer = &mut (FiniteCheck, &mut progress, note);
             score_ald(
                 &prior,
