@@ -37,8 +37,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("kernels", "gemm-common gemm-f32 libc rayon"),
     (
         "lpips_tools",
-        "anyhow clap ctrlc dfdx half image imaging indicatif kernels metrics ndarray nn pytorch-reader rand \
-         rayon serde serde_json sha2 ureq",
+        "anyhow clap dfdx half image imaging indicatif kernels metrics ndarray nn program pytorch-reader rand \
+         rayon serde serde_json sha2 training ureq",
     ),
     (
         "methods",
@@ -94,8 +94,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("testing", "checks diffusion ndarray ndarray-rand rand"),
     (
         "trainer",
-        "anyhow clap ctrlc dfdx diffusion imaging indicatif kernels metrics ndarray ndarray-rand nn rand \
-         rayon score_unet serde serde_json thiserror",
+        "anyhow clap dfdx diffusion imaging indicatif kernels metrics ndarray ndarray-rand nn program rand \
+         rayon score_unet serde serde_json thiserror training",
+    ),
+    (
+        "training",
+        "anyhow files imaging indicatif program serde serde_json sha2",
     ),
     (
         "worker",

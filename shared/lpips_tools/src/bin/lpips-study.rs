@@ -1,13 +1,14 @@
 //! What LPIPS makes of spoiled images: `cargo run -p lpips_tools --bin lpips-study -- --help`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use lpips_tools::study::{Distortion, at_equal_psnr, sweep};
 use metrics::{Backbone, Lpips};
 use ndarray::{Array3, Array4, Axis};
+use program::ThreadOptions;
 
 /// Spoil images in nine ways and five strengths and print what PSNR, SSIM and LPIPS make of it, as tables.
 #[derive(Parser, Debug)]
@@ -20,20 +21,19 @@ struct Options {
     #[arg(long, default_value_t = 64)]
     size: usize,
     /// Use so many of the images, spread evenly over all of them [default: all]
-    #[arg(long)]
-    count: Option<usize>,
+    #[arg(long, value_parser = value_parser!(u32).range(1..))]
+    count: Option<u32>,
     /// PSNR in dB at which distortions are compared with each other
     #[arg(long, default_values_t = [30.0, 25.0, 20.0])]
     psnr: Vec<f64>,
     /// Backbone: embedded, alex, vgg or squeeze
     #[arg(long, default_value = "embedded", value_parser = backbone)]
     backbone: Backbone,
-    /// Folder of the imported backbones
-    #[arg(long, value_name = "DIR", default_value = "data/lpips")]
-    weights: PathBuf,
-    /// Threads [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
+    /// Folder of the imported backbones [default: data/lpips]
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+    #[command(flatten)]
+    threads: ThreadOptions,
 }
 
 fn backbone(name: &str) -> Result<Backbone, String> {
@@ -41,24 +41,18 @@ fn backbone(name: &str) -> Result<Backbone, String> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads.unwrap_or(0))
-        .build_global();
-    match pool
-        .map_err(anyhow::Error::from)
-        .and_then(|()| rayon::scope(|_| run(&options)))
-    {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    let options: Options = program::parse();
+    program::run(options.threads, || run(&options))
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let lpips = Lpips::load(options.backbone, &options.weights.join(options.backbone.file_name()))?;
+    anyhow::ensure!(
+        options.weights.is_none() || options.backbone != Backbone::Embedded,
+        "--weights has no effect with --backbone embedded, which is part of the program: leave it out, or name another \
+         --backbone"
+    );
+    let folder = options.weights.as_deref().unwrap_or(Path::new("data/lpips"));
+    let lpips = Lpips::load(options.backbone, &folder.join(options.backbone.file_name()))?;
     let images = load(options)?;
     println!(
         "{} images of {size}x{size}, LPIPS ({})\n",
@@ -82,7 +76,7 @@ fn load(options: &Options) -> anyhow::Result<Vec<Array3<f32>>> {
         }
         Err(error) => return Err(error.into()),
     };
-    let count = options.count.unwrap_or(all.len()).clamp(1, all.len());
+    let count = options.count.map_or(all.len(), |count| all.len().min(count as usize));
     Ok((0..count).map(|index| all[index * all.len() / count].clone()).collect())
 }
 

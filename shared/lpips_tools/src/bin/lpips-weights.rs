@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use lpips_tools::weights::{Files, Source, backbone_source, download, import, linear_source};
 use metrics::{Backbone, Lpips};
+use program::ThreadOptions;
 
 /// Get the weights of a published LPIPS backbone: alex, vgg or squeeze.
 ///
@@ -67,17 +68,11 @@ fn published(name: &str) -> Result<Backbone, String> {
 }
 
 fn main() -> ExitCode {
-    let result = match Options::parse().command {
+    let options: Options = program::parse();
+    program::run(ThreadOptions::default(), || match options.command {
         Command::Import(options) => run_import(&options),
         Command::Fetch(options) => run_fetch(&options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    })
 }
 
 fn sources(backbone: Backbone) -> anyhow::Result<(Source, Source)> {

@@ -11,11 +11,11 @@ use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use nn::Backend;
+use program::ThreadOptions;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::{Device, DeviceChoice, Prior};
 use trainer::TrainingStepBench;
-use trainer::command::run_command;
 
 /// Time the score network; prints the milliseconds of each repetition, one per line.
 #[derive(Parser, Debug)]
@@ -32,9 +32,8 @@ struct Options {
     /// Repetitions, after two that are not counted
     #[arg(long, default_value_t = 10)]
     repeats: usize,
-    /// Threads [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: ThreadOptions,
     /// Device to compute on: cpu, cuda, cuda:N or auto
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -51,8 +50,8 @@ enum Work {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    run_command(options.threads, || run(&options))
+    let options: Options = program::parse();
+    program::run(options.threads, || run(&options))
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
