@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, bail};
+use program::print;
 
 use crate::cargo::cargo;
 use crate::list::{ListedTask, read_list};
@@ -31,8 +32,9 @@ pub fn watch(task: Option<&str>) -> Result<()> {
     loop {
         // From before the tests, so that what is saved while they run is tested as well.
         let seen = newest(&folder);
-        println!("\n{}", verdict(&root, task)?);
-        println!("\nwaiting for the next save in tasks/{} (Ctrl-C ends)", task.crate_name);
+        print(&format!("\n{}", verdict(&root, task)?));
+        let folder_name = &task.crate_name;
+        print(&format!("\nwaiting for the next save in tasks/{folder_name} (Ctrl-C ends)"));
         while newest(&folder) == seen {
             thread::sleep(PAUSE);
         }

@@ -9,11 +9,11 @@ use crate::root;
 
 /// Each crate of the workspace, and all that it depends on, but for tests.
 const ROOMS: &[(&str, &str)] = &[
-    ("check", "anyhow clap indicatif serde toml"),
+    ("check", "anyhow clap indicatif program serde toml"),
     ("checks", "ndarray"),
     (
         "cli",
-        "anyhow clap ctrlc diffusion files imaging indicatif metrics ndarray one_build plots rand rayon \
+        "anyhow clap diffusion files imaging indicatif metrics ndarray one_build plots program rand rayon \
          score_unet serde serde_json",
     ),
     ("diffusion", "ndarray ndarray-rand rand thiserror"),
@@ -25,19 +25,20 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "grader",
         "anyhow base64 cargo_metadata check checks clap cli csv diffusion exchange files image imaging \
-         indicatif libc metrics ndarray ndarray-rand quick-xml rand sandbox score_unet serde serde_json \
+         indicatif libc metrics ndarray ndarray-rand program quick-xml rand sandbox score_unet serde serde_json \
          sha2 task3_generate task4_sdedit task5_score_ald task6_dps tempfile toml toml_edit walkdir worker \
          zip",
     ),
     (
         "imaging",
-        "image ndarray ndarray-rand rand rayon realfft rustdct rustfft thiserror zip",
+        "files image moxcms ndarray ndarray-rand rand rayon realfft rustdct rustfft thiserror zip zune-core \
+         zune-jpeg",
     ),
     ("kernels", "gemm-common gemm-f32 libc rayon"),
     (
         "lpips_tools",
-        "anyhow clap ctrlc dfdx half image imaging indicatif kernels metrics ndarray nn pytorch-reader rand \
-         rayon serde serde_json sha2 ureq",
+        "anyhow clap dfdx half image imaging indicatif kernels metrics ndarray nn program pytorch-reader rand \
+         rayon serde serde_json sha2 training ureq",
     ),
     (
         "methods",
@@ -56,6 +57,7 @@ const ROOMS: &[(&str, &str)] = &[
         "plots",
         "epaint_default_fonts files image imaging ndarray plotters thiserror",
     ),
+    ("program", "anyhow clap ctrlc rayon signal-hook"),
     (
         "results",
         "anyhow clap cli diffusion imaging methods ndarray ndarray-rand nn rand score_unet sha2 \
@@ -92,8 +94,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("testing", "checks diffusion ndarray ndarray-rand rand serde serde_json"),
     (
         "trainer",
-        "anyhow clap ctrlc dfdx diffusion imaging indicatif kernels metrics ndarray ndarray-rand nn rand \
-         rayon score_unet serde serde_json thiserror",
+        "anyhow clap dfdx diffusion imaging indicatif kernels metrics ndarray ndarray-rand nn program rand \
+         rayon score_unet serde serde_json thiserror training",
+    ),
+    (
+        "training",
+        "anyhow files imaging indicatif program serde serde_json sha2",
     ),
     (
         "worker",

@@ -15,44 +15,49 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     let options = Options::parse();
+//!     let options = cli::parse::<Options>();
 //!     cli::run("task2_denoise", &options.common, |session| {
 //!         let prior = session.prior()?;
-//!         let images = session.images(&options.images, &prior)?;
+//!         let images = session.images(&options.images, &prior, 4)?;
 //!         session.note(&format!("{} images for {}", images.len(), prior.name()));
 //!         Ok(())
 //!     })
 //! }
 //! ```
 //!
-//! - [`CommonOptions`]: the flags that all programs have; [`ImageOptions`], [`StepOptions`] and [`ProblemOptions`]:
-//!   those of programs that work on images, take steps, or solve inverse problems;
+//! - [`parse`]: reads the flags; [`CommonOptions`]: those that all programs have; [`ImageOptions`], [`StepOptions`] and
+//!   [`ProblemOptions`]: those of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
 //! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
-//! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
+//! anything the user can mend, 130 after Ctrl-C (129 and 143 after HUP and TERM), and 101 where code panicked.
 
+mod decibels;
+mod first_image;
 mod inverse;
 mod inverse_figures;
 mod judge;
-mod locate;
+mod memory;
+mod operators;
 mod options;
 mod problem_options;
 mod progress;
 mod report;
 mod run;
 mod session;
+mod table;
 mod variance;
 
 pub use inverse::{Method, Problem, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
-pub use locate::{data_folder, find_prior};
+pub use memory::check_batch;
 pub use options::{CommonOptions, ImageOptions, StepOptions};
 pub use problem_options::ProblemOptions;
+pub use program::{data_folder, find_prior, parse, print_text};
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};

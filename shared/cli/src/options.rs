@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use clap::Args;
 use diffusion::{Schedule, Step};
+use program::ThreadOptions;
 use score_unet::DeviceChoice;
 
 use crate::variance::VarianceOptions;
@@ -18,9 +19,9 @@ pub struct CommonOptions {
     /// Where the random numbers start: one seed gives one result, with the same images, --batch and kind of processor.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Threads to compute with, 1 to 1024 [default: one for each core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub threads: Option<u32>,
+    /// How many threads it computes with.
+    #[command(flatten)]
+    pub threads: ThreadOptions,
     /// Where the network runs: cpu, cuda (the first NVIDIA GPU), cuda:N (GPU number N, from 0), or auto (a GPU if there
     /// is one). GPUs need a program that was built with `--features cuda`.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use diffusion::{Observer, ScoreError, StepView};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use program::say;
 
-use crate::run::{check_interrupted, say};
+use crate::run::check_interrupted;
 
 /// A progress bar on standard error: what is done, how fast, how long it will take. Where standard error is no
 /// terminal, a line every tenth of the way instead.

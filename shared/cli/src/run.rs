@@ -1,30 +1,28 @@
 //! A task's command line from start to end: Ctrl-C, panics, errors and the exit status.
 
 use std::any::Any;
-use std::io::Write;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use diffusion::ScoreError;
+use program::{Signal, USER_ERROR, catch_signals, explain, say, stop_asked};
 
 use crate::options::CommonOptions;
 use crate::session::Session;
 
-const USER_ERROR: u8 = 2;
 const PANICKED: u8 = 101;
-const INTERRUPTED: u8 = 130;
 
-static STOP: AtomicBool = AtomicBool::new(false);
 /// What the last panic said; it is shown once the progress bars are out of the way.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// Runs a task: sets up threads, Ctrl-C and the output folder, calls `main`, says what was written, and turns an error
+/// Runs a task: sets up threads, signals and the output folder, calls `main`, says what was written, and turns an error
 /// or a panic into a message and an exit status.
 pub fn run(task: &str, options: &CommonOptions, main: impl FnOnce(&mut Session) -> Result<()> + Send) -> ExitCode {
-    catch_interrupt();
+    if catch_signals("stopping after this step (once more to stop at once)").is_err() {
+        say("note: Ctrl-C cannot be caught here, and will end the program at once");
+    }
     catch_panics();
     let mut session = match Session::new(task, options) {
         Ok(session) => session,
@@ -53,7 +51,7 @@ fn end_interrupted(written: &str) -> ExitCode {
     } else {
         say(&format!("interrupted; wrote {written}"));
     }
-    ExitCode::from(INTERRUPTED)
+    ExitCode::from(stop_asked().map_or(USER_ERROR, Signal::exit_status))
 }
 
 fn end_with_error(error: &anyhow::Error) -> ExitCode {
@@ -67,53 +65,19 @@ fn end_with_panic(task: &str, payload: &(dyn Any + Send)) -> ExitCode {
     ExitCode::from(if unfinished { USER_ERROR } else { PANICKED })
 }
 
-/// An error after Ctrl-C, for loops that no sampler's observer watches.
+/// An error after Ctrl-C or another signal that asks to stop, for loops that no sampler's observer watches.
 ///
 /// # Errors
 ///
 /// [`ScoreError::Interrupted`] once the user has asked to stop.
 pub fn check_interrupted() -> Result<(), ScoreError> {
-    if STOP.load(Ordering::Relaxed) {
-        Err(ScoreError::Interrupted)
-    } else {
-        Ok(())
-    }
-}
-
-/// A line on standard error; if that is closed there is nobody to tell.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-fn catch_interrupt() {
-    let handler = || {
-        // The second time: at once.
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-        say("\nstopping after this step (once more to stop at once)");
-    };
-    if ctrlc::set_handler(handler).is_err() {
-        say("note: Ctrl-C cannot be caught here, and will end the program at once");
-    }
+    stop_asked().map_or(Ok(()), |_| Err(ScoreError::Interrupted))
 }
 
 fn was_interrupted(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| matches!(cause.downcast_ref(), Some(ScoreError::Interrupted)))
-}
-
-/// The error and its causes, but no cause that the message before it already quotes.
-fn explain(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text.push_str(&format!(": {cause}"));
-        }
-    }
-    text
 }
 
 fn catch_panics() {
@@ -171,8 +135,6 @@ fn wants_backtrace() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context;
-
     use super::*;
 
     #[test]
@@ -187,21 +149,6 @@ mod tests {
         assert!(message.contains("cargo test -p task2_denoise"), "{message}");
         let (message, unfinished) = describe_panic("task2_denoise", &"index out of bounds");
         assert!(!unfinished && message.contains("index out of bounds"), "{message}");
-    }
-
-    #[test]
-    fn causes_are_told_once() {
-        let io = || std::io::Error::other("disk full");
-        let quoted = imaging::ImageError::Io {
-            action: "write",
-            path: "a.png".into(),
-            source: io(),
-        };
-        assert_eq!(explain(&quoted.into()), "cannot write `a.png`: disk full");
-        let context = Err::<(), _>(io())
-            .context("cannot write the report")
-            .map_or_else(|e| explain(&e), |()| String::new());
-        assert_eq!(context, "cannot write the report: disk full");
     }
 
     #[test]

@@ -35,6 +35,25 @@ pub enum PriorError {
         path = .0.display()
     )]
     NotFound(PathBuf),
+    /// A folder without the files of a prior.
+    #[error(
+        "{path} is no prior: it lacks {lacks}; a prior is a folder with config.json (the network's sizes) and \
+         weights.safetensors, as the trainer writes it",
+        path = path.display()
+    )]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// The file that is not there.
+        lacks: &'static str,
+    },
+    /// The folder of a training that has not got that far.
+    #[error(
+        "the training in {path} has written no weights yet: its first validation does (--validate-every says after \
+         how many steps); wait for it, or go on with the training if it was stopped",
+        path = .0.display()
+    )]
+    InTraining(PathBuf),
     /// The configuration is missing or wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -54,6 +73,34 @@ pub enum PriorError {
     Thread(#[from] std::io::Error),
 }
 
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "weights.safetensors";
+/// What the trainer writes before it writes a prior.
+const IN_TRAINING: [&str; 2] = ["checkpoint.ckpt", "log.csv"];
+
+impl UNetConfig {
+    /// Reads the `config.json` of the prior in a folder, once it is sure that there is one.
+    ///
+    /// # Errors
+    ///
+    /// A missing folder or file, an impossible configuration: see [`PriorError`].
+    pub fn of_prior(folder: &Path) -> Result<Self, PriorError> {
+        if !folder.is_dir() {
+            return Err(PriorError::NotFound(folder.into()));
+        }
+        if let Some(lacks) = [CONFIG, WEIGHTS].into_iter().find(|name| !folder.join(name).exists()) {
+            let path = folder.to_path_buf();
+            let in_training = IN_TRAINING.iter().any(|name| folder.join(name).exists());
+            return Err(if in_training {
+                PriorError::InTraining(path)
+            } else {
+                PriorError::Incomplete { path, lacks }
+            });
+        }
+        Ok(Self::read(&folder.join(CONFIG))?)
+    }
+}
+
 impl<B: Backend> UNet<B> {
     /// Reads `config.json` and `weights.safetensors` from a folder onto a backend.
     ///
@@ -61,11 +108,8 @@ impl<B: Backend> UNet<B> {
     ///
     /// A missing folder or file, an impossible configuration, weights that do not fit it: see [`PriorError`].
     pub fn load(folder: &Path, backend: &B) -> Result<Self, PriorError> {
-        if !folder.is_dir() {
-            return Err(PriorError::NotFound(folder.into()));
-        }
-        let config = UNetConfig::read(&folder.join("config.json"))?;
-        let path = folder.join("weights.safetensors");
+        let config = UNetConfig::of_prior(folder)?;
+        let path = folder.join(WEIGHTS);
         let mut network = Self::blank(&config, backend)?;
         nn::read_weights(&path)
             .and_then(|tensors| nn::load_weights(&mut network, &tensors))

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{TrainError, write_json};
-use crate::validate::DENOISING_TIMES;
 
 /// What a card says beyond the counters of the training.
 #[derive(Debug, Clone)]
@@ -19,8 +18,8 @@ pub struct Card {
     pub test_images: usize,
     /// Validation loss of the weights beside the card.
     pub validation_loss: f64,
-    /// PSNR in dB of one-step denoising at [`DENOISING_TIMES`].
-    pub denoising_psnr: [f64; 3],
+    /// Times, and the PSNR in dB of one-step denoising there.
+    pub denoising_psnr: Vec<(usize, f64)>,
 }
 
 /// Writes `training.json`: the numbers of a card, for people and programs. The words around them (licence, attribution,
@@ -30,9 +29,9 @@ pub struct Card {
 ///
 /// If the file cannot be written.
 pub fn write_card(folder: &Path, card: &Card, counters: &Checkpoint) -> Result<(), TrainError> {
-    let psnr: serde_json::Map<String, serde_json::Value> = DENOISING_TIMES
+    let psnr: serde_json::Map<String, serde_json::Value> = card
+        .denoising_psnr
         .iter()
-        .zip(card.denoising_psnr)
         .map(|(t, psnr)| (format!("t={t}"), ((psnr * 1000.0).round() / 1000.0).into()))
         .collect();
     let json = serde_json::json!({

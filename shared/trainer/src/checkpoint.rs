@@ -8,8 +8,8 @@ use score_unet::unet::UNet;
 use score_unet::{ConfigError, UNetConfig};
 use serde::{Deserialize, Serialize};
 
-/// The file's name in the output folder.
-pub const CHECKPOINT_FILE: &str = "checkpoint.ckpt";
+use crate::length::Length;
+use crate::trainer::TrainerConfig;
 
 /// The counters of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,15 @@ pub struct Checkpoint {
     pub seconds: f64,
     /// Seed of the batches.
     pub seed: u64,
+    /// How it was trained last. None, as the next two, in checkpoints of before they were kept.
+    #[serde(default)]
+    pub settings: Option<TrainerConfig>,
+    /// How long it is to be trained.
+    #[serde(default)]
+    pub length: Option<Length>,
+    /// What tells the images it is trained on from others.
+    #[serde(default)]
+    pub data: Option<String>,
     /// The lowest validation loss so far and the step it was measured at.
     pub best: Option<(f64, u64)>,
     /// Updates that Adam made.
@@ -54,6 +63,9 @@ impl Checkpoint {
             images_seen: 0,
             seconds: 0.0,
             seed,
+            settings: None,
+            length: None,
+            data: None,
             best: None,
             adam_step: 0,
         }
@@ -101,6 +113,19 @@ impl Checkpoint {
         )
     }
 
+    /// Reads the counters alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn read_counters(path: &Path) -> Result<Self, CheckpointError> {
+        let header_error = |reason: String| CheckpointError::Header(path.display().to_string(), reason);
+        let text = nn::read_metadata(path)?
+            .remove(HEADER)
+            .ok_or_else(|| header_error("the file holds no training counters".into()))?;
+        serde_json::from_str(&text).map_err(|error| header_error(error.to_string()))
+    }
+
     /// Reads the counters, and the tensors into the network, its average and the optimiser that `build` makes for the
     /// configuration found.
     ///
@@ -113,10 +138,7 @@ impl Checkpoint {
         adam: &mut Adam<B>,
     ) -> Result<(Self, UNet<B>, UNet<B>), CheckpointError> {
         let header_error = |reason: String| CheckpointError::Header(path.display().to_string(), reason);
-        let text = nn::read_metadata(path)?
-            .remove(HEADER)
-            .ok_or_else(|| header_error("the file holds no training counters".into()))?;
-        let counters: Self = serde_json::from_str(&text).map_err(|error| header_error(error.to_string()))?;
+        let counters = Self::read_counters(path)?;
         let tensors = nn::read_weights(path)?;
         let part = |kind: &str| -> Vec<NamedTensor> {
             let prefix = format!("{kind}.");

@@ -36,8 +36,8 @@ pub enum TrainError {
     Metric(#[from] MetricError),
     /// The loss is no number any more.
     #[error(
-        "the loss at step {step} is {loss}: the training has diverged; resume from the last checkpoint with a smaller \
-         --learning-rate"
+        "the loss at step {step} is {loss}: the training has diverged; begin again with a smaller --learning-rate, or \
+         resume with one if there is a checkpoint of before"
     )]
     Diverged {
         /// The step.
@@ -55,10 +55,7 @@ pub enum TrainError {
     },
 }
 
-/// Writes a value as JSON for people, with a line break at its end.
+/// Writes a value as JSON for people, whole or not at all.
 pub(crate) fn write_json(path: PathBuf, value: &impl serde::Serialize) -> Result<(), TrainError> {
-    let written = serde_json::to_string_pretty(value)
-        .map_err(std::io::Error::from)
-        .and_then(|json| std::fs::write(&path, json + "\n"));
-    written.map_err(|source| TrainError::Write { path, source })
+    training::write_json(&path, value).map_err(|source| TrainError::Write { path, source })
 }

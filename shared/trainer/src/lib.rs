@@ -9,13 +9,15 @@
 //! * [`Checkpoint`]: everything that a training needs to go on.
 //! * [`validation_loss`], [`denoising_psnr`], [`denoising_preview`]: how good a network is.
 //! * [`write_card`]: what is said of it afterwards.
-//! * [`command`]: how the two programs start and end.
+//! * [`Length`]: how long a training is.
+//! * [`without_device_panic`]: a GPU that fails is an error.
 
 mod batch;
 mod card;
 mod checkpoint;
-pub mod command;
+mod device;
 mod error;
+mod length;
 mod preview;
 mod targets;
 mod trainer;
@@ -23,8 +25,10 @@ mod validate;
 
 pub use batch::{TrainingBatch, draw_batch};
 pub use card::{Card, write_card};
-pub use checkpoint::{CHECKPOINT_FILE, Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use device::without_device_panic;
 pub use error::TrainError;
+pub use length::Length;
 pub use preview::denoising_preview;
 pub use trainer::{Progress, Trainer, TrainerConfig, TrainingStepBench};
 pub use validate::{DENOISING_TIMES, denoising_psnr, validation_loss};

@@ -13,14 +13,17 @@ use rand::rngs::StdRng;
 use score_unet::UNetConfig;
 use score_unet::score::{device_error, to_tensor};
 use score_unet::unet::UNet;
+use serde::{Deserialize, Serialize};
+use training::CHECKPOINT_FILE;
 
 use crate::batch::{TrainingBatch, draw_batch};
-use crate::checkpoint::{CHECKPOINT_FILE, Checkpoint};
+use crate::checkpoint::Checkpoint;
 use crate::error::{TrainError, write_json};
+use crate::length::Length;
 use crate::validate::validation_loss;
 
 /// The settings of a training.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainerConfig {
     /// Images in a batch.
     pub batch: usize,
@@ -154,6 +157,11 @@ impl<B: Backend> Trainer<B> {
         &self.counters
     }
 
+    /// Keeps in the checkpoint how long it is to be trained, and on what images (see [`training::fingerprint`]).
+    pub fn remember(&mut self, length: Length, data: String) {
+        (self.counters.length, self.counters.data) = (Some(length), Some(data));
+    }
+
     /// The moving average of the weights: the network that is used afterwards.
     pub fn average(&self) -> &UNet<B> {
         &self.average
@@ -235,6 +243,7 @@ impl<B: Backend> Trainer<B> {
     /// If it cannot be written.
     pub fn save(&mut self, folder: &Path) -> Result<(), TrainError> {
         let path = folder.join(CHECKPOINT_FILE);
+        self.counters.settings = Some(self.config.clone());
         Ok(self
             .counters
             .save(&path, &self.network, &self.average, &mut self.adam)?)

@@ -14,7 +14,7 @@ use score_unet::unet::UNet;
 use crate::error::TrainError;
 use crate::targets::{noise_batch, tweedie_batch};
 
-/// The times at which the lecture's task 2 denoises.
+/// The times at which the lecture's task 2 denoises. A prior with fewer times is asked at those it has.
 pub const DENOISING_TIMES: [usize; 3] = [30, 100, 300];
 
 /// Seed of the noise in every evaluation, so that two networks are compared on the same noisy images.

@@ -35,14 +35,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task4_sdedit", &options.common, |session| run(&options, session))
 }
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let mut images = session.images(&options.problem.images, &prior)?;
-    images.truncate(options.problem.count as usize);
+    let images = session.images(&options.problem.images, &prior, options.problem.count as usize)?;
     let judge = Judge::new()?;
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let seed = options.common.seed;

@@ -1,6 +1,7 @@
 //! Task 4 on images: SDEdit on inverse problems, and, with `--guide`, on paintings, patches and strokes.
 
 mod edit;
+mod guides;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task4_sdedit", &options.common, |session| match &options.guide {
         Some(guides) => edit::run(&options, guides, session),
         None => solve(&options, session),
@@ -101,7 +102,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         let Settings { t0, repeats } = settings(spec);
         let steps = steps(options, &prior, t0)?.len();
         evaluations += steps * repeats;
-        told.push(format!("{}: t0 = {t0}, {steps} steps, repeats {repeats}", spec.name()));
+        told.push(format!("{spec}: t0 = {t0}, {steps} steps, repeats {repeats}"));
     }
     let method = Method {
         name: "SDEdit",

@@ -32,15 +32,14 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task5_score_ald", &options.common, |session| run(&options, session))
 }
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
     let steps = options.steps.whole_way(prior.schedule())?;
-    let mut images = session.images(&options.problem.images, &prior)?;
-    images.truncate(options.problem.count as usize);
+    let images = session.images(&options.problem.images, &prior, options.problem.count as usize)?;
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let (specs, lambdas) = (&options.problem.operator, &options.lambda);
     let mut progress = Progress::new("Score-ALD", specs.len() * lambdas.len() * steps.len());

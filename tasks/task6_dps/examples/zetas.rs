@@ -29,15 +29,14 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task6_dps", &options.common, |session| run(&options, session))
 }
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
     let steps = options.steps.whole_way(prior.schedule())?;
-    let mut images = session.images(&options.problem.images, &prior)?;
-    images.truncate(options.problem.count as usize);
+    let images = session.images(&options.problem.images, &prior, options.problem.count as usize)?;
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let (judge, noise) = (Judge::new()?, options.problem.measurement_noise());
     let samples = u64::from(options.problem.samples);

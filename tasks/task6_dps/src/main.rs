@@ -51,7 +51,7 @@ fn parse_zeta(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     cli::run("task6_dps", &options.common, |session| run(&options, session))
 }
 
@@ -62,10 +62,20 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.kind(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
     };
+    let zetas: Vec<String> = options
+        .problem
+        .operator
+        .iter()
+        .map(|spec| format!("{spec}: {:?}", step_size(spec)))
+        .collect();
     let method = Method {
         name: "DPS",
         evaluations: steps.len(),
-        settings: vec![("steps", steps.len().to_string()), options.steps.variance.setting()],
+        settings: vec![
+            ("steps", steps.len().to_string()),
+            ("zeta", zetas.join("; ")),
+            options.steps.variance.setting(),
+        ],
     };
     solve_problems(
         session,

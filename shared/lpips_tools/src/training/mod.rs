@@ -8,4 +8,4 @@ mod trainer;
 
 pub use batch::LabelledSet;
 pub use loss::cross_entropy;
-pub use trainer::{CHECKPOINT_FILE, Counters, Settings, Trainer};
+pub use trainer::{Counters, Settings, Trainer};

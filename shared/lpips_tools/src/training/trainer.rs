@@ -12,12 +12,11 @@ use nn::{Adam, AdamState, Cpu, FloatType, NamedTensor, Parameters, Tensor4, Weig
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
+use training::CHECKPOINT_FILE;
 
 use crate::training::batch::{Batch, LabelledSet, augmented, epoch_order, plain};
 use crate::training::loss::cross_entropy;
 
-/// The checkpoint's name in the output folder.
-pub const CHECKPOINT_FILE: &str = "checkpoint.ckpt";
 /// The key of the counters in the checkpoint's table of text.
 const HEADER: &str = "backbone-training";
 const TEST_BATCH: usize = 100;
@@ -56,6 +55,9 @@ pub struct Counters {
     pub step: u64,
     /// Seconds of training, over all runs, tests not counted.
     pub seconds: f64,
+    /// What tells the images it is trained on from others; none in checkpoints of before it was kept.
+    #[serde(default)]
+    pub data: Option<String>,
     adam_step: i32,
 }
 
@@ -105,6 +107,7 @@ impl Trainer {
             settings,
             step: 0,
             seconds: 0.0,
+            data: None,
             adam_step: 0,
         };
         Self {
@@ -120,6 +123,11 @@ impl Trainer {
     pub fn set_length(&mut self, epochs: u64, minutes: Option<f64>) {
         let settings = &mut self.counters.settings;
         (settings.epochs, settings.minutes) = (epochs, minutes);
+    }
+
+    /// Keeps in the checkpoint what images it is trained on, see [`training::fingerprint`].
+    pub fn remember(&mut self, data: String) {
+        self.counters.data = Some(data);
     }
 
     /// How far it is.

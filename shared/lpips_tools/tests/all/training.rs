@@ -23,7 +23,7 @@ fn colours() -> LabelledSet {
         pixels,
         count: 40,
         size: SIZE,
-        adapted: 0,
+        ..PixelSet::default()
     };
     LabelledSet::new(images).expect("labelled images")
 }
@@ -91,7 +91,7 @@ fn a_resumed_training_ends_with_the_same_weights() -> anyhow::Result<()> {
 fn what_is_no_checkpoint_is_refused() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     assert!(Trainer::resume(folder.path()).is_err());
-    let path = folder.path().join(lpips_tools::training::CHECKPOINT_FILE);
+    let path = folder.path().join(training::CHECKPOINT_FILE);
     Trainer::new(settings()).write_weights(&path)?;
     let message = Trainer::resume(folder.path()).map_or_else(|error| error.to_string(), |_| String::new());
     assert!(message.contains("is no checkpoint of this trainer"), "{message}");

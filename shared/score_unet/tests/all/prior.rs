@@ -220,10 +220,21 @@ fn a_folder_that_is_no_prior_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let text = |path: &Path| Prior::load(path).unwrap_err().to_string();
     assert!(text(&folder.path().join("none")).contains("there is no prior at"));
-    assert!(text(folder.path()).contains("config.json"));
+    let empty = text(folder.path());
+    assert!(
+        empty.contains("lacks config.json") && empty.contains("weights.safetensors, as the trainer writes it"),
+        "{empty}"
+    );
+    std::fs::write(folder.path().join("checkpoint.ckpt"), "").unwrap();
+    let early = text(folder.path());
+    assert!(
+        early.contains("has written no weights yet") && early.contains("--validate-every"),
+        "{early}"
+    );
+    std::fs::remove_file(folder.path().join("checkpoint.ckpt")).unwrap();
     write_prior(folder.path(), FloatType::F32);
     std::fs::remove_file(folder.path().join("weights.safetensors")).unwrap();
-    assert!(text(folder.path()).contains("weights.safetensors"));
+    assert!(text(folder.path()).contains("lacks weights.safetensors"));
 
     write_prior(folder.path(), FloatType::F32);
     let wider = UNetConfig {

@@ -6,7 +6,8 @@ use imaging::PixelSet;
 use nn::{Cpu, Parameters};
 use score_unet::UNetConfig;
 use score_unet::unet::UNet;
-use trainer::{CHECKPOINT_FILE, Trainer, TrainerConfig, validation_loss};
+use trainer::{Trainer, TrainerConfig, validation_loss};
+use training::CHECKPOINT_FILE;
 
 fn network() -> UNetConfig {
     UNetConfig {
@@ -41,7 +42,7 @@ fn flat_colours(count: usize) -> PixelSet {
         pixels,
         count,
         size: 8,
-        adapted: 0,
+        ..PixelSet::default()
     }
 }
 

@@ -1,22 +1,7 @@
-//! How the programs `train` and `bench` start and end: the thread pool, errors and the exit status.
+//! A GPU that fails.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
-
-/// Runs `work` inside a pool of `threads` threads (default: one for each core) and turns its error into a message on
-/// standard error and exit status 2.
-///
-/// The pool matters: a parallel loop that is started from outside costs two thread switches each time.
-pub fn run_command(threads: Option<usize>, work: impl FnOnce() -> anyhow::Result<()> + Send) -> ExitCode {
-    match start_threads(threads).and_then(|()| rayon::scope(|_| work())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
-}
 
 /// Runs `work` on a GPU: a panic there becomes an error, since dfdx panics where a copy from or to the GPU fails.
 ///
@@ -38,13 +23,6 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
     owned
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("it does not say why")
-}
-
-fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
-    anyhow::ensure!(threads != Some(0), "--threads must be at least 1");
-    Ok(rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.unwrap_or(0))
-        .build_global()?)
 }
 
 #[cfg(test)]
