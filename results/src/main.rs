@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
@@ -40,7 +40,7 @@ struct Options {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many photographs are taken from it.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "data", value_parser = clap::value_parser!(u16).range(1..=1000))]
     photographs: u16,
     /// How many seeds.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -70,6 +70,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
+    ensure!(
+        options.common.json.is_none(),
+        "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
+    );
     let prior = session.prior()?;
     let mut sets = Vec::new();
     if let Some(data) = &options.data {

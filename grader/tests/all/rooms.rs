@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "imaging",
-        "image ndarray ndarray-rand rand rayon realfft rustdct rustfft thiserror zip",
+        "image ndarray ndarray-rand rand rayon realfft rustdct rustfft strsim thiserror zip",
     ),
     ("kernels", "gemm-common gemm-f32 libc rayon"),
     (

@@ -66,6 +66,7 @@ pub fn solve_problems(
     method: &Method,
     solve: &mut Solve<'_>,
 ) -> Result<()> {
+    options.check()?;
     let images = first_images(session, prior, options)?;
     let build = |spec: &OperatorSpec| spec.build(prior.image_shape(), common.seed);
     let operators = options.operator.iter().map(build).collect::<Result<Vec<_>, _>>()?;

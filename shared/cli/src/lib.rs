@@ -52,7 +52,7 @@ pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
 pub use locate::{data_folder, find_prior};
 pub use options::{CommonOptions, ImageOptions, StepOptions};
-pub use problem_options::ProblemOptions;
+pub use problem_options::{NoiseOption, ProblemOptions};
 pub use program::parse;
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};

@@ -22,6 +22,7 @@ mod error;
 mod fft;
 mod hartley;
 mod load;
+mod nearest;
 mod noise;
 mod operator;
 mod operator_spec;

@@ -37,7 +37,8 @@ struct Options {
     steps: StepOptions,
     /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two
     /// of them with masks.
-    #[arg(long, value_name = "PATH", num_args = 0..)]
+    #[arg(long, value_name = "PATH", num_args = 0..,
+          conflicts_with_all = ["operator", "images", "sigma", "noise", "count", "batch"])]
     guide: Option<Vec<PathBuf>>,
     /// What may change, as an image file: bright may, dark stays as it is. One for each guide in their order, or one
     /// for all [default: everything may change].
