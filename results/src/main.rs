@@ -95,18 +95,23 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
                 variance: options.steps.variance.rule(),
             },
         };
-        let report = measure(options, setting, &store, &judge)?;
+        let mut report = Report::default().judged_by(&judge);
+        report.set("prior", prior.name());
+        report.set("seed", options.common.seed);
+        report.set("steps", setting.stepping.num_steps);
+        let outcome = measure(options, setting, &store, &judge, &mut report);
+        // Whatever ended it, what was done by then is kept.
         tables.push_str(&format!("### {}\n\n{}\n", set.title, table::markdown(&report, &judge)));
         session.save_text(&tables, "tables.md")?;
         report.write_json(&session.out().join(format!("{}.json", set.name)))?;
+        outcome?;
     }
-    print!("{tables}");
+    cli::print_text(&tables);
     Ok(())
 }
 
 /// Every method on every case that it applies to, for every seed.
-fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge) -> Result<Report> {
-    let mut report = Report::judged_by(judge);
+fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge, report: &mut Report) -> Result<()> {
     for run in &runs(options, setting)? {
         let start = Instant::now();
         let images = store.get_or(&run.path(), &run.settings()?, || {
@@ -125,7 +130,7 @@ fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge
             report.rows.push(judge.row(&what, &image, &truth.pixels)?);
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// In the order of the tables.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use cli::{ImageOptions, Session};
 use diffusion::ScoreModel;
-use imaging::{NamedImage, OperatorSpec, load_split, stack};
+use imaging::{NamedImage, OperatorSpec, load_split_some, stack};
 use ndarray::Array4;
 use score_unet::Prior;
 
@@ -28,15 +28,15 @@ impl ImageSet {
     /// `count` images of the `test` part of a data set, evenly spread over its images in the order of their names.
     pub fn photographs(data: &Path, count: usize, prior: &Prior) -> Result<Self> {
         let [_, size, _] = prior.image_shape();
-        let split = load_split(data, "test", size, |_, _| {})?;
+        let spread = |available: usize| (0..count).map(|k| k * (available / count)).collect();
+        let split = load_split_some(data, "test", size, spread, |_, _| {})?;
         ensure!(
-            split.count >= count,
+            split.available >= count,
             "`{}` holds {} images under `test/`: ask for at most as many with --photographs",
             data.display(),
-            split.count
+            split.available
         );
-        let images: Vec<NamedImage> = (0..count)
-            .map(|k| k * (split.count / count))
+        let images: Vec<NamedImage> = (0..split.count)
             .map(|index| NamedImage {
                 name: split.names[index].clone(),
                 pixels: split.array(index),
@@ -48,8 +48,8 @@ impl ImageSet {
     }
 
     /// The images that the repository ships.
-    pub fn shipped(session: &Session, prior: &Prior) -> Result<Self> {
-        let images = session.images(&ImageOptions::default(), prior)?;
+    pub fn shipped(session: &mut Session, prior: &Prior) -> Result<Self> {
+        let images = session.images(&ImageOptions::default(), prior, usize::MAX)?;
         let title = format!("The {} shipped images, drawn from the prior itself", images.len());
         Self::new(Self::SHIPPED, title, images)
     }

@@ -58,13 +58,16 @@ pub fn markdown(report: &Report, judge: &Judge) -> String {
 }
 
 fn cell(spread: Option<&Spread>, decimals: usize) -> String {
-    spread.map_or_else(String::new, |s| {
-        format!("{:.decimals$} ± {:.decimals$}", s.mean, s.of_images)
+    // A perfect image makes the mean infinite, and nothing spreads around that.
+    spread.map_or_else(String::new, |s| match s.mean.is_finite() {
+        true => format!("{:.decimals$} ± {:.decimals$}", s.mean, s.of_images),
+        false => s.mean.to_string(),
     })
 }
 
 fn seeds(spread: Option<&Spread>, decimals: usize) -> String {
-    spread.map_or_else(String::new, |s| format!("± {:.decimals$}", s.of_seeds))
+    let finite = spread.filter(|s| s.mean.is_finite());
+    finite.map_or_else(String::new, |s| format!("± {:.decimals$}", s.of_seeds))
 }
 
 /// None where no row has the metric.
@@ -118,6 +121,16 @@ mod tests {
         assert_eq!(spread.mean, 31.0);
         assert!((spread.of_images - (14.0_f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((spread.of_seeds - 2.0_f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_perfect_image_is_shown() {
+        let rows = [row(0, 29.0), row(0, f64::INFINITY)];
+        let spread = spread(&rows.iter().collect::<Vec<_>>(), |row| row.psnr);
+        assert_eq!(
+            (cell(spread.as_ref(), 2), seeds(spread.as_ref(), 2)),
+            ("inf".into(), String::new())
+        );
     }
 
     #[test]

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use diffusion::{FiniteCheck, Observer, ScoreModel, Trajectory, TrajectoryFrame};
+use diffusion::{FiniteCheck, Observer, ScoreModel, TrajectoryFrame};
 use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, sampler_rng, stack};
 use ndarray::{Array4, ArrayRef3, Axis};
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
+use crate::first_image::FirstImage;
 use crate::inverse_figures::{Outcome, mean, save_path, save_results};
 use crate::judge::{Judge, Judged};
+use crate::memory::check_batch;
+use crate::operators::{self, Asked};
 use crate::options::CommonOptions;
 use crate::problem_options::ProblemOptions;
 use crate::progress::Progress;
@@ -49,7 +52,8 @@ pub struct Method {
 
 /// Measures the images with each of the operators, reconstructs them with `solve`, and writes a figure (ground truth,
 /// input, reconstruction, PSNR and LPIPS underneath; with several samples also their mean and standard deviation), the
-/// path and the residual of the first image for each operator, and the report.
+/// path and the residual of the first image for each operator, and the report. Where an error or a signal ends it early,
+/// all of that is written for what was done by then.
 ///
 /// The noise of an image depends on --seed and its place among the images. What a sampler draws depends on --seed, the
 /// place of its batch's first image, and the number of the sample: with another --batch it is another result.
@@ -67,14 +71,12 @@ pub fn solve_problems(
     solve: &mut Solve<'_>,
 ) -> Result<()> {
     options.check()?;
-    let images = first_images(session, prior, options)?;
-    let build = |spec: &OperatorSpec| spec.build(prior.image_shape(), common.seed);
-    let operators = options.operator.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    let operators = operators::make(session, &options.operator, prior.image_shape(), common.seed)?;
+    let images = session.images(&options.images, prior, options.count as usize)?;
+    check_batch(session, prior, images.len().min(options.batch.into()))?;
     let judge = Judge::new()?;
-    let mut report = Report::judged_by(&judge);
-    report
-        .settings
-        .extend(settings(prior, common, options, method, &operators));
+    let mut report = session.report(prior).judged_by(&judge);
+    report.settings.extend(settings(options, method, &operators));
     let runs = operators.len() * images.len().div_ceil(options.batch.into()) * usize::from(options.samples);
     let mut experiment = Experiment {
         common,
@@ -85,48 +87,35 @@ pub fn solve_problems(
         report,
     };
     let mut shown = Vec::new();
-    for (spec, operator) in options.operator.iter().zip(&operators) {
-        if let Some((outcome, path)) = experiment.invert_all(spec, operator.as_ref(), &images, solve)? {
-            save_path(session, spec, &path)?;
-            shown.push((spec, outcome));
-        }
-    }
+    let outcome = operators.iter().try_for_each(|asked| {
+        let mut first = None;
+        let inverted = experiment.invert_all(asked, &images, solve, &mut first);
+        let kept = session.keep_report(&experiment.report).and_then(|()| {
+            let Some((outcome, path)) = first else {
+                return Ok(());
+            };
+            shown.push((asked.spec, outcome));
+            save_path(session, asked, &path)
+        });
+        inverted.and(kept)
+    });
     let Experiment { progress, report, .. } = experiment;
     drop(progress);
-    save_results(session, method.name, &shown)?;
-    session.save_report(&report)
+    // Whatever ended it, what was done by then is kept; and first what takes the least room.
+    let saved = session
+        .save_report(&report)
+        .and_then(|()| save_results(session, method.name, &shown));
+    outcome.and(saved)
 }
 
-/// The first --count of the images.
-fn first_images(session: &Session, prior: &Prior, options: &ProblemOptions) -> Result<Vec<NamedImage>> {
-    let mut images = session.images(&options.images, prior)?;
-    if images.len() > options.count as usize {
-        session.note(&format!(
-            "the first {} of {} images; more with --count",
-            options.count,
-            images.len()
-        ));
-        images.truncate(options.count as usize);
-    }
-    Ok(images)
-}
-
-fn settings(
-    prior: &Prior,
-    common: &CommonOptions,
-    options: &ProblemOptions,
-    method: &Method,
-    operators: &[Box<dyn ForwardOperator>],
-) -> BTreeMap<String, String> {
+fn settings(options: &ProblemOptions, method: &Method, operators: &[Asked<'_>]) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::from([
         ("method".to_owned(), method.name.to_owned()),
-        ("prior".to_owned(), prior.name().to_owned()),
-        ("seed".to_owned(), common.seed.to_string()),
         ("batch".to_owned(), options.batch.to_string()),
         ("noise".to_owned(), options.measurement_noise().to_string()),
     ]);
-    for operator in operators {
-        settings.insert(operator.name().to_owned(), operator.description());
+    for Asked { spec, operator, .. } in operators {
+        settings.insert(spec.to_string(), operator.description());
     }
     for (name, value) in &method.settings {
         settings.insert((*name).to_owned(), value.clone());
@@ -145,50 +134,50 @@ struct Experiment<'a> {
 }
 
 impl Experiment<'_> {
-    /// Reconstructs all images from what one operator leaves of them, batch by batch. Returns what the figures show:
-    /// what became of the first image, and the path of its first sample.
+    /// Reconstructs all images from what one operator leaves of them, batch by batch. Into `shown` goes what the figures
+    /// show, as soon as it is there: what became of the first image, and the path of its first sample.
     fn invert_all<'i>(
         &mut self,
-        spec: &OperatorSpec,
-        operator: &dyn ForwardOperator,
+        asked: &Asked<'_>,
         images: &'i [NamedImage],
         solve: &mut Solve<'_>,
-    ) -> Result<Option<(Outcome<'i>, Vec<TrajectoryFrame>)>> {
+        shown: &mut Option<(Outcome<'i>, Vec<TrajectoryFrame>)>,
+    ) -> Result<()> {
         let size = usize::from(self.options.batch);
-        let mut shown = None;
         for (index, batch) in images.chunks(size).enumerate() {
-            let (outcomes, path) = self.invert(spec, operator, batch, index * size, solve)?;
-            shown = shown.or_else(|| outcomes.into_iter().next().map(|outcome| (outcome, path)));
+            let (outcomes, path) = self.invert(asked, batch, index * size, solve)?;
+            let first = outcomes.into_iter().next().map(|outcome| (outcome, path));
+            *shown = shown.take().or(first);
         }
-        Ok(shown)
+        Ok(())
     }
 
     /// Measures and reconstructs one batch; `first` is the place of its first image among all. The path is that of the
     /// very first sample, else empty.
     fn invert<'i>(
         &mut self,
-        spec: &OperatorSpec,
-        operator: &dyn ForwardOperator,
+        asked: &Asked<'_>,
         images: &'i [NamedImage],
         first: usize,
         solve: &mut Solve<'_>,
     ) -> Result<(Vec<Outcome<'i>>, Vec<TrajectoryFrame>)> {
         let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
         let noise = self.options.measurement_noise();
+        let (spec, operator) = (asked.spec, asked.operator.as_ref());
         let b = measure(operator, &truth, noise, self.common.seed, first)?;
         let problem = Problem { spec, operator, b: &b };
         let mut outcomes = self.judge_inputs(&problem, images)?;
         let mut path = Vec::new();
         for sample in 0..u64::from(self.options.samples) {
             let rng = &mut sampler_rng(self.common.seed, first, sample);
-            let mut trajectory = (first == 0 && sample == 0).then(|| Trajectory::new(PATH_STEPS));
+            let mut trajectory = (first == 0 && sample == 0).then(|| FirstImage::new(PATH_STEPS));
             let clock = Instant::now();
             let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory);
             let results = solve(&problem, rng, observer)?;
             let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
             self.progress.next_run();
             self.judge_sample(spec, &results, seconds, &mut outcomes)?;
-            path.extend(trajectory.into_iter().flat_map(Trajectory::into_frames));
+            path.extend(trajectory.into_iter().flat_map(FirstImage::into_frames));
         }
         if self.options.samples > 1 {
             self.judge_means(spec, &mut outcomes)?;

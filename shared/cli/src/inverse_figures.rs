@@ -6,6 +6,7 @@ use imaging::{NamedImage, OperatorSpec};
 use ndarray::{Array3, ArrayRef3, Axis};
 use plots::{Cell, Figure, Frame, PlotError, Row, Series, curves, image_rows, strip};
 
+use crate::operators::Asked;
 use crate::session::Session;
 
 /// How many moments of the path are shown.
@@ -29,6 +30,9 @@ pub(crate) struct Outcome<'a> {
 /// The result figure, one row for each operator: ground truth, input, the first reconstruction, and, where there are
 /// several, their mean and standard deviation.
 pub(crate) fn save_results(session: &mut Session, method: &str, shown: &[(&OperatorSpec, Outcome<'_>)]) -> Result<()> {
+    if shown.is_empty() {
+        return Ok(());
+    }
     let pictures: Vec<[Array3<f32>; 3]> = shown
         .iter()
         .map(|(_, outcome)| {
@@ -81,14 +85,15 @@ pub fn path_strip<'a>(path: impl IntoIterator<Item = &'a TrajectoryFrame>) -> Re
 }
 
 /// The path of a batch's first image, `x_t` above `x0_hat`, and its residual against `t`.
-pub(crate) fn save_path(session: &mut Session, spec: &OperatorSpec, path: &[TrajectoryFrame]) -> Result<()> {
+pub(crate) fn save_path(session: &mut Session, asked: &Asked<'_>, path: &[TrajectoryFrame]) -> Result<()> {
+    let Asked { spec, file_name, .. } = asked;
     let last = path.len().saturating_sub(1);
     let moments = MOMENTS.min(path.len());
     if moments == 0 {
         return Ok(());
     }
     let shown = (0..moments).map(|k| &path[k * last / (moments - 1).max(1)]);
-    session.save_figure(&path_strip(shown)?, &format!("path-{}.png", spec.name()))?;
+    session.save_figure(&path_strip(shown)?, &format!("path-{file_name}.png"))?;
 
     let residual = |frame: &TrajectoryFrame| Some((frame.step.t as f64, f64::from(*frame.residual.as_ref()?.first()?)));
     let points: Vec<(f64, f64)> = path.iter().filter_map(residual).collect();
@@ -106,7 +111,7 @@ pub(crate) fn save_path(session: &mut Session, spec: &OperatorSpec, path: &[Traj
         "residual",
         &series,
     )?;
-    session.save_figure(&figure, &format!("residual-{}.png", spec.name()))
+    session.save_figure(&figure, &format!("residual-{file_name}.png"))
 }
 
 /// The mean of images of one shape; there is at least one.

@@ -67,7 +67,7 @@ impl Judge {
             method: what.method.to_owned(),
             image: what.image.to_owned(),
             seed: what.seed,
-            psnr: scores.psnr.is_finite().then_some(scores.psnr),
+            psnr: Some(scores.psnr),
             ssim: Some(scores.ssim),
             lpips: Some(scores.lpips),
             seconds: what.seconds,

@@ -18,7 +18,7 @@
 //!     let options = cli::parse::<Options>();
 //!     cli::run("task2_denoise", &options.common, |session| {
 //!         let prior = session.prior()?;
-//!         let images = session.images(&options.images, &prior)?;
+//!         let images = session.images(&options.images, &prior, 4)?;
 //!         session.note(&format!("{} images for {}", images.len(), prior.name()));
 //!         Ok(())
 //!     })
@@ -35,25 +35,29 @@
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C (129 and 143 after HUP and TERM), and 101 where code panicked.
 
+mod decibels;
+mod first_image;
 mod inverse;
 mod inverse_figures;
 mod judge;
-mod locate;
+mod memory;
+mod operators;
 mod options;
 mod problem_options;
 mod progress;
 mod report;
 mod run;
 mod session;
+mod table;
 mod variance;
 
 pub use inverse::{Method, Problem, Solve, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
-pub use locate::{data_folder, find_prior};
+pub use memory::check_batch;
 pub use options::{CommonOptions, ImageOptions, StepOptions};
 pub use problem_options::{NoiseOption, ProblemOptions};
-pub use program::parse;
+pub use program::{data_folder, find_prior, parse, print_text};
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};

@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::decibels;
 use crate::judge::Judge;
+use crate::table::{Column, aligned};
 
 /// One image, treated with one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,9 @@ pub struct ReportRow {
     pub image: String,
     /// The seed that its random numbers came from.
     pub seed: u64,
-    /// In dB; none where there is no ground truth, or where it is infinite.
+    /// In dB; infinite where the image is the ground truth, and then `"inf"` in JSON, which has no infinity. None where
+    /// there is no ground truth.
+    #[serde(with = "decibels")]
     pub psnr: Option<f64>,
     /// None where there is no ground truth.
     pub ssim: Option<f64>,
@@ -49,7 +53,10 @@ pub struct MeanRow {
     pub case: String,
     /// As in [`ReportRow`].
     pub method: String,
-    /// In dB; over the rows that have one.
+    /// Over how many rows the means are taken: images, seeds and samples.
+    pub count: usize,
+    /// In dB; over the rows that have one, and infinite if one of them is.
+    #[serde(with = "decibels")]
     pub psnr: Option<f64>,
     /// Over the rows that have one.
     pub ssim: Option<f64>,
@@ -81,13 +88,16 @@ struct Content<'a> {
 }
 
 impl Report {
-    /// An empty report whose metrics will come from `judge`.
+    /// Says that the metrics come from `judge`.
     #[must_use]
-    pub fn judged_by(judge: &Judge) -> Self {
-        Self {
-            settings: BTreeMap::from([(LPIPS.to_owned(), judge.backbone().to_owned())]),
-            rows: Vec::new(),
-        }
+    pub fn judged_by(mut self, judge: &Judge) -> Self {
+        self.set(LPIPS, judge.backbone());
+        self
+    }
+
+    /// Says what the run was set to.
+    pub fn set(&mut self, name: &str, value: impl ToString) {
+        self.settings.insert(name.to_owned(), value.to_string());
     }
 
     /// The means over images and seeds, in the order in which case and method first appear.
@@ -109,6 +119,7 @@ impl Report {
             means.push(MeanRow {
                 case: row.case.clone(),
                 method: row.method.clone(),
+                count: group().count(),
                 psnr: mean(group().filter_map(|row| row.psnr)),
                 ssim: mean(group().filter_map(|row| row.ssim)),
                 lpips: mean(group().filter_map(|row| row.lpips)),
@@ -135,6 +146,8 @@ impl Report {
             Column::words("case", means.iter().map(|row| row.case.clone())),
             Column::words("method", means.iter().map(|row| row.method.clone())),
         ];
+        let counts = means.iter().map(|row| Some(row.count as f64));
+        columns.push(Column::numbers("mean of", 0, counts));
         columns.extend(metrics.into_iter().filter(Column::holds_something));
         let seconds = means.iter().map(|row| Some(row.seconds));
         columns.push(Column::numbers("s/image", 3, seconds));
@@ -142,7 +155,7 @@ impl Report {
         (0..=means.len()).map(|line| aligned(&columns, line)).collect()
     }
 
-    /// Writes `rows` and `means` as JSON: all of it, or, where that fails, nothing.
+    /// Writes `rows` and `means` as JSON: all of it, or, where that fails, nothing. `-` is standard output.
     ///
     /// # Errors
     ///
@@ -156,69 +169,11 @@ impl Report {
         };
         let mut text = serde_json::to_string_pretty(&content).with_context(cannot)?;
         text.push('\n');
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = path.parent().filter(|_| !files::is_stream(path)) {
             fs::create_dir_all(folder).with_context(cannot)?;
         }
         files::write_whole(path, text.as_bytes()).with_context(cannot)
     }
-}
-
-/// A column of the table.
-struct Column {
-    title: String,
-    cells: Vec<Option<String>>,
-    side: Side,
-}
-
-/// Where the texts of a column stand: words left, numbers right.
-enum Side {
-    Left,
-    Right,
-}
-
-impl Column {
-    fn words(title: &str, words: impl Iterator<Item = String>) -> Self {
-        Self {
-            title: title.to_owned(),
-            cells: words.map(Some).collect(),
-            side: Side::Left,
-        }
-    }
-
-    fn numbers(title: &str, decimals: usize, numbers: impl Iterator<Item = Option<f64>>) -> Self {
-        let cell = |number: Option<f64>| number.map(|number| format!("{number:.decimals$}"));
-        Self {
-            title: title.to_owned(),
-            cells: numbers.map(cell).collect(),
-            side: Side::Right,
-        }
-    }
-
-    fn holds_something(&self) -> bool {
-        self.cells.iter().any(Option::is_some)
-    }
-
-    /// What stands in a line of the table; the title in line 0.
-    fn text(&self, line: usize) -> &str {
-        match line.checked_sub(1) {
-            None => &self.title,
-            Some(row) => self.cells[row].as_deref().unwrap_or("-"),
-        }
-    }
-}
-
-/// A line of the table; each column is as wide as its widest text.
-fn aligned(columns: &[Column], line: usize) -> String {
-    let padded = columns.iter().map(|column| {
-        let widths = (0..=column.cells.len()).map(|line| column.text(line).chars().count());
-        let (text, width) = (column.text(line), widths.max().unwrap_or(0));
-        match column.side {
-            Side::Left => format!("{text:<width$}"),
-            Side::Right => format!("{text:>width$}"),
-        }
-    });
-    let line = padded.collect::<Vec<_>>().join("  ");
-    format!("{}\n", line.trim_end())
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -270,12 +225,36 @@ mod tests {
     #[test]
     fn the_table_is_aligned_and_leaves_empty_columns_out() {
         let expected = "\
-case  method    PSNR/dB    SSIM  s/image
-t=30  noisy       25.00  0.5000    0.000
-t=30  denoised    36.00  0.5000    1.000
+case  method    mean of  PSNR/dB    SSIM  s/image
+t=30  noisy           2    25.00  0.5000    0.000
+t=30  denoised        2    36.00  0.5000    1.000
 ";
         assert_eq!(report().table(), expected);
-        assert_eq!(Report::default().table(), "case  method  s/image\n");
+        assert_eq!(Report::default().table(), "case  method  mean of  s/image\n");
+    }
+
+    /// One of two images comes back as it was: nothing of that is lost on the way into table, file and back.
+    #[test]
+    fn a_perfect_image_is_shown_and_counts() -> Result<()> {
+        let mut report = report();
+        report.rows[2].psnr = Some(f64::INFINITY);
+        assert_eq!(report.rows[2].caption(), "inf dB");
+        let means = report.means();
+        assert_eq!((means[0].psnr, means[0].count), (Some(f64::INFINITY), 2));
+        let line = report.table().lines().nth(1).unwrap_or_default().to_owned();
+        assert_eq!(line, "t=30  noisy           2      inf  0.5000    0.000");
+
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("results.json");
+        report.write_json(&path)?;
+        let text = fs::read_to_string(&path)?;
+        let json: serde_json::Value = serde_json::from_str(&text)?;
+        assert_eq!(
+            (&json["rows"][2]["psnr"], &json["means"][0]["psnr"]),
+            (&"inf".into(), &"inf".into())
+        );
+        assert_eq!(serde_json::from_str::<Report>(&text)?, report);
+        Ok(())
     }
 
     #[test]
@@ -290,7 +269,7 @@ t=30  denoised    36.00  0.5000    1.000
         });
         assert_eq!(json["rows"][0], expected);
         let expected = serde_json::json!({
-            "case": "t=30", "method": "noisy", "psnr": 25.0, "ssim": 0.5, "lpips": null, "seconds": 0.0
+            "case": "t=30", "method": "noisy", "count": 2, "psnr": 25.0, "ssim": 0.5, "lpips": null, "seconds": 0.0
         });
         assert_eq!(json["means"][0], expected);
 

@@ -2,21 +2,40 @@
 //! while it writes leaves the old file as it was. And [`Folder`], which such files go into.
 
 mod folder;
+mod place;
 
-use std::io::{Result, Write};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Result, Write};
 use std::path::Path;
 
+use place::Place;
+
 pub use folder::Folder;
+pub use place::{is_stream, lies_in};
 
 /// Writes a file in place of what was there before; its folder must exist.
 ///
-/// The bytes go into a file beside it first, which takes its name once they are on the disk.
+/// The bytes go into a file beside it first, which takes its name once they are on the disk. A link is followed: it
+/// stays, and what it leads to is written. Where there is no file to replace, the bytes are written straight: into a
+/// device or a pipe, and onto standard output for `-`.
 ///
 /// # Errors
 ///
 /// If the folder is not there or cannot be written to, the disk is full, or a folder has that name. Nothing is left
 /// behind.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    match Place::of(path)? {
+        Place::StandardOutput => match std::io::stdout().write_all(bytes) {
+            // Whoever closed a pipe has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome.and_then(|()| std::io::stdout().flush()),
+        },
+        Place::Stream => OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        Place::File(file) => replace(&file, bytes),
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     builder.prefix(folder::UNFINISHED);

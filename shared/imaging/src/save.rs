@@ -1,14 +1,16 @@
 //! Writing images, and putting several of them into one.
 
+use std::io::Cursor;
 use std::path::Path;
 
-use image::RgbImage;
+use image::{ImageFormat, RgbImage};
 use ndarray::{Array3, Array4, ArrayRef3, ArrayView3, Axis, s};
 
 use crate::error::ImageError;
 use crate::range::to_byte;
 
-/// Writes an image `[3, H, W]` or `[1, H, W]` in [-1, 1] as an 8-bit PNG. Folders that lack on the way are made.
+/// Writes an image `[3, H, W]` or `[1, H, W]` in [-1, 1] as an 8-bit PNG, whole or not at all. Folders that lack on the
+/// way are made.
 ///
 /// # Errors
 ///
@@ -42,13 +44,11 @@ pub fn save_png(path: &Path, image: &ArrayRef3<f32>) -> Result<(), ImageError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|source| io("make the folder", folder, source))?;
     }
-    rgb.save_with_format(path, image::ImageFormat::Png).map_err(|error| {
-        let source = match error {
-            image::ImageError::IoError(source) => source,
-            other => std::io::Error::other(other.to_string()),
-        };
-        io("write", path, source)
-    })
+    let mut png = Cursor::new(Vec::new());
+    let written = rgb.write_to(&mut png, ImageFormat::Png).map_err(std::io::Error::other);
+    written
+        .and_then(|()| files::write_whole(path, png.get_ref()))
+        .map_err(|source| io("write", path, source))
 }
 
 /// Lays images `[C, H, W]` of one shape out in rows of `columns`, with `gap` white pixels between them.

@@ -19,12 +19,22 @@ const MAX_ENTRIES: usize = 500_000;
 const MAX_FILE_BYTES: u64 = 256 << 20;
 const MAX_DEPTH: usize = 32;
 
+/// What a walk through a folder or archive finds.
+#[derive(Default)]
+struct Found {
+    images: Vec<String>,
+    others: BTreeSet<String>,
+    passed: Vec<String>,
+}
+
 /// The images of one path, listed but not yet read.
 pub(crate) struct Source {
     path: PathBuf,
     items: Items,
     /// What else lies there at the top, for the message when no image does.
     others: BTreeSet<String>,
+    /// All other files, by their paths inside the folder or archive.
+    passed: Vec<String>,
 }
 
 enum Items {
@@ -45,19 +55,18 @@ impl Source {
             }
             Err(source) => return Err(io("read", path, source)),
         };
-        let mut others = BTreeSet::new();
+        let mut found = Found::default();
         let items = if metadata.is_dir() {
-            let mut names = Vec::new();
-            walk(path, "", 0, &mut names, &mut others)?;
-            names.sort();
-            Items::Folder(names)
+            walk(path, "", 0, &mut found)?;
+            found.images.sort();
+            Items::Folder(std::mem::take(&mut found.images))
         } else if !metadata.is_file() {
             return Err(ImageError::Broken {
                 file: path.display().to_string(),
                 reason: "it is neither a file nor a folder".into(),
             });
         } else if is_zip(path)? {
-            open_zip(path, &mut others)?
+            open_zip(path, &mut found)?
         } else {
             let name = path
                 .file_name()
@@ -67,8 +76,14 @@ impl Source {
         Ok(Self {
             path: path.to_owned(),
             items,
-            others,
+            others: found.others,
+            passed: found.passed,
         })
+    }
+
+    /// The path as it was named.
+    pub(crate) fn called(&self) -> String {
+        self.path.display().to_string()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -123,6 +138,11 @@ impl Source {
                 Ok(bytes)
             }
         }
+    }
+
+    /// The files that are no images, by their paths inside the folder or archive; not those that a system adds.
+    pub(crate) fn passed_over(&self) -> &[String] {
+        &self.passed
     }
 
     /// What lies there beside images, in words: the first few names.
@@ -186,12 +206,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
 
 fn is_image_name(name: &str) -> bool {
     let leaf = name.rsplit('/').next().unwrap_or(name);
-    // `._x.png` and `__MACOSX/` are what one system's archiver adds beside the real files.
-    if leaf.starts_with('.') || name.starts_with("__MACOSX/") {
-        return false;
-    }
     leaf.rsplit_once('.')
         .is_some_and(|(_, extension)| EXTENSIONS.iter().any(|e| extension.eq_ignore_ascii_case(e)))
+}
+
+/// Whether only a machine put it there: `.git`, `._x.png`, `__MACOSX/`, the caches of file managers.
+fn is_leavings(name: &str) -> bool {
+    let is_system_file = |part: &str| ["__MACOSX", "Thumbs.db", "desktop.ini"].contains(&part);
+    name.split('/')
+        .any(|part| (part.starts_with('.') && part.len() > 1) || is_system_file(part))
 }
 
 fn is_zip(path: &Path) -> Result<bool, ImageError> {
@@ -209,13 +232,7 @@ fn is_zip(path: &Path) -> Result<bool, ImageError> {
     Ok(start == b"PK\x03\x04")
 }
 
-fn walk(
-    root: &Path,
-    below: &str,
-    depth: usize,
-    names: &mut Vec<String>,
-    others: &mut BTreeSet<String>,
-) -> Result<(), ImageError> {
+fn walk(root: &Path, below: &str, depth: usize, found: &mut Found) -> Result<(), ImageError> {
     let folder = root.join(below);
     if depth > MAX_DEPTH {
         return Err(ImageError::TooLarge {
@@ -226,38 +243,38 @@ fn walk(
     }
     for entry in fs::read_dir(&folder).map_err(|source| io("read", &folder, source))? {
         let entry = entry.map_err(|source| io("read", &folder, source))?;
-        // A name that is not UTF-8 cannot be put together again from text, so such a file counts as another file.
-        let Ok(leaf) = entry.file_name().into_string() else {
-            others.insert(entry.file_name().to_string_lossy().into_owned());
+        let leaf = entry.file_name();
+        let name = match (below, leaf.to_string_lossy()) {
+            ("", leaf) => leaf.into_owned(),
+            (below, leaf) => format!("{below}/{leaf}"),
+        };
+        if is_leavings(&name) {
             continue;
-        };
-        let name = if below.is_empty() {
-            leaf.clone()
-        } else {
-            format!("{below}/{leaf}")
-        };
+        }
+        // A name that is not UTF-8 cannot be put together again from text.
+        let is_text = leaf.to_str().is_some();
         // Follows links; one that leads nowhere counts as another file.
         match fs::metadata(entry.path()) {
-            // Folders that only a machine made: `.git`, an archiver's leavings.
-            Ok(metadata) if metadata.is_dir() && (leaf.starts_with('.') || leaf == "__MACOSX") => {}
-            Ok(metadata) if metadata.is_dir() => {
+            Ok(metadata) if metadata.is_dir() && is_text => {
                 if below.is_empty() {
-                    others.insert(format!("{leaf}/"));
+                    found.others.insert(format!("{name}/"));
                 }
-                walk(root, &name, depth + 1, names, others)?;
+                walk(root, &name, depth + 1, found)?;
             }
-            Ok(metadata) if metadata.is_file() && is_image_name(&name) => names.push(name),
-            _ if below.is_empty() => {
-                others.insert(name);
+            Ok(metadata) if metadata.is_file() && is_text && is_image_name(&name) => found.images.push(name),
+            _ => {
+                if below.is_empty() {
+                    found.others.insert(name.clone());
+                }
+                found.passed.push(name);
             }
-            _ => {}
         }
-        check_entries(root, names.len())?;
+        check_entries(root, found.images.len() + found.passed.len())?;
     }
     Ok(())
 }
 
-fn open_zip(path: &Path, others: &mut BTreeSet<String>) -> Result<Items, ImageError> {
+fn open_zip(path: &Path, found: &mut Found) -> Result<Items, ImageError> {
     let broken = |error: zip::result::ZipError| ImageError::BrokenZip {
         path: path.to_owned(),
         reason: error.to_string(),
@@ -271,13 +288,18 @@ fn open_zip(path: &Path, others: &mut BTreeSet<String>) -> Result<Items, ImageEr
             continue;
         };
         let name = name.map_err(broken)?.replace('\\', "/");
-        if let Some((top, _)) = name.split_once('/') {
-            others.insert(format!("{top}/"));
+        if is_leavings(&name) {
+            continue;
         }
+        match name.split_once('/') {
+            Some((top, _)) => found.others.insert(format!("{top}/")),
+            None if is_image_name(&name) => false,
+            None => found.others.insert(name.clone()),
+        };
         if is_image_name(&name) {
             entries.push((index, name));
-        } else if !name.contains('/') {
-            others.insert(name);
+        } else if !name.ends_with('/') {
+            found.passed.push(name);
         }
     }
     entries.sort_by(|a, b| a.1.cmp(&b.1));

@@ -60,7 +60,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     if let Some(t) = options.t.iter().find(|t| !(1..=max).contains(*t)) {
         bail!("--t {t} is no time of this prior: name times from 1 to {max}");
     }
-    let images = session.images(&options.images, &prior)?;
+    let images = session.images(&options.images, &prior, usize::MAX)?;
     let shown = options.figure_image;
     ensure!(
         (1..=images.len()).contains(&shown),
@@ -68,17 +68,42 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         images.len(),
         images.len()
     );
+    cli::check_batch(session, &prior, images.len().min(options.batch.into()))?;
 
     let judge = Judge::new()?;
+    let mut report = session.report(&prior).judged_by(&judge);
+    report.set("t", list(&options.t));
+    report.set("batch", options.batch);
+    let mut figure = Vec::new();
+    let outcome = treat_all(options, &prior, &judge, &images, &mut report, &mut figure);
+    // Whatever ended it, what was done by then is kept; and first what takes the least room.
+    let saved = session
+        .save_report(&report)
+        .and_then(|()| save_figure(session, &images[shown - 1].pixels, &figure));
+    outcome.and(saved)
+}
+
+fn list(times: &[usize]) -> String {
+    times.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// All images at all times, batch by batch, into the report; what became of the image that is shown, into the figure.
+fn treat_all(
+    options: &Options,
+    prior: &dyn ScoreModel,
+    judge: &Judge,
+    images: &[NamedImage],
+    report: &mut Report,
+    figure: &mut Vec<(usize, Outcome)>,
+) -> Result<()> {
     let mut progress = Progress::new("denoising", options.t.len() * images.len());
-    let (mut report, mut figure) = (Report::judged_by(&judge), Vec::new());
     for &t in &options.t {
         let mut first = 0;
         for batch in images.chunks(options.batch.into()) {
             cli::check_interrupted()?;
-            for (index, outcome) in (first..).zip(treat(&prior, &judge, batch, t, options.common.seed, first)?) {
+            for (index, outcome) in (first..).zip(treat(prior, judge, batch, t, options.common.seed, first)?) {
                 report.rows.extend(outcome.rows.iter().cloned());
-                if index + 1 == shown {
+                if index + 1 == options.figure_image {
                     figure.push((t, outcome));
                 }
             }
@@ -86,13 +111,16 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
             progress.add(batch.len(), &format!("t = {t}"));
         }
     }
-    drop(progress);
+    Ok(())
+}
 
-    let truth = &images[shown - 1].pixels;
+fn save_figure(session: &mut Session, truth: &Array3<f32>, figure: &[(usize, Outcome)]) -> Result<()> {
+    if figure.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<Row<'_>> = figure.iter().map(|(t, outcome)| row(*t, truth, outcome)).collect();
     let titles = ["ground truth", "noisy", "best Gaussian blur", "denoised"];
-    session.save_figure(&image_rows(&rows, &titles)?, "denoising.png")?;
-    session.save_report(&report)
+    session.save_figure(&image_rows(&rows, &titles)?, "denoising.png")
 }
 
 /// Noises, blurs and denoises a batch; `first` is the place of its first image among all.

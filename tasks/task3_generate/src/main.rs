@@ -57,7 +57,6 @@ fn main() -> ExitCode {
 }
 
 /// What was drawn, until it was complete or interrupted.
-#[derive(Default)]
 struct Drawn {
     images: Vec<Array3<f32>>,
     report: Report,
@@ -67,23 +66,26 @@ struct Drawn {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let mut drawn = Drawn::default();
-    let (name, value) = options.steps.variance.setting();
-    drawn.report.settings.insert(name.into(), value);
     let steps = options.steps.whole_way(prior.schedule())?;
-    match draw(options, &prior, &steps, &mut drawn) {
-        // What is complete by then is kept.
-        Err(ScoreError::Interrupted) if !drawn.images.is_empty() => {
-            let (complete, count) = (drawn.images.len(), options.count);
-            session.note(&format!("{complete} of {count} images are complete"));
-            save(options, session, &drawn)?;
-            Err(ScoreError::Interrupted.into())
-        }
-        outcome => {
-            outcome?;
-            save(options, session, &drawn)
-        }
+    cli::check_batch(session, &prior, (options.count as usize).min(options.batch.into()))?;
+    let mut report = session.report(&prior);
+    let (name, value) = options.steps.variance.setting();
+    report.set(name, value);
+    report.set("steps", steps.len());
+    report.set("batch", options.batch);
+    let mut drawn = Drawn {
+        images: Vec::new(),
+        report,
+        frames: Vec::new(),
+    };
+    let outcome = draw(options, &prior, &steps, &mut drawn);
+    let complete = drawn.images.len();
+    if outcome.is_err() && complete > 0 {
+        session.note(&format!("{complete} of {} images are complete", options.count));
     }
+    // Whatever ended it, what was done by then is kept.
+    let saved = save(options, session, &drawn);
+    outcome.map_err(Into::into).and(saved)
 }
 
 /// Draws --count images, --batch at a time.
@@ -124,7 +126,12 @@ fn draw(options: &Options, prior: &dyn ScoreModel, steps: &[Step], drawn: &mut D
     Ok(())
 }
 
+/// First what takes the least room.
 fn save(options: &Options, session: &mut Session, drawn: &Drawn) -> Result<()> {
+    if drawn.images.is_empty() {
+        return Ok(());
+    }
+    session.save_report(&drawn.report)?;
     let views: Vec<_> = drawn.images.iter().map(|image| image.view()).collect();
     let columns = (views.len() as f64).sqrt().ceil() as usize;
     session.save_figure(&image_grid(&views, columns)?, "samples.png")?;
@@ -134,5 +141,5 @@ fn save(options: &Options, session: &mut Session, drawn: &Drawn) -> Result<()> {
             session.save_image(image, &format!("{}.png", row.image))?;
         }
     }
-    session.save_report(&drawn.report)
+    Ok(())
 }

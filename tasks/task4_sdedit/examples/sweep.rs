@@ -41,8 +41,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let mut images = session.images(&options.problem.images, &prior)?;
-    images.truncate(options.problem.count as usize);
+    let images = session.images(&options.problem.images, &prior, options.problem.count as usize)?;
     let judge = Judge::new()?;
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let seed = options.common.seed;

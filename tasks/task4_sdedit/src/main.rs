@@ -1,6 +1,7 @@
 //! Task 4 on images: SDEdit on inverse problems, and, with `--guide`, on paintings, patches and strokes.
 
 mod edit;
+mod guides;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

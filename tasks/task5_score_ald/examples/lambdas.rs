@@ -37,8 +37,7 @@ fn main() -> ExitCode {
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
     let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
-    let mut images = session.images(&options.problem.images, &prior)?;
-    images.truncate(options.problem.count as usize);
+    let images = session.images(&options.problem.images, &prior, options.problem.count as usize)?;
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let (specs, lambdas) = (&options.problem.operator, &options.lambda);
     let mut progress = Progress::new("Score-ALD", specs.len() * lambdas.len() * steps.len());

@@ -7,7 +7,7 @@ use rustfft::num_complex::Complex64;
 
 use super::kernels::kernel_from_file;
 use super::planes::map_planes;
-use super::{camera_shake_kernel, check_image_shape, gaussian_kernel};
+use super::{camera_shake_kernel, check_image_shape, from_file, gaussian_kernel};
 use crate::entry::{Entry, Recipe};
 use crate::fft::{Fft2, FftScratch};
 use crate::hartley::Hartley;
@@ -77,16 +77,17 @@ impl Convolution {
         )
     }
 
-    /// A kernel from an image file: its brightness, divided by the sum.
+    /// A kernel from an image file: its brightness, divided by the sum. What is transparent gives no light.
     ///
     /// # Errors
     ///
     /// A file that is not there, is no image, is black everywhere or larger than the image.
     pub fn from_kernel_file(image_shape: [usize; 3], path: &Path) -> Result<Self, OperatorError> {
         let name = "kernel";
-        let kernel = kernel_from_file(name, path)?;
+        let (kernel, remark) = kernel_from_file(name, path)?;
         let (height, width) = kernel.dim();
-        let description = format!("kernel {height}x{width} from `{}`, circular boundary", path.display());
+        let origin = from_file(path, &remark);
+        let description = format!("kernel {height}x{width}, circular boundary{origin}");
         Self::named(name, OperatorKind::Blur, description, image_shape, kernel)
     }
 

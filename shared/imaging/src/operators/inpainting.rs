@@ -6,10 +6,10 @@ use ndarray::{Array2, Array4, ArrayRef2, ArrayRef4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::check_image_shape;
 use super::planes::{back_from_seen_first, kept_first, seen_first};
-use crate::decode::read_grey;
+use super::{check_image_shape, from_file};
 use crate::entry::{Entry, Recipe};
+use crate::light::{Fit, Light};
 use crate::operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator, refuse};
 
 /// The pixels that a mask leaves, `A x = (x_i for i in observed)`, the same ones in each channel.
@@ -99,7 +99,7 @@ impl Inpainting {
     /// Reads a mask from an image file: dark (below half) is missing, bright is observed.
     ///
     /// An image of another size is resized to `H` x `W` (averaging, without cropping) before the threshold. Colours
-    /// count by their brightness, and what is transparent lies on white.
+    /// count by their brightness, what is transparent is missing, and the description says so.
     ///
     /// # Errors
     ///
@@ -108,13 +108,14 @@ impl Inpainting {
         let name = "mask";
         check_image_shape(name, image_shape)?;
         let [_, height, width] = image_shape;
-        let grey = read_grey(path, Some([height, width])).map_err(|error| OperatorError::File {
-            operator: name,
-            message: error.to_string(),
-        })?;
-        let mask = grey.mapv(|brightness| brightness >= 0.5);
+        let Light { brightness, remark } =
+            Light::read(path, Fit::Whole([height, width])).map_err(|error| OperatorError::File {
+                operator: name,
+                message: error.to_string(),
+            })?;
+        let mask = brightness.mapv(|brightness| brightness >= 0.5);
         let mut operator = Self::from_mask(image_shape, &mask)?;
-        operator.description.push_str(&format!(", from `{}`", path.display()));
+        operator.description.push_str(&from_file(path, &remark));
         Ok(operator)
     }
 
@@ -272,7 +273,7 @@ pub(super) const CENTRED_BOX: Entry = Entry {
 pub(super) const MASK_FILE: Entry = Entry {
     name: "mask",
     syntax: ":FILE",
-    meaning: "what is dark in an image file is missing",
+    meaning: "what is dark or transparent in an image file is missing",
     kind: OperatorKind::HoleMask,
     parse: |words| {
         let file = words.file()?;

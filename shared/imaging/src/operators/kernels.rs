@@ -8,7 +8,7 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::decode::read_grey;
+use crate::light::{Fit, Light};
 use crate::operator::{OperatorError, refuse};
 
 /// Moments at which the hand's position is recorded while the shutter is open.
@@ -66,26 +66,28 @@ pub fn camera_shake_kernel(size: usize, intensity: f64, seed: u64) -> Result<Arr
     normalised(name, rasterise(&path, size))
 }
 
-/// A kernel from an image file: brightness (black is 0), divided by its sum.
+/// A kernel from an image file: brightness (black is 0, and what is transparent, too), divided by its sum. The text
+/// says what a user should know of the file; it may be empty.
 ///
 /// # Errors
 ///
 /// A file that is not there or is no image, or one that is black everywhere.
-pub(super) fn kernel_from_file(name: &'static str, path: &Path) -> Result<Array2<f64>, OperatorError> {
-    let grey = read_grey(path, None).map_err(|error| OperatorError::File {
+pub(super) fn kernel_from_file(name: &'static str, path: &Path) -> Result<(Array2<f64>, String), OperatorError> {
+    let Light { brightness, remark } = Light::read(path, Fit::AsItIs).map_err(|error| OperatorError::File {
         operator: name,
         message: error.to_string(),
     })?;
-    if grey.iter().all(|&value| value == 0.0) {
+    if brightness.iter().all(|&value| value == 0.0) {
         return Err(OperatorError::File {
             operator: name,
             message: format!(
-                "`{}` is black everywhere: expected a kernel, whose brightness says how much light goes where",
+                "`{}` is black or transparent everywhere: expected a kernel, whose brightness says how much light goes \
+                 where",
                 path.display()
             ),
         });
     }
-    normalised(name, grey.mapv(f64::from))
+    Ok((normalised(name, brightness.mapv(f64::from))?, remark))
 }
 
 fn check_size(name: &'static str, size: usize) -> Result<(), OperatorError> {

@@ -13,6 +13,8 @@ mod reflection;
 mod super_resolution;
 mod tomography;
 
+use std::path::Path;
+
 use crate::entry::Entry;
 use crate::operator::{OperatorError, refuse};
 
@@ -55,4 +57,12 @@ fn check_image_shape(operator: &'static str, shape: [usize; 3]) -> Result<(), Op
         "at least one of each",
         format!("{shape:?}"),
     ))
+}
+
+/// The end of a description of what came from a file, with what a user should know of that.
+fn from_file(path: &Path, remark: &str) -> String {
+    match remark {
+        "" => format!(", from `{}`", path.display()),
+        remark => format!(", from `{}` ({remark})", path.display()),
+    }
 }

@@ -219,8 +219,8 @@ fn a_mask_file_of_any_size_is_fitted_to_the_image() -> Result {
     let operator = parse_operator(&format!("mask:{}", clear.display()), SHAPE, 0)?;
     assert_eq!(
         operator.measurement_shape(),
-        [3, 1, 4096],
-        "what is transparent lies on white"
+        [3, 1, 0],
+        "what is transparent is missing"
     );
     assert!(operator.description().contains("clear,with:comma.png"));
     Ok(())
@@ -252,7 +252,7 @@ fn files_that_cannot_serve_are_named() -> Result {
     std::fs::write(&broken, "no image")?;
     std::fs::write(folder.path().join("notes.txt"), "no image")?;
     let cases = [
-        (format!("kernel:{}", black.display()), "black everywhere"),
+        (format!("kernel:{}", black.display()), "black or transparent everywhere"),
         (format!("kernel:{}", large.display()), "64x64, got 3x65"),
         (format!("kernel:{}", broken.display()), "broken.png"),
         (format!("mask:{}", broken.display()), "broken.png"),
