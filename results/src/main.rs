@@ -19,7 +19,7 @@ use diffusion::ScoreModel;
 use methods::stepping::Stepping;
 use ndarray::Axis;
 
-use crate::problems::{Case, ImageSet};
+use crate::problems::{Case, DENOISED_AT, ImageSet};
 use crate::run::{Method, Run, Setting};
 use crate::store::Store;
 
@@ -75,6 +75,12 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
     );
     let prior = session.prior()?;
+    let max = prior.schedule().num_steps();
+    if DENOISED_AT.iter().any(|t| *t > max) {
+        session.note(&format!(
+            "this prior has {max} times only: the tables are without the later ones"
+        ));
+    }
     let mut sets = Vec::new();
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
@@ -138,7 +144,7 @@ fn runs<'a>(options: &Options, setting: Setting<'a>) -> Result<Vec<Run<'a>>> {
     let methods = options.methods()?;
     let seeds = (0..u64::from(options.seeds)).map(|k| options.common.seed.wrapping_add(k));
     let mut runs = Vec::new();
-    for case in Case::all() {
+    for case in Case::all(setting.prior) {
         for &method in &methods {
             for seed in seeds.clone() {
                 runs.extend(Run::new(setting, &case, method, seed)?);

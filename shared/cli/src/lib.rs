@@ -61,5 +61,5 @@ pub use program::{data_folder, find_prior, parse, print_text};
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};
-pub use session::Session;
+pub use session::{Session, check_times};
 pub use variance::{Variance, VarianceOptions};
