@@ -45,6 +45,7 @@ mod operators;
 mod options;
 mod problem_options;
 mod progress;
+mod range;
 mod report;
 mod run;
 mod session;

@@ -100,6 +100,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         // The progress bar counts the same for each operator.
         evaluations: evaluations.div_ceil(options.problem.operator.len().max(1)),
         settings: vec![("SDEdit", told.join("; ")), options.steps.variance.setting()],
+        advice: None,
     };
     solve_problems(
         session,
