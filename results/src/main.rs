@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
@@ -19,7 +19,7 @@ use diffusion::ScoreModel;
 use methods::stepping::Stepping;
 use ndarray::Axis;
 
-use crate::problems::{Case, ImageSet};
+use crate::problems::{Case, DENOISED_AT, ImageSet};
 use crate::run::{Method, Run, Setting};
 use crate::store::Store;
 
@@ -40,7 +40,7 @@ struct Options {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many photographs are taken from it.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "data", value_parser = clap::value_parser!(u16).range(1..=1000))]
     photographs: u16,
     /// How many seeds.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -70,7 +70,17 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
+    ensure!(
+        options.common.json.is_none(),
+        "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
+    );
     let prior = session.prior()?;
+    let max = prior.schedule().num_steps();
+    if DENOISED_AT.iter().any(|t| *t > max) {
+        session.note(&format!(
+            "this prior has {max} times only: the tables are without the later ones"
+        ));
+    }
     let mut sets = Vec::new();
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
@@ -134,7 +144,7 @@ fn runs<'a>(options: &Options, setting: Setting<'a>) -> Result<Vec<Run<'a>>> {
     let methods = options.methods()?;
     let seeds = (0..u64::from(options.seeds)).map(|k| options.common.seed.wrapping_add(k));
     let mut runs = Vec::new();
-    for case in Case::all() {
+    for case in Case::all(setting.prior) {
         for &method in &methods {
             for seed in seeds.clone() {
                 runs.extend(Run::new(setting, &case, method, seed)?);

@@ -65,6 +65,9 @@ impl ImageSet {
     }
 }
 
+/// The lecture's times.
+pub const DENOISED_AT: [usize; 3] = [30, 100, 300];
+
 /// One row of problems of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Case {
@@ -75,23 +78,16 @@ pub enum Case {
 }
 
 impl Case {
-    /// The lecture's cases, in its order, with the course's pinned settings.
-    pub fn all() -> Vec<Self> {
+    /// The lecture's cases, in its order, with the course's pinned settings; without the times that `prior` has not.
+    pub fn all(prior: &dyn ScoreModel) -> Vec<Self> {
+        let times = DENOISED_AT.into_iter().filter(|t| *t <= prior.schedule().num_steps());
+        let denoising = times.map(|t| Self::Denoising { t });
         let spec = |text: &str| text.parse::<OperatorSpec>().expect("an operator of the course");
         let (inpainting, deconvolution) = (spec("inpainting:0.7"), spec("deconvolution:13,1.5"));
-        vec![
-            Self::Denoising { t: 30 },
-            Self::Denoising { t: 100 },
-            Self::Denoising { t: 300 },
-            Self::Inverse {
-                name: "inpainting",
-                operator: inpainting,
-            },
-            Self::Inverse {
-                name: "deconvolution",
-                operator: deconvolution,
-            },
-        ]
+        let inverse = [("inpainting", inpainting), ("deconvolution", deconvolution)];
+        denoising
+            .chain(inverse.map(|(name, operator)| Self::Inverse { name, operator }))
+            .collect()
     }
 }
 

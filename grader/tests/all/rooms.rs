@@ -31,8 +31,8 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "imaging",
-        "files image moxcms ndarray ndarray-rand rand rayon realfft rustdct rustfft thiserror zip zune-core \
-         zune-jpeg",
+        "files image moxcms ndarray ndarray-rand rand rayon realfft rustdct rustfft strsim thiserror zip \
+         zune-core zune-jpeg",
     ),
     ("kernels", "gemm-common gemm-f32 libc rayon"),
     (

@@ -15,9 +15,14 @@ use crate::{PosteriorMethod, Problem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sdedit;
 
+/// The tuned time, or the last one of a model that has fewer.
+fn t0(operator: &dyn ForwardOperator, schedule: &Schedule) -> usize {
+    tuned(operator.kind()).t0.min(schedule.num_steps())
+}
+
 /// As wide as those from `T` would be.
 fn steps(operator: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Vec<Step>, ScheduleError> {
-    steps_from(schedule, tuned(operator.kind()).t0, num_steps)
+    steps_from(schedule, t0(operator, schedule), num_steps)
 }
 
 impl PosteriorMethod for Sdedit {
@@ -37,9 +42,9 @@ impl PosteriorMethod for Sdedit {
         &[Need::Score]
     }
 
-    fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
-        let tuned = tuned(operator.kind());
-        Ok(format!("t0 {}, {} passes", tuned.t0, tuned.repeats))
+    fn settings(&self, operator: &dyn ForwardOperator, schedule: &Schedule, _: usize) -> Result<String, MethodError> {
+        let repeats = tuned(operator.kind()).repeats;
+        Ok(format!("t0 {}, {repeats} passes", t0(operator, schedule)))
     }
 
     fn cost(&self, operator: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use diffusion::{FiniteCheck, Observer, ScoreModel, TrajectoryFrame};
 use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, sampler_rng, stack};
 use ndarray::{Array4, ArrayRef3, Axis};
+use program::say;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
@@ -19,6 +20,7 @@ use crate::operators::{self, Asked};
 use crate::options::CommonOptions;
 use crate::problem_options::ProblemOptions;
 use crate::progress::Progress;
+use crate::range::{LastStep, check_finite, far_from_images};
 use crate::report::Report;
 use crate::session::Session;
 
@@ -48,6 +50,8 @@ pub struct Method {
     pub evaluations: usize,
     /// What it was set to, for the report: names and values.
     pub settings: Vec<(&'static str, String)>,
+    /// What to do should its numbers leave all bounds, where a flag is the likely cause.
+    pub advice: Option<String>,
 }
 
 /// Measures the images with each of the operators, reconstructs them with `solve`, and writes a figure (ground truth,
@@ -70,6 +74,7 @@ pub fn solve_problems(
     method: &Method,
     solve: &mut Solve<'_>,
 ) -> Result<()> {
+    options.check()?;
     let operators = operators::make(session, &options.operator, prior.image_shape(), common.seed)?;
     let images = session.images(&options.images, prior, options.count as usize)?;
     check_batch(session, prior, images.len().min(options.batch.into()))?;
@@ -171,10 +176,15 @@ impl Experiment<'_> {
             let rng = &mut sampler_rng(self.common.seed, first, sample);
             let mut trajectory = (first == 0 && sample == 0).then(|| FirstImage::new(PATH_STEPS));
             let clock = Instant::now();
-            let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory);
-            let results = solve(&problem, rng, observer)?;
+            let mut last = LastStep::default();
+            let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory, &mut last);
+            let results = solve(&problem, rng, observer).and_then(|results| check_finite(&results).map(|()| results));
+            let results = results.map_err(|error| last.explain(error, self.method.advice.as_deref()))?;
             let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
             self.progress.next_run();
+            if let Some(warning) = far_from_images(&results, self.method.advice.as_deref()) {
+                say(&format!("note: {}, {spec}: {warning}", self.method.name));
+            }
             self.judge_sample(spec, &results, seconds, &mut outcomes)?;
             path.extend(trajectory.into_iter().flat_map(FirstImage::into_frames));
         }
@@ -285,6 +295,7 @@ mod tests {
             name: "start image",
             evaluations: 0,
             settings: Vec::new(),
+            advice: None,
         };
         let mut first_numbers = Vec::new();
         solve_problems(

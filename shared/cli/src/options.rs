@@ -46,9 +46,10 @@ pub struct ImageOptions {
 /// The flags of programs with a sampler.
 #[derive(Debug, Clone, Args)]
 pub struct StepOptions {
-    /// How many of the prior's times a sampler visits, from 1 to all of them (fruits64 has 1000).
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub steps: u32,
+    /// How many of the prior's times a sampler visits, from 1 to all of them (fruits64 has 1000) [default: 1000, or all
+    /// of a prior that has fewer].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
     /// How much noise each of them adds.
     #[command(flatten)]
     pub variance: VarianceOptions,
@@ -70,7 +71,8 @@ impl StepOptions {
     ///
     /// If the schedule has fewer times.
     pub fn count(&self, schedule: &Schedule) -> Result<usize> {
-        let (steps, max) = (self.steps as usize, schedule.num_steps());
+        let max = schedule.num_steps();
+        let steps = self.steps.map_or(max.min(1000), |steps| steps as usize);
         ensure!(
             steps <= max,
             "--steps {steps} is more than the prior has times: name a number from 1 to {max}"
@@ -90,10 +92,12 @@ mod tests {
             steps,
             variance: VarianceOptions::default(),
         };
-        assert_eq!(options(100).count(&short)?, 100);
-        let refused = options(1000).count(&short);
+        assert_eq!(options(Some(100)).count(&short)?, 100);
+        assert_eq!(options(None).count(&short)?, 100);
+        assert_eq!(options(None).count(&Schedule::linear_with(4000, 1e-4, 0.02)?)?, 1000);
+        let refused = options(Some(1000)).count(&short);
         assert!(refused.is_err_and(|error| error.to_string().ends_with("from 1 to 100")));
-        assert_eq!(options(1000).count(&Schedule::linear())?, 1000);
+        assert_eq!(options(Some(1000)).count(&Schedule::linear())?, 1000);
         Ok(())
     }
 }

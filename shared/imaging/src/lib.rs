@@ -30,6 +30,7 @@ mod jpeg;
 mod light;
 mod list;
 mod load;
+mod nearest;
 mod noise;
 mod operator;
 mod operator_spec;

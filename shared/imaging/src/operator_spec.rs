@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::entry::{Entry, Recipe, Words};
+use crate::nearest::nearest;
 use crate::operator::{ForwardOperator, OperatorError, OperatorKind};
 use crate::operators::ENTRIES;
 
@@ -75,6 +76,7 @@ impl FromStr for OperatorSpec {
             .find(|entry| entry.name == name)
             .ok_or_else(|| OperatorError::Unknown {
                 got: name.to_owned(),
+                nearest: nearest(name, ENTRIES.iter().map(|entry| entry.name)),
                 known: operator_list(),
             })?;
         let mut words = Words::new(entry.name, entry.syntax, rest);

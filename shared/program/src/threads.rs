@@ -1,5 +1,7 @@
 //! The thread pool that everything computes in.
 
+use std::error::Error;
+
 use anyhow::{Context, Result};
 use clap::Args;
 
@@ -12,15 +14,30 @@ pub struct ThreadOptions {
     pub threads: Option<u32>,
 }
 
-/// Starts the pool that all parallel loops of this process use.
+/// Starts the pool that all parallel loops of this process use. One that is there already stays as it is.
 ///
 /// # Errors
 ///
-/// If the system gives no more threads, or there is a pool already.
+/// If the system gives no more threads.
 pub fn start_threads(options: ThreadOptions) -> Result<()> {
     let threads = options.threads.unwrap_or(0) as usize;
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .with_context(|| format!("cannot start {threads} threads; use fewer with --threads"))
+    let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    match started {
+        // The one cause without a source: there is a pool already.
+        Err(error) if error.source().is_none() => Ok(()),
+        started => started.with_context(|| format!("cannot start {threads} threads; use fewer with --threads")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_stays_as_it_is() -> Result<()> {
+        start_threads(ThreadOptions { threads: Some(3) })?;
+        start_threads(ThreadOptions::default())?;
+        assert_eq!(rayon::current_num_threads(), 3);
+        Ok(())
+    }
 }

@@ -285,7 +285,7 @@ impl<B: Backend> TrainingStepBench<B> {
         let network = UNet::load(folder, backend)?;
         let mut trainer = Trainer::new(backend, network.config(), TrainerConfig::default(), 0)?;
         trainer.network = network;
-        let t = vec![500; x_t.dim().0];
+        let t = vec![trainer.schedule.num_steps().min(500); x_t.dim().0];
         Ok(Self {
             trainer,
             batch: TrainingBatch { x_t, t, eps },

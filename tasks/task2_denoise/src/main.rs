@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use cli::{CommonOptions, ImageOptions, Judge, Judged, Progress, Report, ReportRow, Session};
 use diffusion::ScoreModel;
@@ -15,6 +15,9 @@ use plots::{Cell, Row, image_rows};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task2_denoise::{denoise, forward_diffusion};
+
+/// The lecture's.
+const DEFAULT_TIMES: [usize; 3] = [30, 100, 300];
 
 /// Task 2, single-step denoising: noises images and denoises them with the prior in one step.
 ///
@@ -29,8 +32,9 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     images: ImageOptions,
-    /// The times to noise to, from 1 (nearly clean) to 1000 (nearly noise only), separated by commas.
-    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "30,100,300")]
+    /// The times to noise to, from 1 (nearly clean) to 1000 (nearly noise only), separated by commas [default:
+    /// 30,100,300].
+    #[arg(long, value_name = "T,...", value_delimiter = ',')]
     t: Vec<usize>,
     /// How many images the network sees in one call.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -56,10 +60,7 @@ struct Outcome {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let max = prior.schedule().num_steps();
-    if let Some(t) = options.t.iter().find(|t| !(1..=max).contains(*t)) {
-        bail!("--t {t} is no time of this prior: name times from 1 to {max}");
-    }
+    let times = session.times("--t", &options.t, &DEFAULT_TIMES, &prior)?;
     let images = session.images(&options.images, &prior, usize::MAX)?;
     let shown = options.figure_image;
     ensure!(
@@ -72,10 +73,10 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
 
     let judge = Judge::new()?;
     let mut report = session.report(&prior).judged_by(&judge);
-    report.set("t", list(&options.t));
+    report.set("t", list(&times));
     report.set("batch", options.batch);
     let mut figure = Vec::new();
-    let outcome = treat_all(options, &prior, &judge, &images, &mut report, &mut figure);
+    let outcome = treat_all(options, &times, &prior, &judge, &images, &mut report, &mut figure);
     // Whatever ended it, what was done by then is kept; and first what takes the least room.
     let saved = session
         .save_report(&report)
@@ -90,14 +91,15 @@ fn list(times: &[usize]) -> String {
 /// All images at all times, batch by batch, into the report; what became of the image that is shown, into the figure.
 fn treat_all(
     options: &Options,
+    times: &[usize],
     prior: &dyn ScoreModel,
     judge: &Judge,
     images: &[NamedImage],
     report: &mut Report,
     figure: &mut Vec<(usize, Outcome)>,
 ) -> Result<()> {
-    let mut progress = Progress::new("denoising", options.t.len() * images.len());
-    for &t in &options.t {
+    let mut progress = Progress::new("denoising", times.len() * images.len());
+    for &t in times {
         let mut first = 0;
         for batch in images.chunks(options.batch.into()) {
             cli::check_interrupted()?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, solve_problems};
+use cli::{CommonOptions, Method, ProblemOptions, Session, StepOptions, check_times, solve_problems};
 use diffusion::{ScoreModel, Step};
 use imaging::OperatorSpec;
 use task4_sdedit::{Settings, restore, steps_from, tuned};
@@ -38,7 +38,8 @@ struct Options {
     steps: StepOptions,
     /// Edits these images (files, folders or zip files); without a name, the three guides that come with the task, two
     /// of them with masks.
-    #[arg(long, value_name = "PATH", num_args = 0..)]
+    #[arg(long, value_name = "PATH", num_args = 0..,
+          conflicts_with_all = ["operator", "images", "sigma", "noise", "count", "batch"])]
     guide: Option<Vec<PathBuf>>,
     /// What may change, as an image file: bright may, dark stays as it is. One for each guide in their order, or one
     /// for all [default: everything may change].
@@ -61,18 +62,6 @@ fn main() -> ExitCode {
     })
 }
 
-/// `--t0`, if all of them are times of the prior.
-fn times<'a>(options: &'a Options, prior: &dyn ScoreModel) -> Result<&'a [usize]> {
-    let max = prior.schedule().num_steps();
-    for t0 in &options.t0 {
-        ensure!(
-            (1..=max).contains(t0),
-            "--t0 {t0} is no time of this prior: name times from 1 to {max}"
-        );
-    }
-    Ok(&options.t0)
-}
-
 /// The steps from `t0` down, as wide as `--steps` asks for and as noisy as `--variance` does.
 fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Step>> {
     let num_steps = options.steps.count(prior.schedule())?;
@@ -83,16 +72,18 @@ fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Ste
 /// The inverse problems.
 fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let times = times(options, &prior)?;
     ensure!(
-        times.len() <= 1,
+        options.t0.len() <= 1,
         "--t0 names {} times; for an inverse problem name one (a sweep: `--example sweep`, or --guide)",
-        times.len()
+        options.t0.len()
     );
+    check_times("--t0", &options.t0, &prior)?;
     let settings = |spec: &OperatorSpec| {
         let Settings { t0, repeats } = tuned(spec.kind());
+        // A prior may have fewer times than the tuned one.
+        let t0 = t0.min(prior.schedule().num_steps());
         Settings {
-            t0: times.first().copied().unwrap_or(t0),
+            t0: options.t0.first().copied().unwrap_or(t0),
             repeats: options.repeats.map_or(repeats, usize::from),
         }
     };
@@ -109,6 +100,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         // The progress bar counts the same for each operator.
         evaluations: evaluations.div_ceil(options.problem.operator.len().max(1)),
         settings: vec![("SDEdit", told.join("; ")), options.steps.variance.setting()],
+        advice: None,
     };
     solve_problems(
         session,

@@ -61,6 +61,9 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
             ("lambda", list(&guidances, |guidance| guidance.lambda)),
             ("sigma reckoned with", list(&guidances, |guidance| guidance.sigma)),
         ],
+        advice: options
+            .lambda
+            .map(|lambda| format!("--lambda {lambda:?} is likely too small: use a larger one, or more --steps")),
     };
     let solve = &mut |problem: &Problem<'_>, rng: &mut StdRng, observer: &mut dyn Observer| {
         let Some(guidance) = specs

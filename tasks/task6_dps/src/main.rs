@@ -55,6 +55,15 @@ fn main() -> ExitCode {
     cli::run("task6_dps", &options.common, |session| run(&options, session))
 }
 
+/// What to do where the steps towards the measurement are too large. Those with a tuned zeta are not.
+fn advice(options: &Options) -> Option<String> {
+    let zeta = match options.step {
+        Form::Normalised => options.zeta?,
+        Form::Constant => options.zeta.unwrap_or(DEFAULT_CONSTANT),
+    };
+    Some(format!("--zeta {zeta:?} is likely too large: use a smaller one"))
+}
+
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
     let steps = options.steps.whole_way(prior.schedule())?;
@@ -76,6 +85,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
             ("zeta", zetas.join("; ")),
             options.steps.variance.setting(),
         ],
+        advice: advice(options),
     };
     solve_problems(
         session,

@@ -97,13 +97,19 @@ pub enum OperatorError {
         message: String,
     },
     /// No operator goes by that name.
-    #[error("no operator is called `{got}`; expected one of\n{known}")]
+    #[error("no operator is called `{got}`{}; expected one of\n{known}", meant(*nearest))]
     Unknown {
         /// The name that was given.
         got: String,
+        /// The operator whose name is nearest to it, if one is near.
+        nearest: Option<&'static str>,
         /// All operators, one to a line.
         known: String,
     },
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 /// A parameter that lies outside its range.
