@@ -85,7 +85,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
             ("zeta", zetas.join("; ")),
             options.steps.variance.setting(),
         ],
-            advice: advice(options),
+        advice: advice(options),
     };
     solve_problems(
         session,
