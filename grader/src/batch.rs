@@ -46,6 +46,13 @@ pub struct Summary {
 pub fn grade_class(folder: &Path, out: &Path, jobs: usize, options: &GradeOptions) -> Result<Vec<Summary>> {
     let submissions = submissions(folder)?;
     fs::create_dir_all(out).with_context(|| format!("cannot make the folder `{}`", out.display()))?;
+    ensure!(
+        !files::lies_in(out, folder),
+        "--out `{}` lies among the submissions in `{}`: the next run would take the reports for one; name a folder \
+         beside it",
+        out.display(),
+        folder.display()
+    );
     let bar = bar::new("submissions", submissions.len() as u64);
     let queue = Mutex::new(VecDeque::from(submissions));
     let done: Mutex<Vec<Summary>> = Mutex::default();

@@ -13,6 +13,7 @@ use grader::course::package::{self, Libraries};
 use grader::course::{hidden, release};
 use grader::report::{write_file, write_reports};
 use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch};
+use program::{all_printed, print, say};
 use score_unet::Prior;
 
 use crate::options::{Command, Options};
@@ -30,7 +31,7 @@ pub fn run(options: Options) -> Result<ExitCode> {
     match options.command {
         Command::Release { out } => {
             release::release(&root, &out)?;
-            println!("The students' tree is in `{}`.", out.display());
+            print(&format!("The students' tree is in `{}`.", out.display()));
         }
         Command::Doctor { build } => return examined(&root, if build { Build::Yes } else { Build::No }),
         Command::Check { task, out } => {
@@ -46,11 +47,11 @@ pub fn run(options: Options) -> Result<ExitCode> {
             how,
         } => {
             let done = batch::grade_class(&submissions, &out, jobs, &how.options(&root))?;
-            println!(
+            print(&format!(
                 "{} submissions; see `{}` and scores.csv beside it.",
                 done.len(),
                 out.join("class.html").display()
-            );
+            ));
         }
         Command::Package { out, vendored } => {
             let libraries = if vendored {
@@ -59,7 +60,10 @@ pub fn run(options: Options) -> Result<ExitCode> {
                 Libraries::FromRegistry
             };
             let count = package::package(&root, &out, libraries)?;
-            println!("{count} files in `{}`; classroom.yml is beside it.", out.display());
+            print(&format!(
+                "{count} files in `{}`; classroom.yml is beside it.",
+                out.display()
+            ));
         }
         Command::Calibrate {
             seeds,
@@ -89,11 +93,14 @@ pub fn run(options: Options) -> Result<ExitCode> {
             device,
             out,
         } => {
-            let device = device.open(|line| eprintln!("{line}"))?;
+            let device = device.open(say)?;
             let prior = Prior::load_on(&root.join("data/priors/fruits64"), &device)?;
             let out = out.unwrap_or_else(|| root.join("grader/hidden"));
             hidden::draw(&prior, &out, seed, count, steps)?;
-            println!("{count} images in `{}`; now run `grader calibrate`.", out.display());
+            print(&format!(
+                "{count} images in `{}`; now run `grader calibrate`.",
+                out.display()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -101,9 +108,12 @@ pub fn run(options: Options) -> Result<ExitCode> {
 
 fn examined(root: &Path, build: Build) -> Result<ExitCode> {
     let findings = doctor::examine(root, build)?;
-    findings.iter().for_each(|finding| println!("{finding}"));
+    findings.iter().for_each(|finding| print(&finding.to_string()));
     if findings.is_empty() {
-        println!("All agrees.");
+        print("All agrees.");
+    }
+    all_printed()?;
+    if findings.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
@@ -138,8 +148,8 @@ fn grade(submission: &Path, out: &Path, options: &GradeOptions) -> Result<ExitCo
     match outcome {
         Ok(report) => {
             write_reports(&report, out)?;
-            print(&report);
-            println!("See `{}`.", out.join("report.html").display());
+            print_report(&report);
+            print(&format!("See `{}`.", out.join("report.html").display()));
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -156,38 +166,38 @@ fn grade(submission: &Path, out: &Path, options: &GradeOptions) -> Result<ExitCo
     }
 }
 
-fn print(report: &GradeReport) {
+fn print_report(report: &GradeReport) {
     for note in &report.notes {
-        println!("note: {note}");
+        print(&format!("note: {note}"));
     }
     for task in &report.tasks {
-        println!(
+        print(&format!(
             "{}: {:.2} of {:.0} points ({:.1} s)",
             task.task.title(),
             task.points(),
             task.out_of(),
             task.seconds
-        );
+        ));
         if let Some(error) = &task.build_error {
-            println!("{error}");
+            print(error);
             continue;
         }
         for check in &task.checks {
-            println!(
+            print(&format!(
                 "  {:<14} {:>5.2} of {:>2} ({:.1} s)",
                 check.key, check.points, check.out_of, check.seconds
-            );
+            ));
             if check.points < check.out_of {
-                check.text.lines().for_each(|line| println!("      {line}"));
+                check.text.lines().for_each(|line| print(&format!("      {line}")));
             }
         }
     }
-    println!(
+    print(&format!(
         "{:.2} of {:.0} points in {:.0} s",
         report.points(),
         report.out_of(),
         report.seconds
-    );
+    ));
 }
 
 /// The instructor's own prior, hidden images and bands.
@@ -206,15 +216,16 @@ fn calibrated(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, root: &Path) 
     let thresholds = calibrate::calibrate(&mut bench, tasks, seeds)?;
     let path = root.join(THRESHOLDS);
     write_file(&path, calibrate::to_text(&thresholds)?.as_bytes())?;
-    println!("The bands are in `{}`.", path.display());
+    print(&format!("The bands are in `{}`.", path.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says where the reference solution loses points.
 fn fair(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, scope: Scope) -> Result<ExitCode> {
     let faults = calibrate::unfair(&mut bench, tasks, seeds.clone(), scope)?;
-    faults.iter().for_each(|fault| println!("{fault}"));
-    println!("{} faults on {} seeds", faults.len(), seeds.end - seeds.start);
+    faults.iter().for_each(|fault| print(fault));
+    print(&format!("{} faults on {} seeds", faults.len(), seeds.end - seeds.start));
+    all_printed()?;
     Ok(if faults.is_empty() {
         ExitCode::SUCCESS
     } else {

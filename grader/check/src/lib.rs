@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
+use program::print;
 
 use crate::list::{LIST, ListedTask, numbers, read_list};
 
@@ -54,8 +55,10 @@ pub fn check(task: Option<&str>, pictures: Option<&Path>) -> Result<bool> {
             draw(&root, task, folder)?;
         }
     }
-    println!("\nFirst estimate: {points:.1} of {most:.0} points, by the share of public tests that pass.");
-    println!("The grading uses other inputs and other images.");
+    print(&format!(
+        "\nFirst estimate: {points:.1} of {most:.0} points, by the share of public tests that pass."
+    ));
+    print("The grading uses other inputs and other images.");
     Ok(all_passed)
 }
 
@@ -81,36 +84,36 @@ fn check_task(root: &Path, task: &ListedTask) -> Result<f64> {
     let run = cargo(root, &["test", "-p", name, "--no-fail-fast", "--lib", "--tests"])?;
     bar.finish_and_clear();
     let tests = results(&run.output);
-    println!("\n{name}");
+    print(&format!("\n{name}"));
     if tests.is_empty() {
-        println!("  It does not compile:\n{}", run.messages);
+        print(&format!("  It does not compile:\n{}", run.messages));
         return Ok(0.0);
     }
     for test in &tests {
-        println!(
+        print(&format!(
             "  {}  {}",
             if test.passed { "passed" } else { "FAILED" },
             test.name.replace('_', " ")
-        );
+        ));
         for line in test.message.lines() {
-            println!("            {line}");
+            print(&format!("            {line}"));
         }
     }
     let passed = tests.iter().filter(|test| test.passed).count();
     let share = if passed == tests.len() && !run.succeeded {
-        println!(
+        print(&format!(
             "  a test program ended before it was through, so that tests are missing here:\n{}",
             run.messages
-        );
+        ));
         0.0
     } else {
         passed as f64 / tests.len() as f64
     };
-    println!(
+    print(&format!(
         "  {passed} of {} passed: about {:.1} of {out_of:.0} points",
         tests.len(),
         out_of * share
-    );
+    ));
     Ok(share)
 }
 
@@ -151,9 +154,9 @@ fn draw(root: &Path, task: &ListedTask, folder: &Path) -> Result<()> {
     let run = cargo(root, &arguments)?;
     bar.finish_and_clear();
     if run.succeeded {
-        println!("  pictures: {out}");
+        print(&format!("  pictures: {out}"));
     } else {
-        println!("  no pictures, as the program failed:\n{}", run.messages);
+        print(&format!("  no pictures, as the program failed:\n{}", run.messages));
     }
     Ok(())
 }

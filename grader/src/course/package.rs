@@ -78,21 +78,24 @@ pub enum Libraries {
 ///
 /// If files cannot be read or written, or cargo fails.
 pub fn package(root: &Path, out: &Path, libraries: Libraries) -> Result<usize> {
-    let mut files: Vec<(String, Vec<u8>, bool)> = vec![
+    let mut packed: Vec<(String, Vec<u8>, bool)> = vec![
         ("run_autograder".into(), RUN.into(), true),
         ("setup.sh".into(), SETUP.into(), true),
     ];
     for path in graders_files(root)? {
         let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read `{path}`"))?;
-        files.push((path, bytes, false));
+        packed.push((path, bytes, false));
     }
     if libraries == Libraries::Vendored {
-        add_vendored(root, &mut files)?;
+        add_vendored(root, &mut packed)?;
     }
-    files.sort();
-    write_file(out, &archive(&files)?)?;
-    write_file(&out.with_file_name("classroom.yml"), WORKFLOW.as_bytes())?;
-    Ok(files.len())
+    packed.sort();
+    write_file(out, &archive(&packed)?)?;
+    // Beside a device or a pipe there is no place for it.
+    if !files::is_stream(out) {
+        write_file(&out.with_file_name("classroom.yml"), WORKFLOW.as_bytes())?;
+    }
+    Ok(packed.len())
 }
 
 /// No times, no owners, sorted: nothing that differs from one run to the next.

@@ -5,6 +5,7 @@ mod crates;
 mod doctor;
 mod fairness;
 mod one_build;
+mod programs;
 mod releases;
 mod reports;
 mod rooms;

@@ -9,7 +9,7 @@ use crate::root;
 
 /// Each crate of the workspace, and all that it depends on, but for tests.
 const ROOMS: &[(&str, &str)] = &[
-    ("check", "anyhow clap indicatif serde toml"),
+    ("check", "anyhow clap indicatif program serde toml"),
     ("checks", "ndarray"),
     (
         "cli",
@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "grader",
         "anyhow base64 cargo_metadata check checks clap cli csv diffusion exchange files image imaging \
-         indicatif libc metrics ndarray ndarray-rand quick-xml rand sandbox score_unet serde serde_json \
+         indicatif libc metrics ndarray ndarray-rand program quick-xml rand sandbox score_unet serde serde_json \
          sha2 task3_generate task4_sdedit task5_score_ald task6_dps tempfile toml toml_edit walkdir worker \
          zip",
     ),

@@ -13,7 +13,7 @@ use crate::source::Source;
 
 /// The images of one part of a data set, as bytes in one block: an eighth of the room of arrays, and quick to draw
 /// batches from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PixelSet {
     /// The path of each image inside the data set, such as `train/apple-11/0000.png`.
     pub names: Vec<String>,

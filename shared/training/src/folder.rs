@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use files::Folder;
+use files::{Folder, lies_in};
 
 /// The checkpoint's name in the folder.
 pub const CHECKPOINT_FILE: &str = "checkpoint.ckpt";
@@ -26,8 +26,9 @@ pub enum Begin {
 ///
 /// # Errors
 ///
-/// A training in the folder, or none; a folder that cannot be made or written to.
-pub fn open_folder(out: &Path, begin: Begin) -> Result<Folder> {
+/// A training in the folder, or none; a folder that cannot be made or written to; one among the images of `data`, which
+/// previews would be taken for.
+pub fn open_folder(out: &Path, data: &Path, begin: Begin) -> Result<Folder> {
     let holds = |name: &&str| out.join(name).exists();
     match begin {
         Begin::Anew => {
@@ -46,12 +47,20 @@ pub fn open_folder(out: &Path, begin: Begin) -> Result<Folder> {
             out.display()
         ),
     }
-    Folder::open(out).with_context(|| {
+    let folder = Folder::open(out).with_context(|| {
         format!(
             "cannot write into the folder {}; name another with --out",
             out.display()
         )
-    })
+    })?;
+    for part in ["train", "test"] {
+        ensure!(
+            !lies_in(out, &data.join(part)),
+            "{} lies among the images of --data: the next training would take previews for images; name another --out",
+            out.display()
+        );
+    }
+    Ok(folder)
 }
 
 /// Writes a value as JSON for people, with a line break at its end, whole or not at all.
@@ -70,6 +79,9 @@ mod tests {
 
     use super::*;
 
+    /// A data set that no folder lies in.
+    const NOWHERE: &str = "no data set";
+
     fn refusal(result: Result<Folder>) -> String {
         result.map_or_else(|error| error.to_string(), |_| "(not refused)".into())
     }
@@ -78,9 +90,9 @@ mod tests {
     fn no_training_begins_where_another_one_is() -> Result<()> {
         for name in OF_A_TRAINING {
             let place = tempfile::tempdir()?;
-            open_folder(place.path(), Begin::Anew)?;
+            open_folder(place.path(), Path::new(NOWHERE), Begin::Anew)?;
             fs::write(place.path().join(name), "")?;
-            let message = refusal(open_folder(place.path(), Begin::Anew));
+            let message = refusal(open_folder(place.path(), Path::new(NOWHERE), Begin::Anew));
             assert!(
                 message.contains("already holds a training") && message.contains(name),
                 "{message}"
@@ -90,21 +102,35 @@ mod tests {
         let place = tempfile::tempdir()?;
         fs::write(place.path().join("config.json"), "")?;
         fs::write(place.path().join("log.csv"), "")?;
-        open_folder(place.path(), Begin::Anew)?;
+        open_folder(place.path(), Path::new(NOWHERE), Begin::Anew)?;
         Ok(())
     }
 
     #[test]
     fn going_on_needs_a_checkpoint() -> Result<()> {
         let place = tempfile::tempdir()?;
-        let message = refusal(open_folder(&place.path().join("new"), Begin::GoOn));
+        let message = refusal(open_folder(&place.path().join("new"), Path::new(NOWHERE), Begin::GoOn));
         assert!(
             message.contains("cannot resume") && message.contains(CHECKPOINT_FILE),
             "{message}"
         );
         assert!(!place.path().join("new").exists());
         fs::write(place.path().join(CHECKPOINT_FILE), "")?;
-        open_folder(place.path(), Begin::GoOn)?;
+        open_folder(place.path(), Path::new(NOWHERE), Begin::GoOn)?;
+        Ok(())
+    }
+
+    /// And it leaves nothing behind.
+    #[test]
+    fn previews_do_not_go_among_the_images() -> Result<()> {
+        let data = tempfile::tempdir()?;
+        fs::create_dir_all(data.path().join("train/apple"))?;
+        for out in ["train", "train/apple", "train/new"] {
+            let message = refusal(open_folder(&data.path().join(out), data.path(), Begin::Anew));
+            assert!(message.contains("lies among the images of --data"), "{message}");
+        }
+        assert!(!data.path().join("train/new").exists());
+        open_folder(&data.path().join("prior"), data.path(), Begin::Anew)?;
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 /// Reads the images of one part of a data set, `[3, size, size]` each, with a bar that shows how far it is; says how
-/// many had another size.
+/// many were made to fit, and what was passed over.
 ///
 /// # Errors
 ///
@@ -21,11 +21,8 @@ pub fn read_split(data: &Path, split: &str, size: usize) -> Result<PixelSet> {
     });
     bar.finish_and_clear();
     let set = read?;
-    if set.adapted > 0 {
-        program::print(&format!(
-            "{} of the {} {split} images were cropped or resized to {size}x{size}",
-            set.adapted, set.count
-        ));
+    for line in set.remarks() {
+        program::print(&format!("{split}: {line}"));
     }
     Ok(set)
 }
@@ -80,7 +77,7 @@ mod tests {
             pixels: pixels.to_vec(),
             count: pixels.len() / 3,
             size: 1,
-            adapted: 0,
+            ..PixelSet::default()
         }
     }
 

@@ -74,6 +74,7 @@ fn program() {
             name: "guess",
             evaluations: 1,
             settings: Vec::new(),
+            advice: None,
         };
         let mut calls = 0;
         let solve = &mut |problem: &cli::Problem<'_>, _: &mut _, _: &mut dyn diffusion::Observer| {

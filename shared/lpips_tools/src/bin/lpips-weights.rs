@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use lpips_tools::weights::{Files, Source, backbone_source, download, import, linear_source};
 use metrics::{Backbone, Lpips};
-use program::ThreadOptions;
+use program::{ThreadOptions, data_folder, print};
 
 /// Get the weights of a published LPIPS backbone: alex, vgg or squeeze.
 ///
@@ -42,9 +42,9 @@ struct Import {
     /// puts it]
     #[arg(long, value_name = "FILE")]
     linear: Option<PathBuf>,
-    /// Folder for the result, NAME.safetensors
-    #[arg(long, value_name = "DIR", default_value = "data/lpips")]
-    out: PathBuf,
+    /// Folder for the result, NAME.safetensors [default: the repository's data/lpips]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Take files whose SHA-256 is not the published one: converted ones, or a network of one's own
     #[arg(long)]
     unverified: bool,
@@ -55,9 +55,10 @@ struct Fetch {
     /// alex (233 MB), vgg (528 MB) or squeeze (5 MB)
     #[arg(value_parser = published)]
     name: Backbone,
-    /// Folder for the result, NAME.safetensors; the downloads are kept in downloads/ below it
-    #[arg(long, value_name = "DIR", default_value = "data/lpips")]
-    out: PathBuf,
+    /// Folder for the result, NAME.safetensors; the downloads are kept in downloads/ below it [default: the repository's
+    /// data/lpips]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 fn published(name: &str) -> Result<Backbone, String> {
@@ -81,16 +82,23 @@ fn sources(backbone: Backbone) -> anyhow::Result<(Source, Source)> {
         .context("the embedded backbone needs no files")
 }
 
+/// The folder for the result.
+fn folder(out: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    match out {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(data_folder()?.join("lpips")),
+    }
+}
+
 fn downloads(out: &Path) -> PathBuf {
     out.join("downloads")
 }
 
 fn run_import(options: &Import) -> anyhow::Result<()> {
     let (backbone, linear) = sources(options.name)?;
+    let out = folder(options.out.as_ref())?;
     let or_downloaded = |path: &Option<PathBuf>, flag: &str, source: Source| -> anyhow::Result<PathBuf> {
-        let path = path
-            .clone()
-            .unwrap_or_else(|| downloads(&options.out).join(&source.file));
+        let path = path.clone().unwrap_or_else(|| downloads(&out).join(&source.file));
         anyhow::ensure!(
             path.is_file(),
             "there is no file {}: name yours with {flag}, or download it with `fetch {}`",
@@ -106,14 +114,15 @@ fn run_import(options: &Import) -> anyhow::Result<()> {
     } else {
         Files::Published
     };
-    make(options.name, &backbone, &linear, &options.out, files)
+    make(options.name, &backbone, &linear, &out, files)
 }
 
 fn run_fetch(options: &Fetch) -> anyhow::Result<()> {
     let (backbone, linear) = sources(options.name)?;
-    let backbone = fetch_one(&backbone, &options.out)?;
-    let linear = fetch_one(&linear, &options.out)?;
-    make(options.name, &backbone, &linear, &options.out, Files::Published)
+    let out = folder(options.out.as_ref())?;
+    let backbone = fetch_one(&backbone, &out)?;
+    let linear = fetch_one(&linear, &out)?;
+    make(options.name, &backbone, &linear, &out, Files::Published)
 }
 
 fn fetch_one(source: &Source, out: &Path) -> anyhow::Result<PathBuf> {
@@ -125,7 +134,7 @@ fn fetch_one(source: &Source, out: &Path) -> anyhow::Result<PathBuf> {
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
-    println!("{} is here and has the published digest", path.display());
+    print(&format!("{} is here and has the published digest", path.display()));
     Ok(path)
 }
 
@@ -133,17 +142,17 @@ fn make(backbone: Backbone, network: &Path, linear: &Path, out: &Path, files: Fi
     let path = out.join(backbone.file_name());
     let report = import(backbone, network, linear, &path, files)?;
     Lpips::load(backbone, &path)?;
-    println!(
+    print(&format!(
         "LPIPS ({}): {} tensors in {}",
         backbone.name(),
         report.tensors,
         path.display()
-    );
+    ));
     if files == Files::Any {
-        println!(
+        print(&format!(
             "not checked against the published digests: {} and {}",
             report.backbone_sha256, report.linear_sha256
-        );
+        ));
     }
     Ok(())
 }

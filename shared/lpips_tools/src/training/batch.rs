@@ -126,7 +126,7 @@ mod tests {
             pixels,
             count: 1,
             size: 8,
-            adapted: 0,
+            ..PixelSet::default()
         })
         .expect("a labelled set")
     }
@@ -163,7 +163,7 @@ mod tests {
             pixels: vec![0; 3],
             count: 1,
             size: 1,
-            adapted: 0,
+            ..PixelSet::default()
         };
         assert!(LabelledSet::new(set).is_err_and(|error| error.to_string().contains("`train/1.png`")));
     }

@@ -23,7 +23,7 @@ fn colours() -> LabelledSet {
         pixels,
         count: 40,
         size: SIZE,
-        adapted: 0,
+        ..PixelSet::default()
     };
     LabelledSet::new(images).expect("labelled images")
 }

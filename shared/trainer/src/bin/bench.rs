@@ -1,7 +1,7 @@
 //! Times the network: `cargo run -p trainer --bin bench -- --help`. `scripts/compare_with_pytorch.py`
 //! alternates it with PyTorch.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use nn::Backend;
-use program::ThreadOptions;
+use program::{ThreadOptions, all_printed, data_folder, find_prior, print, say};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::{Device, DeviceChoice, Prior};
@@ -19,10 +19,11 @@ use trainer::TrainingStepBench;
 
 /// Time the score network; prints the milliseconds of each repetition, one per line.
 #[derive(Parser, Debug)]
+#[command(version)]
 struct Options {
-    /// Folder of the prior
-    #[arg(long, value_name = "DIR", default_value = "data/priors/fruits64")]
-    prior: PathBuf,
+    /// The prior: a name in data/priors, or a folder
+    #[arg(long, value_name = "NAME_OR_DIR", default_value = "fruits64")]
+    prior: String,
     /// What to time
     #[arg(long, value_enum, default_value_t = Work::Pullback)]
     work: Work,
@@ -59,8 +60,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
         options.batch > 0 && options.repeats > 0,
         "--batch and --repeats must be at least 1"
     );
-    let device = options.device.open(|line| eprintln!("{line}"))?;
-    let prior = Prior::load_on(&options.prior, &device)?;
+    let device = options.device.open(say)?;
+    let folder = find_prior(&options.prior, data_folder())?;
+    let prior = Prior::load_on(&folder, &device)?;
     let [c, h, w] = prior.image_shape();
     let shape = (options.batch, c, h, w);
     let mut rng = StdRng::seed_from_u64(0);
@@ -76,15 +78,21 @@ fn run(options: &Options) -> anyhow::Result<()> {
             Ok(())
         }),
         Work::Train => match &device {
-            Device::Cpu(cpu) => repeat_training(options, cpu, x, v),
+            Device::Cpu(cpu) => repeat_training(options, &folder, cpu, x, v),
             #[cfg(feature = "cuda")]
-            Device::Cuda(gpu) => trainer::without_device_panic(|| repeat_training(options, gpu, x, v)),
+            Device::Cuda(gpu) => trainer::without_device_panic(|| repeat_training(options, &folder, gpu, x, v)),
         },
     }
 }
 
-fn repeat_training<B: Backend>(options: &Options, backend: &B, x: Array4<f32>, eps: Array4<f32>) -> anyhow::Result<()> {
-    let mut bench = TrainingStepBench::new(backend, &options.prior, x, eps)?;
+fn repeat_training<B: Backend>(
+    options: &Options,
+    prior: &Path,
+    backend: &B,
+    x: Array4<f32>,
+    eps: Array4<f32>,
+) -> anyhow::Result<()> {
+    let mut bench = TrainingStepBench::new(backend, prior, x, eps)?;
     repeat(options.repeats, || Ok(bench.step()?))
 }
 
@@ -93,8 +101,8 @@ fn repeat(count: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow:
         let start = Instant::now();
         work()?;
         if index >= 2 {
-            println!("{:.4}", 1e3 * start.elapsed().as_secs_f64());
+            print(&format!("{:.4}", 1e3 * start.elapsed().as_secs_f64()));
         }
     }
-    Ok(())
+    all_printed()
 }

@@ -42,7 +42,7 @@ fn flat_colours(count: usize) -> PixelSet {
         pixels,
         count,
         size: 8,
-        adapted: 0,
+        ..PixelSet::default()
     }
 }
 

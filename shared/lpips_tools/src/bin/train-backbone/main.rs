@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let begin = if options.resume { Begin::GoOn } else { Begin::Anew };
-    let _folder = open_folder(&options.out, begin)?;
+    let _folder = open_folder(&options.out, &options.data, begin)?;
     let mut trainer = make_trainer(options)?;
     // The smaller part first: where it lacks, that is told at once.
     let (test, train) = (load(&options.data, "test")?, load(&options.data, "train")?);

@@ -33,7 +33,7 @@ fn run(options: &Options) -> Result<()> {
 
 fn train_on<B: Backend>(backend: &B, options: &Options) -> Result<()> {
     let start = Start::read(options)?;
-    let _folder = open_folder(&options.out, start.begin())?;
+    let _folder = open_folder(&options.out, &options.data, start.begin())?;
     if let Some(reason) = start.nothing_to_do(options) {
         print(&reason);
         return Ok(());

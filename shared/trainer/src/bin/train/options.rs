@@ -31,8 +31,8 @@ pub struct Options {
     /// batch, learning rate and colour jitter stay as they are unless they are named
     #[arg(long)]
     pub resume: bool,
-    /// Start from the weights of this prior (a folder), with a fresh optimiser
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    /// Start from the weights of this prior (a name in data/priors, or a folder), with a fresh optimiser
+    #[arg(long, value_name = "NAME_OR_DIR", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
     /// Network configuration, a JSON file [default: that of --init or the checkpoint; else the 4-million-parameter
     /// network of fruits64]

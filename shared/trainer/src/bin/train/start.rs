@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use nn::Backend;
+use program::{data_folder, find_prior};
 use score_unet::UNetConfig;
 use trainer::{Checkpoint, Length, Trainer, TrainerConfig};
 use training::{Begin, CHECKPOINT_FILE, differences, require_same};
@@ -34,7 +35,9 @@ impl Start {
             require_same("--seed", &counters.seed, &seed)?;
             Self::Checkpoint(Box::new(counters))
         } else if let Some(folder) = &options.init {
-            let network = UNetConfig::of_prior(folder).context("cannot start from --init")?;
+            let cannot = "cannot start from --init";
+            let folder = &find_prior(&folder.to_string_lossy(), data_folder()).context(cannot)?;
+            let network = UNetConfig::of_prior(folder).context(cannot)?;
             Self::Weights(network, folder.join("weights.safetensors"))
         } else {
             Self::Random(named.clone().unwrap_or_else(UNetConfig::fruits64))
