@@ -19,7 +19,7 @@ use diffusion::ScoreModel;
 use methods::stepping::Stepping;
 use ndarray::Axis;
 
-use crate::problems::{Case, DENOISED_AT, ImageSet};
+use crate::problems::{Case, ImageSet};
 use crate::run::{Method, Run, Setting};
 use crate::store::Store;
 
@@ -75,18 +75,20 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
     );
     let prior = session.prior()?;
-    let max = prior.schedule().num_steps();
-    if DENOISED_AT.iter().any(|t| *t > max) {
-        session.note(&format!(
-            "this prior has {max} times only: the tables are without the later ones"
-        ));
-    }
+    let mut cases = Case::all();
+    cases.retain(|case| {
+        let checked = case.check(&prior);
+        if let Err(error) = &checked {
+            session.note(&format!("without {case}: {error}"));
+        }
+        checked.is_ok()
+    });
     let mut sets = Vec::new();
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
     }
     sets.push(ImageSet::shipped(session, &prior)?);
-    let fingerprint = store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?;
+    let fingerprint = store::fingerprint_of_prior(&find_prior(&options.common.prior, data_folder())?)?;
     let store = Store::new(session.out());
     let judge = Judge::new()?;
 
@@ -95,6 +97,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         let setting = Setting {
             prior: &prior,
             fingerprint: &fingerprint,
+            cases: &cases,
             set,
             stepping: Stepping {
                 num_steps: options.steps.count(prior.schedule())?,
@@ -144,10 +147,10 @@ fn runs<'a>(options: &Options, setting: Setting<'a>) -> Result<Vec<Run<'a>>> {
     let methods = options.methods()?;
     let seeds = (0..u64::from(options.seeds)).map(|k| options.common.seed.wrapping_add(k));
     let mut runs = Vec::new();
-    for case in Case::all(setting.prior) {
+    for case in setting.cases {
         for &method in &methods {
             for seed in seeds.clone() {
-                runs.extend(Run::new(setting, &case, method, seed)?);
+                runs.extend(Run::new(setting, case, method, seed)?);
             }
         }
     }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use cli::{ImageOptions, Session};
+use cli::{ImageOptions, Session, check_times};
 use diffusion::ScoreModel;
 use imaging::{NamedImage, OperatorSpec, load_split_some, stack};
 use ndarray::Array4;
 use score_unet::Prior;
+
+use crate::store::fingerprint_of_images;
 
 /// Images that a table is made over.
 pub struct ImageSet {
@@ -19,6 +21,8 @@ pub struct ImageSet {
     pub images: Vec<NamedImage>,
     /// The same as a batch.
     pub batch: Array4<f32>,
+    /// Tells them from other images of the same names.
+    pub fingerprint: String,
 }
 
 impl ImageSet {
@@ -54,19 +58,18 @@ impl ImageSet {
         Self::new(Self::SHIPPED, title, images)
     }
 
-    fn new(name: &'static str, title: String, images: Vec<NamedImage>) -> Result<Self> {
+    /// Images of one shape.
+    pub fn new(name: &'static str, title: String, images: Vec<NamedImage>) -> Result<Self> {
         let batch = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
         Ok(Self {
             name,
             title,
             images,
+            fingerprint: fingerprint_of_images(&batch),
             batch,
         })
     }
 }
-
-/// The lecture's times.
-pub const DENOISED_AT: [usize; 3] = [30, 100, 300];
 
 /// One row of problems of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,16 +81,31 @@ pub enum Case {
 }
 
 impl Case {
-    /// The lecture's cases, in its order, with the course's pinned settings; without the times that `prior` has not.
-    pub fn all(prior: &dyn ScoreModel) -> Vec<Self> {
-        let times = DENOISED_AT.into_iter().filter(|t| *t <= prior.schedule().num_steps());
-        let denoising = times.map(|t| Self::Denoising { t });
+    /// The lecture's cases, in its order, with the course's pinned settings.
+    pub fn all() -> Vec<Self> {
         let spec = |text: &str| text.parse::<OperatorSpec>().expect("an operator of the course");
         let (inpainting, deconvolution) = (spec("inpainting:0.7"), spec("deconvolution:13,1.5"));
-        let inverse = [("inpainting", inpainting), ("deconvolution", deconvolution)];
-        denoising
-            .chain(inverse.map(|(name, operator)| Self::Inverse { name, operator }))
-            .collect()
+        vec![
+            Self::Denoising { t: 30 },
+            Self::Denoising { t: 100 },
+            Self::Denoising { t: 300 },
+            Self::Inverse {
+                name: "inpainting",
+                operator: inpainting,
+            },
+            Self::Inverse {
+                name: "deconvolution",
+                operator: deconvolution,
+            },
+        ]
+    }
+
+    /// Whether there is such a case for this prior: one of few times or small images has not all of them.
+    pub fn check(&self, prior: &dyn ScoreModel) -> Result<()> {
+        match self {
+            Self::Denoising { t } => check_times("the case", &[*t], prior),
+            Self::Inverse { operator, .. } => Ok(operator.build(prior.image_shape(), 0).map(drop)?),
+        }
     }
 }
 

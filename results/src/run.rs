@@ -17,8 +17,13 @@ use crate::problems::{Case, ImageSet};
 
 /// Measured on the photographs only: they tell what more samples or more steps would bring.
 const PHOTOGRAPHS_ONLY: [&str; 2] = ["dps-mean", "dps-long"];
+/// The pinned measurement noise.
+const NOISE: Noise = Noise::Gaussian { sigma: Noise::SIGMA };
 /// Images in one call of a method: a larger batch is no faster for each image, and takes more memory.
 const BATCH: usize = 16;
+
+/// To be raised when other results come of the same settings, as when random numbers are drawn in another way.
+const VERSION: u32 = 2;
 
 /// One line of a case in the tables.
 #[derive(Clone, Copy)]
@@ -55,6 +60,7 @@ pub struct Setting<'a> {
     pub prior: &'a Prior,
     /// Tells one version of the prior's weights from another.
     pub fingerprint: &'a str,
+    pub cases: &'a [Case],
     pub set: &'a ImageSet,
     pub stepping: Stepping,
 }
@@ -122,21 +128,24 @@ impl<'a> Run<'a> {
             fingerprint,
             set,
             stepping,
+            ..
         } = self.setting;
         let own = match &self.work {
             Work::Denoise { t, .. } => format!("t {t}"),
             Work::Reconstruct { method, operator } => {
                 let own = method.settings(operator.as_ref(), prior.schedule(), stepping.num_steps)?;
-                format!("{} {}; {own}", operator.name(), operator.description())
+                let (name, description) = (operator.name(), operator.description());
+                format!("{name} {description}; {NOISE}; {own}; batches of {BATCH}")
             }
         };
-        let names: Vec<&str> = set.images.iter().map(|image| image.name.as_str()).collect();
         // A GPU rounds differently, so what it made is not taken for the CPU's.
         let device = if prior.is_on_gpu() { "; on a GPU" } else { "" };
         Ok(format!(
-            "prior {} {fingerprint}; {stepping:?}; {own}; {}{device}",
+            "version {VERSION}; prior {} {fingerprint}; {stepping:?}; {own}; {} images {}; seed {}{device}",
             prior.name(),
-            names.join(" ")
+            set.images.len(),
+            set.fingerprint,
+            self.seed
         ))
     }
 
@@ -173,7 +182,7 @@ impl<'a> Run<'a> {
             prior, set, stepping, ..
         } = self.setting;
         let sigma = Noise::SIGMA;
-        let b = measure(operator, &set.batch, Noise::Gaussian { sigma }, self.seed, 0)?;
+        let b = measure(operator, &set.batch, NOISE, self.seed, 0)?;
         let mut images = Array4::zeros(set.batch.dim());
         let chunks = b.axis_chunks_iter(Axis(0), BATCH).enumerate();
         for (mut images, (chunk, b)) in images.axis_chunks_iter_mut(Axis(0), BATCH).zip(chunks) {
@@ -190,6 +199,11 @@ impl<'a> Run<'a> {
 
 #[cfg(test)]
 mod tests {
+    use cli::data_folder;
+    use diffusion::StepVariance;
+    use imaging::NamedImage;
+    use ndarray::Array3;
+
     use super::*;
 
     #[test]
@@ -201,6 +215,47 @@ mod tests {
         }
         assert!(PHOTOGRAPHS_ONLY.iter().all(|name| names.contains(name)));
         assert!(Method::find("dsp").is_err());
+        Ok(())
+    }
+
+    /// Images of the same name, or the same mask with another seed, are no reason to take what was kept.
+    #[test]
+    fn what_is_kept_is_known_by_all_that_it_depends_on() -> Result<()> {
+        let prior = Prior::load(&data_folder()?.join("priors/fruits64"))?;
+        let set = |value| {
+            let image = NamedImage {
+                name: "a.png".into(),
+                pixels: Array3::from_elem((3, 64, 64), value),
+                adapted: None,
+            };
+            ImageSet::new("photographs", "one image".into(), vec![image])
+        };
+        let settings = |set: &ImageSet, num_steps, seed| {
+            let setting = Setting {
+                prior: &prior,
+                fingerprint: "0123",
+                cases: &[],
+                set,
+                stepping: Stepping {
+                    num_steps,
+                    variance: StepVariance::Beta,
+                },
+            };
+            let inpainting = Case::all().into_iter().nth(3).context("a case")?;
+            let run = Run::new(setting, &inpainting, Method::find("dps")?, seed)?.context("a run")?;
+            run.settings()
+        };
+        let (grey, brighter) = (set(0.0)?, set(0.1)?);
+        let known = settings(&grey, 10, 0)?;
+        assert_eq!(known, settings(&set(0.0)?, 10, 0)?);
+        for other in [
+            settings(&brighter, 10, 0)?,
+            settings(&grey, 20, 0)?,
+            settings(&grey, 10, 1)?,
+        ] {
+            assert_ne!(known, other);
+        }
+        assert!(known.contains("gaussian:0.05"), "the measurement noise: {known}");
         Ok(())
     }
 }

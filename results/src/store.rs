@@ -40,13 +40,23 @@ impl Store {
     }
 }
 
-/// What tells one version of a prior's weights from another, on any machine and with any compiler: the first 16 digits
-/// of the SHA-256 of their file.
-pub fn fingerprint(prior_folder: &Path) -> Result<String> {
-    let path = prior_folder.join("weights.safetensors");
+/// What tells one version of a prior's weights from another, on any machine and with any compiler.
+pub fn fingerprint_of_prior(folder: &Path) -> Result<String> {
+    let path = folder.join("weights.safetensors");
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let digest = Sha256::digest(&bytes);
-    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(digits(Sha256::digest(&bytes).as_slice()))
+}
+
+/// What tells images `[B, C, H, W]` from others, whatever they are called.
+pub fn fingerprint_of_images(images: &Array4<f32>) -> String {
+    let mut digest = Sha256::new();
+    images.iter().for_each(|value| digest.update(value.to_le_bytes()));
+    digits(digest.finalize().as_slice())
+}
+
+/// The first 16.
+fn digits(digest: &[u8]) -> String {
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What cannot be read, or was made with other settings, is made anew.

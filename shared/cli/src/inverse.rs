@@ -179,11 +179,12 @@ impl Experiment<'_> {
             let mut last = LastStep::default();
             let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory, &mut last);
             let results = solve(&problem, rng, observer).and_then(|results| check_finite(&results).map(|()| results));
-            let results = results.map_err(|error| last.explain(error, self.method.advice.as_deref()))?;
+            let what = format!("{}, {spec}", self.method.name);
+            let results = results.map_err(|error| last.explain(error, &what, self.method.advice.as_deref()))?;
             let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
             self.progress.next_run();
             if let Some(warning) = far_from_images(&results, self.method.advice.as_deref()) {
-                say(&format!("note: {}, {spec}: {warning}", self.method.name));
+                say(&format!("note: {what}: {warning}"));
             }
             self.judge_sample(spec, &results, seconds, &mut outcomes)?;
             path.extend(trajectory.into_iter().flat_map(FirstImage::into_frames));

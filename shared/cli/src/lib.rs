@@ -50,6 +50,7 @@ mod report;
 mod run;
 mod session;
 mod table;
+mod times;
 mod variance;
 
 pub use inverse::{Method, Problem, Solve, solve_problems};
@@ -62,5 +63,6 @@ pub use program::{data_folder, find_prior, parse, print_text};
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};
-pub use session::{Session, check_times};
+pub use session::Session;
+pub use times::{check_times, times};
 pub use variance::{Variance, VarianceOptions};

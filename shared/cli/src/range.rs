@@ -23,8 +23,9 @@ impl Observer for LastStep {
 }
 
 impl LastStep {
-    /// An error that comes of a NaN or an infinity, with the place where they began and `advice`; others as they are.
-    pub(crate) fn explain(&self, error: Error, advice: Option<&str>) -> Error {
+    /// An error of `what` was done that comes of a NaN or an infinity, with the place where they began and `advice`;
+    /// others as they are.
+    pub(crate) fn explain(&self, error: Error, what: &str, advice: Option<&str>) -> Error {
         let not_finite = |cause: &(dyn std::error::Error + 'static)| {
             matches!(cause.downcast_ref(), Some(ScoreError::NonFinite { .. }))
                 || matches!(cause.downcast_ref(), Some(OperatorError::NotFinite { .. }))
@@ -32,11 +33,11 @@ impl LastStep {
         if !error.chain().any(not_finite) {
             return error;
         }
-        let place = self
-            .t
-            .map_or("in the first step".into(), |t| format!("after the step at t = {t}"));
+        let place = self.t.map_or("before any step was shown".into(), |t| {
+            format!("after the step at t = {t}")
+        });
         let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
-        error.context(format!("numbers are no longer finite {place}{advice}"))
+        error.context(format!("{what}: numbers are no longer finite {place}{advice}"))
     }
 }
 
@@ -82,21 +83,26 @@ mod tests {
                 .map_or_else(Error::from, |_| anyhow!("not refused"))
         };
         let last = LastStep { t: Some(40) };
-        let told = format!("{:#}", last.explain(refused(), ADVICE));
+        let told = format!("{:#}", last.explain(refused(), "DPS", ADVICE));
         assert!(
             told.contains("after the step at t = 40; use a smaller one: colourisation"),
             "{told}"
         );
-        let told = format!("{:#}", LastStep::default().explain(refused(), None));
+        let told = format!("{:#}", LastStep::default().explain(refused(), "DPS", None));
         assert!(
-            told.starts_with("numbers are no longer finite in the first step: "),
+            told.starts_with("DPS: numbers are no longer finite before any step was shown: "),
             "{told}"
         );
-        let told =
-            check_finite(&nan).map_or_else(|error| format!("{:#}", last.explain(error, ADVICE)), |()| String::new());
+        let told = check_finite(&nan).map_or_else(
+            |error| format!("{:#}", last.explain(error, "DPS", ADVICE)),
+            |()| String::new(),
+        );
         assert!(told.contains("t = 40") && told.contains("the result"), "{told}");
         // What has another cause keeps its own words.
-        assert_eq!(last.explain(anyhow!("disk full"), ADVICE).to_string(), "disk full");
+        assert_eq!(
+            last.explain(anyhow!("disk full"), "DPS", ADVICE).to_string(),
+            "disk full"
+        );
         Ok(())
     }
 

@@ -72,29 +72,6 @@ impl Session {
         Ok(prior)
     }
 
-    /// The times that `flag` names, or, where it names none, those of `usual` that the prior has; one that it has not is
-    /// said to be left out.
-    ///
-    /// # Errors
-    ///
-    /// A time outside the prior's 1..=T; a prior without any of the usual times.
-    pub fn times(&self, flag: &str, named: &[usize], usual: &[usize], prior: &dyn ScoreModel) -> Result<Vec<usize>> {
-        check_times(flag, named, prior)?;
-        if !named.is_empty() {
-            return Ok(named.to_vec());
-        }
-        let max = prior.schedule().num_steps();
-        let (there, lacking): (Vec<usize>, Vec<usize>) = usual.iter().partition(|t| **t <= max);
-        ensure!(
-            !there.is_empty(),
-            "this prior has {max} times only: name some of them with {flag}"
-        );
-        if !lacking.is_empty() {
-            self.note(&format!("this prior has {max} times only: without t = {lacking:?}"));
-        }
-        Ok(there)
-    }
-
     /// The first `count` images that `options` name, or of those of the repository, in the size that `prior` works on.
     /// What had to be cropped or resized is said, and what was passed over.
     ///
@@ -301,19 +278,6 @@ impl Session {
         }
         text
     }
-}
-
-/// Makes sure that the prior has all the times that `flag` names.
-///
-/// # Errors
-///
-/// A time outside the prior's 1..=T.
-pub fn check_times(flag: &str, times: &[usize], prior: &dyn ScoreModel) -> Result<()> {
-    let max = prior.schedule().num_steps();
-    if let Some(t) = times.iter().find(|t| !(1..=max).contains(*t)) {
-        bail!("{flag} {t} is no time of this prior: name times from 1 to {max}");
-    }
-    Ok(())
 }
 
 /// Which images did not fit, and what was done.

@@ -60,7 +60,7 @@ struct Outcome {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let times = session.times("--t", &options.t, &DEFAULT_TIMES, &prior)?;
+    let times = cli::times("--t", &options.t, &DEFAULT_TIMES, &prior)?;
     let images = session.images(&options.images, &prior, usize::MAX)?;
     let shown = options.figure_image;
     ensure!(
