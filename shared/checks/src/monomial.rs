@@ -233,7 +233,7 @@ impl Monomial {
         }
         ordered.extend(left);
         // Numbers stand first: 2 sqrt(a), not sqrt(a) 2.
-        ordered.sort_by_key(|(name, _)| !name.starts_with(|c: char| c.is_ascii_digit()));
+        ordered.sort_by_key(|(name, _)| name.parse::<f64>().is_err());
         Self {
             is_negative: self.is_negative,
             halves: ordered,
