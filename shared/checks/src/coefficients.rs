@@ -298,7 +298,12 @@ fn bracket_sentence(got: &Monomial, right: &Monomial) -> String {
     if right.is_unit() {
         return format!("all of it is {}; it should not be", got.as_action());
     }
-    format!("the bracket is {}; it should be {}", got.as_action(), right.as_action())
+    let missing = missing_factor(got, right);
+    format!(
+        "the bracket is {}; it should be {}{missing}",
+        got.as_action(),
+        right.as_action()
+    )
 }
 
 fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
@@ -322,7 +327,7 @@ fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
 fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &str) -> String {
     let name = &term.name;
     if sum.wording == Wording::Number {
-        return format!("{name} is {got}; it should be {right}");
+        return format!("{name} is {got}; it should be {right}{}", missing_factor(got, right));
     }
     if *got == right.clone().negated() {
         let (is, should) = if right.is_negative() {
@@ -345,10 +350,20 @@ fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &st
         );
     }
     format!(
-        "{name} is {}{place}; it should be {}",
+        "{name} is {}{place}; it should be {}{}",
         got.as_action(),
-        right.as_action()
+        right.as_action(),
+        missing_factor(got, right)
     )
+}
+
+/// Words for what is all right but for one factor that is not there.
+fn missing_factor(got: &Monomial, right: &Monomial) -> String {
+    let ratio = right.times(&got.inverse());
+    if ratio.len() == 1 && got.distance(right) == 1 && got.len() < right.len() && !ratio.is_negative() {
+        return format!(": the factor {ratio} is missing");
+    }
+    String::new()
 }
 
 /// The coefficients in numbers, on the images where they are the furthest off.
