@@ -50,7 +50,10 @@ pub fn check_normal(what: &str, arrays: &[&Array4<f32>]) -> Result<(), Fault> {
     };
     for (low_end, width) in [(0.0, 1.0), (-1.0, 2.0), (-0.5, 1.0)] {
         if spread_evenly(low_end, width) {
-            return fault(&format!("its numbers are spread evenly over [{low_end}, {}], as uniform ones are", low_end + width));
+            return fault(&format!(
+                "its numbers are spread evenly over [{low_end}, {}], as uniform ones are",
+                low_end + width
+            ));
         }
     }
     if std < 1e-6 {
@@ -119,11 +122,15 @@ pub fn check_fresh(spec: &Loop, path: &Path) -> Result<(), Fault> {
     }
     let is_start = |k: usize| correlation(&zs[k].1, start) > 0.999;
     if all(&is_start) {
-        return Err(Fault::new(format!("{name}: z is x_T again in every step: it is to be drawn anew in each")));
+        return Err(Fault::new(format!(
+            "{name}: z is x_T again in every step: it is to be drawn anew in each"
+        )));
     }
     let is_first = |k: usize| correlation(&zs[k].1, &zs[0].1) > 0.999;
     if zs.len() > 1 && all(&is_first) {
-        return Err(Fault::new(format!("{name}: z is the same in every step: it is to be drawn anew in each")));
+        return Err(Fault::new(format!(
+            "{name}: z is the same in every step: it is to be drawn anew in each"
+        )));
     }
     let repeats = |k: usize| k > 0 && correlation(&zs[k].1, &zs[k - 1].1) > 0.999;
     if let Some(k) = some(&repeats) {

@@ -375,11 +375,19 @@ pub fn mean_through_x0(name: &str, formula: &str) -> Sum {
     Sum::new(format!("{name}, from one x_t to the next"), formula)
         .term(
             "x_t",
-            Monomial::of(&[("alpha_t", 0.5), ("1 - alpha_bar_{t-1}", 1.0), ("1 - alpha_bar_t", -1.0)]),
+            Monomial::of(&[
+                ("alpha_t", 0.5),
+                ("1 - alpha_bar_{t-1}", 1.0),
+                ("1 - alpha_bar_t", -1.0),
+            ]),
         )
         .term(
             "x0_hat",
-            Monomial::of(&[("alpha_bar_{t-1}", 0.5), ("1 - alpha_t", 1.0), ("1 - alpha_bar_t", -1.0)]),
+            Monomial::of(&[
+                ("alpha_bar_{t-1}", 0.5),
+                ("1 - alpha_t", 1.0),
+                ("1 - alpha_bar_t", -1.0),
+            ]),
         )
 }
 

@@ -66,7 +66,9 @@ fn gradient() -> Result<(), Fault> {
                 .map_err(|error| format!("{error:#}"))
         })?;
         let got = got.map_err(|error| {
-            Fault::new(format!("{function} returned an error, though nothing had failed: {error}"))
+            Fault::new(format!(
+                "{function} returned an error, though nothing had failed: {error}"
+            ))
         })?;
         sum.add(gradient_case(&feed, got));
     }
@@ -82,21 +84,42 @@ fn gradient_case(feed: &Feed<3>, got: Array4<f32>) -> Case {
     let terms = vec![back.clone(), chain.pull_back(&back)];
     let of_forward = chain.pull_back(&forward);
     Case::new(feed.name.clone(), of_step(&feed.step), terms, got)
-        .other(0, forward, "A r stands where A^T r belongs: operator.vjp, not operator.apply")
+        .other(
+            0,
+            forward,
+            "A r stands where A^T r belongs: operator.vjp, not operator.apply",
+        )
         .other(1, of_forward, "A r goes through the network where A^T r belongs")
         .other(1, chain.pull_back(r), "the pullback is given r in place of A^T r")
-        .other(1, chain.pull_back(x0_hat), "the pullback is given x0_hat in place of A^T r")
+        .other(
+            1,
+            chain.pull_back(x0_hat),
+            "the pullback is given x0_hat in place of A^T r",
+        )
         .other(0, r.clone(), "r stands where A^T r belongs")
         .other(0, x0_hat.clone(), "x0_hat stands where A^T r belongs")
-        .other(0, at_r.clone(), "operator.vjp is given r twice; its first argument is x0_hat")
-        .other(1, chain.pull_back(&at_r), "what goes through the network is A^T r at r, not at x0_hat")
-        .other(0, operator.back(r, x0_hat), "the arguments of operator.vjp have changed places: x0_hat is the first")
+        .other(
+            0,
+            at_r.clone(),
+            "operator.vjp is given r twice; its first argument is x0_hat",
+        )
+        .other(
+            1,
+            chain.pull_back(&at_r),
+            "what goes through the network is A^T r at r, not at x0_hat",
+        )
+        .other(
+            0,
+            operator.back(r, x0_hat),
+            "the arguments of operator.vjp have changed places: x0_hat is the first",
+        )
         .other(1, back, "A^T r does not go through the network")
 }
 
 /// Errors of the operator and of the pullback come back.
 fn gradient_errors(guard: &mut Guard) -> Result<(), Fault> {
-    let should = |whose: &str| format!("the error of the {whose} should end measurement_gradient and come back: `?` does that");
+    let should =
+        |whose: &str| format!("the error of the {whose} should end measurement_gradient and come back: `?` does that");
     let feed = feeds::<3>().swap_remove(0);
     for (whose, breaks_operator) in [("pullback", false), ("operator (r has the wrong shape)", true)] {
         let call = feed.clone();
@@ -120,8 +143,18 @@ fn gradient_errors(guard: &mut Guard) -> Result<(), Fault> {
 
 fn sizes() -> Result<(), Fault> {
     let half = Monomial::of(&[("zeta", 1.0), ("2", -1.0), ("||r||", -1.0)]);
-    check_sizes("step_sizes(Normalised(zeta))", "zeta / (2 ||r||)", StepSize::Normalised, half)?;
-    check_sizes("step_sizes(Constant(zeta))", "zeta", StepSize::Constant, Monomial::of(&[("zeta", 1.0)]))?;
+    check_sizes(
+        "step_sizes(Normalised(zeta))",
+        "zeta / (2 ||r||)",
+        StepSize::Normalised,
+        half,
+    )?;
+    check_sizes(
+        "step_sizes(Constant(zeta))",
+        "zeta",
+        StepSize::Constant,
+        Monomial::of(&[("zeta", 1.0)]),
+    )?;
     let mut guard = Guard::new("step_sizes", FORMULA);
     let at_zero = guard.call("norms 0 and 1", || step_sizes(StepSize::Normalised(0.6), &[0.0, 1.0]))?;
     if at_zero.iter().all(|zeta| zeta.is_finite()) {
@@ -185,7 +218,9 @@ fn step() -> Result<(), Fault> {
     let sum = step_through_x0(function).term("the gradient", Monomial::of(&[("zeta_t", 1.0)]).negated());
     let zetas = |feed: &Feed<4>| -> Vec<f32> {
         let images = feed.arrays[0].dim().0;
-        (0..images).map(|image| [0.3, 0.07, 1.5][(image + feed.step.t) % 3]).collect()
+        (0..images)
+            .map(|image| [0.3, 0.07, 1.5][(image + feed.step.t) % 3])
+            .collect()
     };
     let feeds = feeds::<4>().into_iter().map(|feed| feed.with_z(2)).collect();
     examine_with(

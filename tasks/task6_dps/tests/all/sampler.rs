@@ -19,7 +19,9 @@ pub static LOOP: Exercise = Exercise::new("6.5 dps", || examine(&NORMALISED))
     .needs(&[&PREDICT_X0, &GRADIENT, &STEP_SIZES, &DPS_STEP])
     .after(&DPS_STEP);
 
-pub static LOOP_CONSTANT: Exercise = Exercise::new("6.5 dps", || examine(&CONSTANT)).needs(&[&LOOP]).after(&LOOP);
+pub static LOOP_CONSTANT: Exercise = Exercise::new("6.5 dps", || examine(&CONSTANT))
+    .needs(&[&LOOP])
+    .after(&LOOP);
 
 pub static EDGES: Exercise = Exercise::new("6.5 dps", edges).needs(&[&LOOP]).after(&LOOP_CONSTANT);
 
@@ -42,7 +44,15 @@ const CONSTANT: Loop = Loop {
 };
 
 fn run(given: &Given, size: StepSize, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
-    let result = dps(&given.model, &given.operator, &given.b, size, &given.setting.steps, rng, observer);
+    let result = dps(
+        &given.model,
+        &given.operator,
+        &given.b,
+        size,
+        &given.setting.steps,
+        rng,
+        observer,
+    );
     result.map_err(|error| format!("{error:#}"))
 }
 
@@ -52,6 +62,10 @@ fn mean(zeta_t: Monomial) -> Sum {
         "the DDPM step through x0_hat - zeta_t gradient, with r = b - A x0_hat and zeta_t of each image's own ||r||",
     )
     .term("the gradient", zeta_t.negated())
+    .alternative(
+        "zeta_t follows",
+        vec![("||r||".to_owned(), "||r|| of the clamped x0_hat".to_owned())],
+    )
 }
 
 fn residual(path: &Path, x: &Array4<f32>) -> Array4<f32> {
@@ -98,14 +112,46 @@ fn terms(path: &Path, i: usize) -> Case {
     }
     let of = |at: &Array4<f32>, r: &Array4<f32>| gradient(path, i, at, r);
     case.other(2, of(x_t, &r), "measurement_gradient is given x_t in place of x0_hat")
-        .other(2, of(&x0_hat, &of_x_t), "the residual is b - A x_t; it should be b - A x0_hat")
-        .other(2, of(x_t, &of_x_t), "the gradient is that at x_t; it should be at x0_hat")
-        .other(2, of(&x0_hat, &of_before), "the gradient is made of the residual of the step before")
-        .other(2, of(&before, &r), "the gradient is made of the x0_hat of the step before")
+        .other(
+            2,
+            of(&x0_hat, &of_x_t),
+            "the residual is b - A x_t; it should be b - A x0_hat",
+        )
+        .other(
+            2,
+            of(x_t, &of_x_t),
+            "the gradient is that at x_t; it should be at x0_hat",
+        )
+        .other(
+            2,
+            of(&x0_hat, &of_before),
+            "the gradient is made of the residual of the step before",
+        )
+        .other(
+            2,
+            of(&before, &r),
+            "the gradient is made of the x0_hat of the step before",
+        )
         .other(2, of(&x0_hat, &path.b), "b stands where the residual belongs")
-        .other(2, of(&clamped, &of_clamped), "the gradient is that of the clamped x0_hat")
-        .other(2, of(&x0_hat, &of_clamped), "the residual is that of x0_hat clamped to [-1, 1]")
-        .other(0, path.around(0).0.clone(), "every step starts from x_T: x_t is not replaced by the result of the step")
+        .others(
+            vec![(1, clamped.clone()), (2, of(&clamped, &of_clamped))],
+            "x0_hat is clamped to [-1, 1] in the loop; the formula has no limits",
+        )
+        .other(
+            2,
+            of(&clamped, &of_clamped),
+            "the gradient is that of x0_hat clamped to [-1, 1]",
+        )
+        .other(
+            2,
+            of(&x0_hat, &of_clamped),
+            "the residual is that of x0_hat clamped to [-1, 1]",
+        )
+        .other(
+            0,
+            path.around(0).0.clone(),
+            "every step starts from x_T: x_t is not replaced by the result of the step",
+        )
         .other(1, before, "x0_hat is that of the step before")
         .other(1, x_t.clone(), "x_t stands where x0_hat belongs")
 }
@@ -113,8 +159,11 @@ fn terms(path: &Path, i: usize) -> Case {
 /// A measurement of another operator, and one without a single number.
 fn edges() -> Result<(), Fault> {
     let mut guard = Guard::new("dps", SAMPLER);
-    let steps = Schedule::linear().steps(10).expect("a number of steps within the schedule");
-    let should = "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the error of `residual`";
+    let steps = Schedule::linear()
+        .steps(10)
+        .expect("a number of steps within the schedule");
+    let should =
+        "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the error of `residual`";
     let wrong = Path::take(&mut guard, with_wrong_b, &Setting::new(steps.clone(), 1))
         .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
     match &wrong.outcome {
@@ -130,7 +179,8 @@ fn edges() -> Result<(), Fault> {
         let model = ProbeModel::new(shape, &Log::default(), 1000);
         let b = Array4::zeros((3, 2, 1, 0));
         let rng = &mut StdRng::seed_from_u64(1);
-        dps(&model, &nothing, &b, StepSize::Normalised(ZETA), &steps, rng, &mut ()).map_err(|error| format!("{error:#}"))
+        dps(&model, &nothing, &b, StepSize::Normalised(ZETA), &steps, rng, &mut ())
+            .map_err(|error| format!("{error:#}"))
     })?;
     match result {
         Ok(result) if result.iter().all(|value| value.is_finite()) => Ok(()),
@@ -146,7 +196,15 @@ fn edges() -> Result<(), Fault> {
 fn with_wrong_b(given: &Given, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let b = Array4::zeros((given.setting.images, 1, 1, 3));
     let size = StepSize::Normalised(ZETA);
-    let result = dps(&given.model, &given.operator, &b, size, &given.setting.steps, rng, observer);
+    let result = dps(
+        &given.model,
+        &given.operator,
+        &b,
+        size,
+        &given.setting.steps,
+        rng,
+        observer,
+    );
     result.map_err(|error| format!("{error:#}"))
 }
 
