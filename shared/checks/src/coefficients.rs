@@ -379,7 +379,12 @@ fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &st
 fn missing_factor(got: &Monomial, right: &Monomial) -> String {
     let ratio = right.times(&got.inverse());
     if ratio.len() == 1 && got.distance(right) == 1 && got.len() < right.len() && !ratio.is_negative() {
-        return format!(": the factor {ratio} is missing");
+        let is_division = ratio.halves().iter().all(|(_, power)| *power < 0);
+        return if is_division {
+            format!(": the division by {} is missing", ratio.inverse())
+        } else {
+            format!(": the factor {ratio} is missing")
+        };
     }
     String::new()
 }
