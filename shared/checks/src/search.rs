@@ -44,6 +44,7 @@ impl Change {
 /// The fault of a sum that is wrong.
 pub(crate) fn explain(sum: &Sum) -> Fault {
     let mut best = Best::default();
+    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
     best.consider(cause(sum));
     if !best.is_plain() {
         best.consider(cause_where_wrong(sum));
@@ -55,8 +56,7 @@ pub(crate) fn explain(sum: &Sum) -> Fault {
 
 /// The cause, and what it costs to tell.
 fn cause(sum: &Sum) -> Option<(usize, Fault)> {
-    given_back(sum)
-        .or_else(|| structure::clamped(sum))
+    structure::clamped(sum)
         .or_else(|| structure::same_numbers_elsewhere(sum))
         .map(|fault| (PLAIN, fault))
         .or_else(|| with_changes(sum))

@@ -234,7 +234,13 @@ impl Case {
     /// - `terms`: the arrays of the sum's terms, in their order; `[B, C, H, W]` as `got`
     #[must_use]
     pub fn new(name: impl Into<String>, quantities: Vec<Quantity>, terms: Vec<Array4<f32>>, got: Array4<f32>) -> Self {
-        let images = terms.first().map_or(0, |term| term.dim().0);
+        let (images, c, h, w) = terms.first().map_or((0, 0, 0, 0), |term| term.dim());
+        let mut quantities = quantities;
+        // What a mean divides by.
+        if c * h * w > 1 {
+            quantities.push(Quantity::rare("the number of images", images as f64));
+            quantities.push(Quantity::rare("the number of values of an image", (c * h * w) as f64));
+        }
         Self {
             name: name.into(),
             tags: Vec::new(),
