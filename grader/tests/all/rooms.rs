@@ -91,7 +91,10 @@ const ROOMS: &[(&str, &str)] = &[
         "task6_dps",
         "anyhow clap cli diffusion imaging ndarray ndarray-rand rand",
     ),
-    ("testing", "checks diffusion ndarray ndarray-rand rand serde serde_json"),
+    (
+        "testing",
+        "checks diffusion imaging ndarray ndarray-rand rand serde serde_json",
+    ),
     (
         "trainer",
         "anyhow clap dfdx diffusion imaging indicatif kernels metrics ndarray ndarray-rand nn program rand \

@@ -1,31 +1,50 @@
-//! Turns a wrong array into a sentence.
+//! Turns a wrong array into a sentence that is certain.
 //!
-//! A public test knows the right array, and it knows which mistakes are likely. [`Check`] compares a student's array
-//! with the right one; where they differ it looks for the reason: one of the mistakes that the test lists, a missing
-//! factor, a flipped sign, images of the batch in the wrong order, wrong coefficients of otherwise right terms. What it
-//! finds becomes the text of the failing test.
+//! A test knows what a function should return: a [`Sum`] of known terms, whose coefficients are [`Monomial`]s of named
+//! quantities. Where a student's array differs, the coefficients are recovered from it by least squares, and each is
+//! looked up among all products of at most three of the quantities. A name counts only if it explains every image of
+//! every call to rounding, so that a hint is a proof; where nothing does, the message holds facts alone.
 //!
 //! ```
-//! use checks::Check;
+//! use checks::{Case, Monomial, Quantity, Sum};
 //! use ndarray::Array4;
 //!
-//! let x = Array4::from_shape_fn((2, 1, 2, 2), |(b, _, i, j)| (4 * b + 2 * i + j) as f32 - 3.0);
-//! let expected = &x * 0.5f32.sqrt();
-//! let verdict = Check::new("shrink(x, alpha)", &expected)
-//!     .formula("sqrt(alpha) x")
-//!     .quantity("alpha", 0.5)
-//!     .suspect(&x, "x came back unchanged")
-//!     .diagnose(&(&x * 0.5));
-//! assert!(verdict.unwrap_err().contains("off by a factor of sqrt(alpha)"));
+//! let x = Array4::from_shape_fn((2, 1, 3, 3), |(b, _, i, j)| (7 * b + 2 * i + j * j) as f32 - 3.0);
+//! let mut shrink = Sum::new("shrink", "sqrt(alpha) x").term("x", Monomial::of(&[("alpha", 0.5)]));
+//! for alpha in [0.2, 0.5, 0.7] {
+//!     let quantities = vec![Quantity::plain("alpha", alpha), Quantity::plain("1 - alpha", 1.0 - alpha)];
+//!     let got = &x * alpha as f32;
+//!     shrink.add(Case::new(format!("alpha = {alpha}"), quantities, vec![x.clone()], got));
+//! }
+//! let fault = shrink.verdict().unwrap_err();
+//! assert!(fault.hint().contains("x is multiplied by alpha; it should be multiplied by sqrt(alpha)"));
 //! ```
 //!
-//! [`Moments`] does the same for samples, of which only mean and covariance are known: [`expect_moments`].
+//! Functions are called through a [`Guard`], which survives panics and loops that never end; an [`Exercise`] is examined
+//! once, and what stands on one that is wrong waits. [`Moments`] compares samples with a distribution, of which only
+//! mean and covariance are known; [`Check`] two arrays.
 //!
-//! The crate is for tests and for the grader's checks. It knows nothing of diffusion; the sentences that do are in the
+//! The crate is for tests and for the grader's checks. It knows nothing of diffusion; the quantities that do are in the
 //! tests.
 
 mod array;
+mod coefficients;
+mod exercise;
+mod fault;
+mod guard;
+mod least_squares;
+mod lexicon;
 mod moments;
+mod monomial;
+mod search;
+mod structure;
+mod sum;
 
 pub use array::{Check, expect_close};
+pub use exercise::Exercise;
+pub use fault::Fault;
+pub use guard::{FORMULA, Guard, SAMPLER};
+pub use lexicon::{Lexicon, Target};
 pub use moments::{Expected, Moments, check_moments, expect_moments};
+pub use monomial::{Kind, Monomial, Quantity};
+pub use sum::{Case, Sum, Wording};

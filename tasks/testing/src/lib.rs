@@ -14,10 +14,17 @@
 pub mod arrays;
 pub mod bands;
 pub mod ddpm_step;
+pub mod formula;
 pub mod linear;
 pub mod loops;
+pub mod noise_of_steps;
+pub mod path;
+pub mod probe;
+pub mod quantities;
 pub mod run;
+pub mod sampler;
 pub mod step_noise;
 pub mod steps;
 pub mod tweedie;
+pub mod view;
 pub mod watch;

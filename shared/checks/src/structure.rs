@@ -1,0 +1,155 @@
+//! What can be said of a wrong array that is no sum of the known terms: order, limits, and where it is wrong.
+
+use ndarray::{Array4, Axis, s};
+
+use crate::fault::Fault;
+use crate::sum::{Case, Sum, TOLERANCE};
+
+impl Case {
+    /// The right result.
+    pub(crate) fn expected(&self, sum: &Sum) -> Array4<f32> {
+        let mut expected = Array4::<f32>::zeros(self.got.dim());
+        for (image, mut row) in expected.outer_iter_mut().enumerate() {
+            for (term, array) in sum.terms.iter().zip(&self.terms) {
+                let coefficient = term.right.value(&self.quantities[image]) as f32;
+                row.scaled_add(coefficient, &array.index_axis(Axis(0), image));
+            }
+        }
+        expected
+    }
+
+    fn bound(&self, expected: &Array4<f32>) -> f32 {
+        let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        10.0 * TOLERANCE as f32 * largest
+    }
+}
+
+fn alike(a: &Array4<f32>, b: &Array4<f32>, bound: f32) -> bool {
+    a.dim() == b.dim() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= bound)
+}
+
+/// The right numbers in another place.
+pub(crate) fn same_numbers_elsewhere(sum: &Sum) -> Option<Fault> {
+    type Move = fn(&Array4<f32>) -> Array4<f32>;
+    let moves: [(&str, Move); 6] = [
+        ("the images of the batch come back in the reverse order", |a| {
+            a.slice(s![..;-1, .., .., ..]).to_owned()
+        }),
+        ("height and width are exchanged", |a| {
+            a.clone().permuted_axes([0, 1, 3, 2])
+        }),
+        ("the images come back flipped left to right", |a| {
+            a.slice(s![.., .., .., ..;-1]).to_owned()
+        }),
+        ("the images come back upside down", |a| {
+            a.slice(s![.., .., ..;-1, ..]).to_owned()
+        }),
+        ("the channels come back in the reverse order", |a| {
+            a.slice(s![.., ..;-1, .., ..]).to_owned()
+        }),
+        ("all images of the batch are the result of the first one", |a| {
+            let first = a.slice(s![..1, .., .., ..]);
+            first
+                .broadcast(a.raw_dim())
+                .map_or_else(|| a.clone(), |view| view.to_owned())
+        }),
+    ];
+    let explains = |made: Move| {
+        sum.cases.iter().all(|case| {
+            let expected = case.expected(sum);
+            alike(&case.got, &made(&expected), case.bound(&expected))
+        })
+    };
+    let (words, _) = moves.into_iter().find(|(_, made)| explains(*made))?;
+    Some(Fault::new(format!("{}: the numbers are right, but {words}", sum.what)))
+}
+
+/// The right numbers, cut off at limits.
+pub(crate) fn clamped(sum: &Sum) -> Option<Fault> {
+    let all = || sum.cases.iter().flat_map(|case| case.got.iter().copied());
+    let (low, high) = (
+        all().fold(f32::INFINITY, f32::min),
+        all().fold(f32::NEG_INFINITY, f32::max),
+    );
+    let is_clamped = sum.cases.iter().all(|case| {
+        let expected = case.expected(sum);
+        let bound = case.bound(&expected);
+        alike(&case.got, &expected.mapv(|v| v.clamp(low, high)), bound)
+    });
+    if !is_clamped {
+        return None;
+    }
+    let count = |limit: f32| all().filter(|v| *v == limit).count();
+    let (at_low, at_high) = (count(low), count(high));
+    let words = match (at_low > 1, at_high > 1) {
+        (true, true) => format!("clamped to [{low}, {high}]"),
+        (true, false) => format!("cut off below {low}"),
+        (false, true) => format!("cut off above {high}"),
+        (false, false) => return None,
+    };
+    Some(
+        Fault::new(format!(
+            "{}: the result is right, but {words}; the formula has no limits",
+            sum.what
+        ))
+        .fact(format!("{at_low} values are exactly {low}, {at_high} exactly {high}")),
+    )
+}
+
+/// Nothing but facts: which calls, which images, which channels, and some numbers.
+pub(crate) fn where_it_is_wrong(sum: &Sum) -> Fault {
+    let wrong: Vec<&Case> = sum
+        .cases
+        .iter()
+        .filter(|case| {
+            let expected = case.expected(sum);
+            !alike(&case.got, &expected, case.bound(&expected) / 10.0)
+        })
+        .collect();
+    let case = wrong.first().copied().unwrap_or(&sum.cases[0]);
+    let expected = case.expected(sum);
+    let mut fault = Fault::new(format!(
+        "{} is wrong in {} of {} calls, and no sum of its terms with any coefficients gives what came",
+        sum.what,
+        wrong.len().max(1),
+        sum.cases.len()
+    ));
+    let bound = case.bound(&expected);
+    let parts = |axis: usize| -> Vec<usize> {
+        let pairs = case.got.axis_iter(Axis(axis)).zip(expected.axis_iter(Axis(axis)));
+        let is_wrong = pairs.map(|(a, b)| a.iter().zip(&b).any(|(a, b)| (a - b).abs() > bound));
+        is_wrong
+            .enumerate()
+            .filter_map(|(i, wrong)| wrong.then_some(i))
+            .collect()
+    };
+    let mut part = String::new();
+    for (axis, name) in ["images", "channels", "rows", "columns"].iter().enumerate() {
+        let (bad, all) = (parts(axis), case.got.shape()[axis]);
+        if !bad.is_empty() && bad.len() < all {
+            part = format!("; there only the {name} {bad:?} of {all} are wrong");
+            break;
+        }
+    }
+    fault = fault.fact(format!("the first is wrong at {}{part}", case.name));
+    let mut worst = ((0, 0, 0, 0), 0.0);
+    for (index, value) in case.got.indexed_iter() {
+        let off = (value - expected[index]).abs();
+        if off > worst.1 {
+            worst = (index, off);
+        }
+    }
+    let at = worst.0;
+    let fed: Vec<String> = sum
+        .terms
+        .iter()
+        .zip(&case.terms)
+        .map(|(term, array)| format!("{} = {:.4}", term.name, array[at]))
+        .collect();
+    fault.fact(format!(
+        "[image, channel, row, column] {at:?}: {:.6} came, {:.6} expected, where {}",
+        case.got[at],
+        expected[at],
+        fed.join(", ")
+    ))
+}

@@ -1,0 +1,457 @@
+//! What every sampler's loop has to do, judged along the path that it took itself: nothing here depends on the order in
+//! which random numbers are drawn.
+
+use checks::{Case, Fault, Guard, Monomial, SAMPLER, Sum};
+use diffusion::{Schedule, Step, StepVariance};
+use ndarray::Array4;
+
+use crate::noise_of_steps::{check_fresh, check_start, check_two_seeds};
+use crate::path::{Path, Sampler, Setting, describe, ways};
+use crate::probe::{BROKEN, Event, Log, ProbeModel};
+use crate::quantities::{of_step, with_remarks};
+use crate::view::check_views;
+
+/// What a loop should do.
+pub struct Loop {
+    /// The function's name.
+    pub name: &'static str,
+    /// Calls it.
+    pub sampler: Sampler,
+    /// From `x_t` to the next, without the noise: terms and their coefficients.
+    pub mean: fn() -> Sum,
+    /// The arrays of these terms at step number `i` of a path, with what may stand in their place.
+    pub terms: fn(&Path, usize) -> Case,
+    /// How many pullbacks a step takes.
+    pub pullbacks: usize,
+    /// The residual norms that the observer is to see, from a path and `x0_hat`.
+    pub residual: Option<fn(&Path, &Array4<f32>) -> Vec<f32>>,
+}
+
+/// Everything that is asked of a loop which starts from pure noise.
+///
+/// # Errors
+///
+/// The first fault.
+pub fn examine(spec: &Loop) -> Result<(), Fault> {
+    let mut guard = Guard::new(spec.name, SAMPLER);
+    let ways = ways(&ProbeModel::new([1, 1, 1], &Log::default(), 0));
+    let exact: Vec<Path> = ways
+        .iter()
+        .enumerate()
+        .map(|(seed, way)| {
+            let mut setting = Setting::new(way.clone(), 1 + seed as u64).without_noise();
+            if seed == 1 {
+                (setting.shape, setting.images) = ([1, 5, 7], 1);
+            }
+            run(spec, &mut guard, &setting)
+        })
+        .collect::<Result<_, _>>()?;
+    let starts: Vec<&Array4<f32>> = exact.iter().map(|path| path.around(0).0).collect();
+    check_start(spec.name, &starts)?;
+    check_mean(spec, &exact)?;
+    for path in &exact {
+        check_views(spec, path)?;
+    }
+    let noisy = |seed: u64, variance: StepVariance| -> Setting {
+        let steps = Schedule::linear()
+            .steps(25)
+            .expect("a number of steps within the schedule");
+        Setting::new(
+            steps.into_iter().map(|step| step.with_variance(variance)).collect(),
+            seed,
+        )
+    };
+    let first = run(spec, &mut guard, &noisy(5, StepVariance::Beta))?;
+    let again = run(spec, &mut guard, &noisy(5, StepVariance::Beta))?;
+    let other = run(spec, &mut guard, &noisy(6, StepVariance::Posterior))?;
+    for path in [&first, &other] {
+        check_fresh(spec, path)?;
+    }
+    check_two_seeds(spec, &first, &again, &other)?;
+    check_views(spec, &first)?;
+    check_errors(spec, &mut guard, &ways[0])
+}
+
+/// A run, and whether it asked the model as it should.
+///
+/// # Errors
+///
+/// The first fault.
+pub fn run(spec: &Loop, guard: &mut Guard, setting: &Setting) -> Result<Path, Fault> {
+    let path = Path::take(guard, spec.sampler, setting)?;
+    check_calls(spec, &path)?;
+    check_outcome(spec, &path)?;
+    Ok(path)
+}
+
+/// There is a result, and of the right shape.
+///
+/// # Errors
+///
+/// If not.
+pub fn check_outcome(spec: &Loop, path: &Path) -> Result<(), Fault> {
+    let (name, fed) = (spec.name, format!("fed: {}", describe(&path.setting)));
+    match &path.outcome {
+        Err(error) => {
+            Err(Fault::new(format!("{name} returned an error, though nothing had failed: {error}")).fact(fed))
+        }
+        Ok(result) if result.dim() != path.setting.batch() => Err(Fault::new(format!(
+            "{name} returned the shape {:?}, expected {:?}",
+            result.dim(),
+            path.setting.batch()
+        ))
+        .fact(fed)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The model is asked once per step, at the step's time, about the whole batch.
+///
+/// # Errors
+///
+/// If not.
+pub fn check_calls(spec: &Loop, path: &Path) -> Result<(), Fault> {
+    let (name, steps, asked) = (spec.name, &path.setting.steps, path.asked());
+    let fed = format!("fed: {}", describe(&path.setting));
+    if let Some((x_t, _)) = asked.iter().find(|(x_t, _)| x_t.dim() != path.setting.batch()) {
+        return Err(Fault::new(format!(
+            "{name} asks the model about an array of the shape {:?}; the whole batch is {:?}",
+            x_t.dim(),
+            path.setting.batch()
+        ))
+        .fact(fed));
+    }
+    let times: Vec<usize> = asked.iter().map(|(_, t)| *t).collect();
+    let right: Vec<usize> = steps.iter().map(|step| step.t).collect();
+    // A run that ended early has a better reason to tell.
+    if path.outcome.is_err() && times.len() < right.len() && right.starts_with(&times) {
+        return Ok(());
+    }
+    if times != right {
+        return Err(wrong_times(name, &times, &right, steps).fact(fed));
+    }
+    let with_pullback = path.count(|event| {
+        matches!(
+            event,
+            Event::Score {
+                with_pullback: true,
+                ..
+            }
+        )
+    });
+    let called = path.count(|event| matches!(event, Event::Pullback));
+    let wanted = steps.len() * spec.pullbacks;
+    if path.outcome.is_ok() && called != wanted {
+        return Err(Fault::new(format!(
+            "{name} calls {called} pullbacks in {} steps, expected {wanted}: {} per step",
+            steps.len(),
+            spec.pullbacks
+        ))
+        .fact(fed));
+    }
+    if path.outcome.is_ok() && spec.pullbacks == 0 && with_pullback > 0 {
+        return Err(Fault::new(format!(
+            "{name} asks for {with_pullback} pullbacks that it never calls: model.score is what it needs"
+        ))
+        .fact(fed));
+    }
+    Ok(())
+}
+
+fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> Fault {
+    let (asked, count) = (times.len(), right.len());
+    let ends: Vec<usize> = steps.iter().map(|step| step.t_prev).collect();
+    let each = |n: usize| {
+        asked == n * count
+            && times
+                .iter()
+                .zip(right.iter().flat_map(|t| vec![t; n]))
+                .all(|(a, b)| a == b)
+    };
+    let shifted = |by: i64| asked == count && times.iter().zip(right).all(|(a, b)| *a as i64 == *b as i64 + by);
+    let list = |times: &[usize]| {
+        let head: Vec<String> = times.iter().take(6).map(usize::to_string).collect();
+        head.join(", ") + if times.len() > 6 { ", ..." } else { "" }
+    };
+    let what = if asked > count && times.iter().all(|t| *t == times[0]) {
+        format!(
+            "the model is asked at t = {} again and again: the loop does not go on to the next step (it was stopped \
+             after {asked} calls)",
+            times[0]
+        )
+    } else if asked == 0 {
+        "the model was never asked for a score".to_owned()
+    } else if let Some(n) = (2..=8).find(|n| each(*n)) {
+        format!("the model is asked {n} times in each step: one call is enough, its score serves x0_hat and the step")
+    } else if asked + 1 == count && times == &right[..asked] {
+        "the last step is left out".to_owned()
+    } else if asked + 1 == count && times == &right[1..] {
+        "the first step is left out".to_owned()
+    } else if let Some(n) = (2..count).find(|n| times.iter().eq(right.iter().step_by(*n))) {
+        format!("only every step number {n} is taken, the others are left out")
+    } else if asked < count && right.starts_with(times) {
+        format!("only the first {asked} of {count} steps are taken")
+    } else if asked == count && times.iter().eq(right.iter().rev()) {
+        "the steps are taken in the reverse order: `steps` goes down from T already".to_owned()
+    } else if times == ends {
+        "the score is asked for at step.t_prev, where the step ends; it is needed where it begins, at step.t".to_owned()
+    } else if asked == count && times.iter().zip(&ends).all(|(a, b)| *a == (*b).max(1)) {
+        "the score is asked for at step.t_prev (1 for 0), where the step ends; it is needed at step.t".to_owned()
+    } else if shifted(-1) {
+        "the score is asked for at step.t - 1; it is needed at step.t".to_owned()
+    } else if shifted(1) {
+        "the score is asked for at step.t + 1; it is needed at step.t".to_owned()
+    } else if times.iter().copied().eq((1..=asked).rev()) || times.iter().copied().eq((0..asked).rev()) {
+        "the times count steps down; the steps skip times: step.t is the time".to_owned()
+    } else if asked > count && (0..asked).all(|i| times[i] + i == right[0]) {
+        "all times from the first to 1 are visited; `steps` skips some of them".to_owned()
+    } else if asked != count {
+        format!("the model is asked {asked} times in {count} steps: once per step is right")
+    } else {
+        "the model is asked at other times than step.t".to_owned()
+    };
+    Fault::new(format!("{name}: {what}"))
+        .fact(format!("asked {asked} times, at t = {}", list(times)))
+        .fact(format!("{count} steps, at t = {}", list(right)))
+}
+
+/// Each `x_t` leads to the next by the formula, in runs without noise.
+///
+/// # Errors
+///
+/// The first fault.
+pub fn check_mean(spec: &Loop, paths: &[Path]) -> Result<(), Fault> {
+    let mut sum = with_remarks(with_neighbours((spec.mean)())).unchanged(
+        "x_t is the same before and after every step: the result of a step is not what the next starts from",
+    );
+    for path in paths {
+        for i in 0..path.setting.steps.len() {
+            sum.add(tagged((spec.terms)(path, i), path, i));
+        }
+    }
+    sum.verdict().map_err(|fault| added_noise(spec, paths).unwrap_or(fault))
+}
+
+/// A case of a path, with the words for where it is.
+fn tagged(case: Case, path: &Path, i: usize) -> Case {
+    let steps = &path.setting.steps;
+    let case = if i + 1 == steps.len() {
+        case.tag("at the last step")
+    } else {
+        case.tag("at all steps but the last")
+    };
+    let case = if i == 0 {
+        case.tag("at the first step")
+    } else {
+        case.tag("after the first step")
+    };
+    let skips = steps[i].t_prev + 1 < steps[i].t;
+    if skips {
+        case.tag("where the steps skip times")
+    } else {
+        case.tag("where no time is skipped")
+    }
+}
+
+/// Noise in a run whose steps have `sigma = 0`.
+fn added_noise(spec: &Loop, paths: &[Path]) -> Option<Fault> {
+    let sum = (spec.mean)();
+    let (mut at, mut all) = (Vec::new(), 0);
+    for path in paths.iter().filter(|path| path.setting.images > 1) {
+        for (i, step) in path.setting.steps.iter().enumerate() {
+            let case = (spec.terms)(path, i);
+            let rest = path.around(i).1 - &sum.expected(&case);
+            let size = (rest.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / rest.len() as f64).sqrt();
+            let ratio = size / step.beta().sqrt();
+            all += 1;
+            if (ratio - 1.0).abs() < 0.2 {
+                at.push((step.is_last(), step.t, step.t_prev, size));
+            }
+        }
+    }
+    let (_, t, t_prev, size) = *at.first()?;
+    let at_last = at.iter().all(|(is_last, ..)| *is_last);
+    if at.len() != all && !at_last {
+        return None;
+    }
+    let place = if at_last {
+        "noise is added at the last step"
+    } else {
+        "noise is added in every step, and so at the last step"
+    };
+    Some(
+        Fault::new(format!(
+            "{}: {place}, where step.sigma is 0: the noise is step.sigma times z, and z = 0 at the end",
+            spec.name
+        ))
+        .fact(format!(
+            "in a run whose steps all have sigma = 0, what is added to the mean from t = {t} to {t_prev} has standard \
+             deviation {size:.4}, about sqrt(1 - alpha_t)"
+        )),
+    )
+}
+
+/// The coefficients may be those of another step.
+fn with_neighbours(sum: Sum) -> Sum {
+    NEIGHBOURS.iter().fold(sum, |sum, (name, ..)| {
+        let renames = QUANTITIES.map(|quantity| (quantity.to_owned(), format!("{quantity} of {name}")));
+        sum.alternative(format!("the coefficients are those of {name}"), renames.to_vec())
+    })
+}
+
+const QUANTITIES: [&str; 3] = ["alpha_t", "alpha_bar_t", "alpha_bar_{t-1}"];
+
+type Neighbour = (&'static str, fn(usize, usize) -> usize);
+
+const NEIGHBOURS: [Neighbour; 5] = [
+    ("the next step", |i, n| (i + 1).min(n - 1)),
+    ("the step before", |i, _| i.saturating_sub(1)),
+    ("the step from the other end of `steps`", |i, n| n - 1 - i),
+    ("the first step", |_, _| 0),
+    ("the last step", |_, n| n - 1),
+];
+
+/// The quantities of step number `i`, and of those that may be taken for it.
+#[must_use]
+pub fn quantities_on(path: &Path, i: usize) -> Vec<checks::Quantity> {
+    let steps = &path.setting.steps;
+    let mut quantities = of_step(&steps[i]);
+    for (name, index) in NEIGHBOURS {
+        let other = &steps[index(i, steps.len())];
+        for (quantity, value) in QUANTITIES
+            .iter()
+            .zip([other.alpha, other.alpha_bar, other.alpha_bar_prev])
+        {
+            let quantity = format!("{quantity} of {name}");
+            quantities.push(checks::Quantity::renamed(&quantity, value));
+            quantities.push(checks::Quantity::renamed(format!("1 - {quantity}"), 1.0 - value));
+        }
+    }
+    quantities
+}
+
+/// The mean of the direct step, of `x_t` and the score.
+#[must_use]
+pub fn direct_mean(name: &str) -> Sum {
+    Sum::new(
+        format!("{name}, from one x_t to the next"),
+        "x_{t-1} = (x_t + (1 - alpha_t) s(x_t, t)) / sqrt(alpha_t), where sigma_t = 0",
+    )
+    .bracket(Monomial::of(&[("alpha_t", -0.5)]))
+    .bracketed("x_t", Monomial::one())
+    .bracketed("the score", Monomial::of(&[("1 - alpha_t", 1.0)]))
+}
+
+/// Its arrays on a path.
+#[must_use]
+pub fn direct_terms(path: &Path, i: usize) -> Case {
+    let ((x_t, next), step) = (path.around(i), &path.setting.steps[i]);
+    let start = path.around(0).0;
+    let before = path.around(i.saturating_sub(1)).0;
+    let x0_hat = crate::formula::x0_hat(x_t, &path.score(i), step.alpha_bar);
+    let clamped = x0_hat.mapv(|v| v.clamp(-1.0, 1.0));
+    let root = step.alpha_bar.sqrt() as f32;
+    let score_of_clamped = (clamped * root - x_t) / (1.0 - step.alpha_bar) as f32;
+    Case::new(
+        at(path, i),
+        quantities_on(path, i),
+        vec![x_t.clone(), path.score(i)],
+        next.clone(),
+    )
+    .other(
+        1,
+        path.probe.score(x_t, step.t_prev),
+        "the score is that of step.t_prev",
+    )
+    .other(
+        1,
+        path.probe.score(before, step.t),
+        "the score is that of the x_t of the step before",
+    )
+    .other(1, path.probe.score(start, step.t), "the score is always that of x_T")
+    .other(1, score_of_clamped, "x0_hat is clamped to [-1, 1] in the step")
+    .other(
+        0,
+        start.clone(),
+        "every step starts from x_T: x_t is not replaced by the result of the step",
+    )
+    .other(0, before.clone(), "x_t is that of the step before")
+    .other(0, x0_hat, "the step starts from x0_hat in place of x_t")
+}
+
+/// The mean of the step through `x0_hat`, of `x_t` and `x0_hat`.
+#[must_use]
+pub fn mean_through_x0(name: &str, formula: &str) -> Sum {
+    Sum::new(format!("{name}, from one x_t to the next"), formula)
+        .term(
+            "x_t",
+            Monomial::of(&[
+                ("alpha_t", 0.5),
+                ("1 - alpha_bar_{t-1}", 1.0),
+                ("1 - alpha_bar_t", -1.0),
+            ]),
+        )
+        .term(
+            "x0_hat",
+            Monomial::of(&[
+                ("alpha_bar_{t-1}", 0.5),
+                ("1 - alpha_t", 1.0),
+                ("1 - alpha_bar_t", -1.0),
+            ]),
+        )
+}
+
+/// A step of a path, for messages.
+#[must_use]
+pub fn at(path: &Path, i: usize) -> String {
+    let step = &path.setting.steps[i];
+    format!("the step from t = {} to {}", step.t, step.t_prev)
+}
+
+/// Errors of the observer and of the model end the sampler, and come back.
+///
+/// # Errors
+///
+/// If not.
+pub fn check_errors(spec: &Loop, guard: &mut Guard, way: &[Step]) -> Result<(), Fault> {
+    let name = spec.name;
+    let of_observer = Setting {
+        observer_stops_at: Some(3),
+        ..Setting::new(way.to_vec(), 8)
+    };
+    let of_model = Setting {
+        model_fails_at: Some(2),
+        ..Setting::new(way.to_vec(), 8)
+    };
+    for (setting, whose, text, most) in [
+        (
+            of_observer,
+            "the observer's error at its third step (Ctrl-C is one)",
+            "interrupted",
+            3,
+        ),
+        (of_model, "the model's error at its second call", BROKEN, 2),
+    ] {
+        let should = format!("{whose} should end {name} and come back: `?` does that");
+        let path = Path::take(guard, spec.sampler, &setting)
+            .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
+        let calls = path.asked().len();
+        match &path.outcome {
+            Ok(_) => {
+                return Err(Fault::new(format!(
+                    "{should}; but it returned Ok after {calls} calls of the model"
+                )));
+            }
+            Err(error) if !error.contains(text) => {
+                return Err(Fault::new(format!("{should}; but another one came: {error}")));
+            }
+            Err(_) if calls > most => {
+                return Err(Fault::new(format!(
+                    "{should}; but the model was asked {calls} times until it did"
+                )));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
