@@ -8,9 +8,11 @@
 //! - [`tweedie`]: what can go wrong with Tweedie's formula, which every task has;
 //! - [`run`]: a prior that remembers what it was asked, and what is left of a run of a sampler on it;
 //! - [`loops`]: what every sampler's loop has to do, seen from outside;
-//! - [`watch`]: what an observer has to see.
+//! - [`watch`]: what an observer has to see;
+//! - [`bands`]: what the reference solution reaches on images.
 
 pub mod arrays;
+pub mod bands;
 pub mod ddpm_step;
 pub mod formula;
 pub mod linear;
