@@ -6,10 +6,20 @@ use crate::lexicon::{Lexicon, Target};
 use crate::monomial::{Kind, Monomial, Quantity};
 use crate::sum::{Sum, Term, Unit, Wording};
 
-/// The coefficients that were measured on one image: value and error, none where the term is zero.
+/// A coefficient that was measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Measured {
+    pub value: f64,
+    /// How well it is known, if the terms are exact.
+    pub error: f64,
+    /// How far off it may be without the result being wrong.
+    pub slack: f64,
+}
+
+/// The coefficients that were measured on one image, none where the term is zero.
 pub(crate) struct Found<'a> {
     pub unit: Unit<'a>,
-    pub coefficients: Vec<Option<(f64, f64)>>,
+    pub coefficients: Vec<Option<Measured>>,
     pub right: Vec<f64>,
 }
 
@@ -74,26 +84,27 @@ fn sentences_cost(sum: &Sum, outcomes: &[Outcome]) -> usize {
     sum.terms.iter().zip(outcomes).map(cost).sum()
 }
 
-/// Within its error, on all images.
+/// Within what it may be off, on all images.
 fn agrees(found: &[Found<'_>], term: usize, value: impl Fn(&Found<'_>) -> f64) -> bool {
     found.iter().all(|f| {
-        let Some((measured, error)) = f.coefficients[term] else {
+        let Some(measured) = f.coefficients[term] else {
             return true;
         };
         let value = value(f);
-        (measured - value).abs() <= 2.0 * error + 2e-6 * value.abs()
+        (measured.value - value).abs() <= (2.0 * measured.error).max(measured.slack) + 2e-6 * value.abs()
     })
 }
 
 /// The same for the right coefficient, which may have been computed in `f32`.
 fn is_right(sum: &Sum, found: &[Found<'_>], term: usize) -> bool {
     found.iter().all(|f| {
-        let Some((measured, error)) = f.coefficients[term] else {
+        let Some(measured) = f.coefficients[term] else {
             return true;
         };
         let right = f.right[term];
         let rounding = sum.terms[term].right.rounding(f.unit.quantities());
-        (measured - right).abs() <= 2.0 * error + (2e-6 + rounding) * right.abs()
+        let bound = (2.0 * measured.error).max(measured.slack) + (2e-6 + rounding) * right.abs();
+        (measured.value - right).abs() <= bound
     })
 }
 
@@ -110,17 +121,24 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
             return Outcome::Named(candidate);
         }
     }
-    let pick = |f: &Found<'_>| f.coefficients[term].unwrap_or((f64::NAN, f64::NAN));
-    let values: Vec<f64> = found.iter().map(|f| pick(f).0).collect();
-    let errors: Vec<f64> = found.iter().map(|f| pick(f).1).collect();
     let right_values: Vec<f64> = found.iter().map(|f| f.right[term]).collect();
-    let target = Target {
-        values: &values,
-        errors: &errors,
+    let pick = |of: fn(&Measured) -> f64| -> Vec<f64> {
+        let value = |f: &Found<'_>| f.coefficients[term].as_ref().map_or(f64::NAN, of);
+        found.iter().map(value).collect()
     };
-    let name = lexicon.name_of(&target, right, &right_values);
+    let values = pick(|m| m.value);
+    // Terms that were computed in f32 themselves are not exact: then only the slack does.
+    let named = [pick(|m| m.error), pick(|m| m.error.max(m.slack))]
+        .into_iter()
+        .find_map(|errors| {
+            let target = Target {
+                values: &values,
+                errors: &errors,
+            };
+            lexicon.name_of(&target, right, &right_values)
+        });
     let holds = |name: &Monomial| agrees(found, term, |f| name.value(f.unit.quantities()));
-    name.filter(holds).map_or(Outcome::Unknown, Outcome::Named)
+    named.filter(holds).map_or(Outcome::Unknown, Outcome::Named)
 }
 
 /// One quantity stands everywhere in the place of another.
@@ -298,7 +316,12 @@ fn bracket_sentence(got: &Monomial, right: &Monomial) -> String {
     if right.is_unit() {
         return format!("all of it is {}; it should not be", got.as_action());
     }
-    format!("the bracket is {}; it should be {}", got.as_action(), right.as_action())
+    let missing = missing_factor(got, right);
+    format!(
+        "the bracket is {}; it should be {}{missing}",
+        got.as_action(),
+        right.as_action()
+    )
 }
 
 fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
@@ -322,7 +345,7 @@ fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
 fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &str) -> String {
     let name = &term.name;
     if sum.wording == Wording::Number {
-        return format!("{name} is {got}; it should be {right}");
+        return format!("{name} is {got}; it should be {right}{}", missing_factor(got, right));
     }
     if *got == right.clone().negated() {
         let (is, should) = if right.is_negative() {
@@ -345,10 +368,20 @@ fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &st
         );
     }
     format!(
-        "{name} is {}{place}; it should be {}",
+        "{name} is {}{place}; it should be {}{}",
         got.as_action(),
-        right.as_action()
+        right.as_action(),
+        missing_factor(got, right)
     )
+}
+
+/// Words for what is all right but for one factor that is not there.
+fn missing_factor(got: &Monomial, right: &Monomial) -> String {
+    let ratio = right.times(&got.inverse());
+    if ratio.len() == 1 && got.distance(right) == 1 && got.len() < right.len() && !ratio.is_negative() {
+        return format!(": the factor {ratio} is missing");
+    }
+    String::new()
 }
 
 /// The coefficients in numbers, on the images where they are the furthest off.
@@ -360,11 +393,11 @@ fn examples(sum: &Sum, found: &[Found<'_>], wrong: &[usize]) -> Vec<String> {
     ));
     for &k in wrong.iter().take(3) {
         let off = |f: &Found<'_>| {
-            let (measured, error) = f.coefficients[k].unwrap_or((f.right[k], 0.0));
-            ((measured - f.right[k]).abs() - error) / f.right[k].abs().max(1e-12)
+            let Some(m) = f.coefficients[k] else { return 0.0 };
+            ((m.value - f.right[k]).abs() - m.slack) / f.right[k].abs().max(1e-12)
         };
         let worst = found.iter().max_by(|a, b| off(a).total_cmp(&off(b)));
-        if let Some((f, (measured, _))) = worst.and_then(|f| Some((f, f.coefficients[k]?))) {
+        if let Some((f, measured)) = worst.and_then(|f| Some((f, f.coefficients[k]?.value))) {
             lines.push(format!(
                 "{}: {} times {measured:.6}, expected {:.6}",
                 f.unit.case.name, sum.terms[k].name, f.right[k]

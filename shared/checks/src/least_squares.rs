@@ -4,8 +4,10 @@
 pub(crate) struct Fit {
     /// One for each column.
     pub coefficients: Vec<f64>,
-    /// How well each is known.
+    /// How well each is known, if the columns are exact.
     pub errors: Vec<f64>,
+    /// By how much each may change until the result changes by a part in 1 of what is added up.
+    pub slack: Vec<f64>,
     /// The largest deviation over the size of what was added up.
     pub misfit: f64,
 }
@@ -39,6 +41,8 @@ pub(crate) fn fit(columns: &[&[f64]], got: &[f64]) -> Option<Fit> {
         worst = worst.max((value - sum).abs());
         size = size.max(parts.sum::<f64>().max(value.abs()));
     }
+    let largest = |column: &[f64]| column.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let slack = columns.iter().map(|column| size / largest(column)).collect();
     let noise = worst.max(ROUNDING * size);
     let errors = (0..n)
         .map(|i| 3.0 * noise * inverse[i][i].sqrt() / norms[i] + ROUNDING * coefficients[i].abs())
@@ -46,6 +50,7 @@ pub(crate) fn fit(columns: &[&[f64]], got: &[f64]) -> Option<Fit> {
     Some(Fit {
         coefficients,
         errors,
+        slack,
         misfit: if size > 0.0 { worst / size } else { 0.0 },
     })
 }

@@ -2,16 +2,16 @@
 
 use ndarray::{Array4, Axis, s};
 
-use crate::coefficients::{Found, name_coefficients};
+use crate::coefficients::{Found, Measured, name_coefficients};
 use crate::fault::Fault;
 use crate::least_squares::fit;
 use crate::structure;
 use crate::sum::{Case, Sum, TOLERANCE, Unit, values_of};
 
-/// A change of a term's array, which every case can make.
+/// A change of some terms' arrays, which every case can make.
 #[derive(Clone)]
 struct Change {
-    term: usize,
+    terms: Vec<usize>,
     because: String,
     array: Make,
 }
@@ -21,35 +21,49 @@ enum Make {
     /// One of the case's own `others`.
     Other(usize),
     /// Made of the term itself.
-    OfTerm(fn(&Array4<f32>) -> Array4<f32>),
+    OfTerm(MakeOfTerm),
 }
 
 impl Change {
-    fn of(&self, case: &Case) -> Array4<f32> {
+    /// What stands in the place of a term.
+    fn of(&self, case: &Case, term: usize) -> Array4<f32> {
         match self.array {
-            Make::Other(index) => case.others[index].array.clone(),
-            Make::OfTerm(make) => make(&case.terms[self.term]),
+            Make::Other(index) => {
+                let array = case.others[index].arrays.iter().find(|(k, _)| *k == term);
+                array.map_or_else(|| case.terms[term].clone(), |(_, array)| array.clone())
+            }
+            Make::OfTerm(make) => make(&case.terms[term]),
         }
+    }
+
+    fn is_apart_from(&self, other: &Self) -> bool {
+        !self.terms.iter().any(|term| other.terms.contains(term))
     }
 }
 
 /// The fault of a sum that is wrong.
 pub(crate) fn explain(sum: &Sum) -> Fault {
-    let fault = cause(sum)
-        .or_else(|| cause_where_wrong(sum))
-        .unwrap_or_else(|| structure::where_it_is_wrong(sum));
+    let mut best = Best::default();
+    best.consider(cause(sum));
+    if !best.is_plain() {
+        best.consider(cause_where_wrong(sum));
+    }
+    let fault = best.0.map(|(_, fault)| fault);
+    let fault = fault.unwrap_or_else(|| structure::where_it_is_wrong(sum));
     fault.fact(format!("formula: {}", sum.formula))
 }
 
-fn cause(sum: &Sum) -> Option<Fault> {
+/// The cause, and what it costs to tell.
+fn cause(sum: &Sum) -> Option<(usize, Fault)> {
     given_back(sum)
         .or_else(|| structure::clamped(sum))
         .or_else(|| structure::same_numbers_elsewhere(sum))
+        .map(|fault| (PLAIN, fault))
         .or_else(|| with_changes(sum))
 }
 
 /// The same for the calls that are wrong, where others are right.
-fn cause_where_wrong(sum: &Sum) -> Option<Fault> {
+fn cause_where_wrong(sum: &Sum) -> Option<(usize, Fault)> {
     let is_wrong = |case: &Case| (0..case.got.dim().0).any(|image| !(Unit { case, image }).is_right(sum));
     let (wrong, right): (Vec<&Case>, Vec<&Case>) = sum.cases.iter().partition(|case| is_wrong(case));
     if right.is_empty() {
@@ -71,7 +85,8 @@ fn cause_where_wrong(sum: &Sum) -> Option<Fault> {
         }
         None => format!("in {} of {} calls", wrong.len(), sum.cases.len()),
     };
-    Some(cause(&part)?.about(&place))
+    let (cost, fault) = cause(&part)?;
+    Some((cost + 5, fault.about(&place)))
 }
 
 /// An argument that came back as it was.
@@ -83,7 +98,7 @@ fn given_back(sum: &Sum) -> Option<Fault> {
 
 /// Wrong coefficients, or other arrays in the place of terms: none, one, or two of them, whichever tells it in the fewest
 /// words.
-fn with_changes(sum: &Sum) -> Option<Fault> {
+fn with_changes(sum: &Sum) -> Option<(usize, Fault)> {
     let changes = changes(sum);
     let probes = probes(sum);
     let mut best = Best::default();
@@ -95,7 +110,7 @@ fn with_changes(sum: &Sum) -> Option<Fault> {
     }
     if best.0.is_none() {
         let pairs = changes.iter().enumerate().flat_map(|(i, one)| {
-            let others = changes[i + 1..].iter().filter(|other| other.term != one.term);
+            let others = changes[i + 1..].iter().filter(|other| other.is_apart_from(one));
             others.map(move |other| [one, other])
         });
         for pair in pairs {
@@ -104,7 +119,7 @@ fn with_changes(sum: &Sum) -> Option<Fault> {
             }
         }
     }
-    best.0.map(|(_, fault)| fault)
+    best.0
 }
 
 /// The explanation that costs the least so far.
@@ -143,7 +158,7 @@ fn changes(sum: &Sum) -> Vec<Change> {
     if let Some(case) = sum.cases.first() {
         for (index, other) in case.others.iter().enumerate() {
             changes.push(Change {
-                term: other.term,
+                terms: other.arrays.iter().map(|(term, _)| *term).collect(),
                 because: other.because.clone(),
                 array: Make::Other(index),
             });
@@ -152,7 +167,7 @@ fn changes(sum: &Sum) -> Vec<Change> {
     for (index, term) in sum.terms.iter().enumerate() {
         for (words, make) in MADE_OF_A_TERM {
             changes.push(Change {
-                term: index,
+                terms: vec![index],
                 because: words.replace("TERM", &term.name),
                 array: Make::OfTerm(make),
             });
@@ -244,8 +259,8 @@ fn try_changes(sum: &Sum, changes: &[&Change], probes: &[Unit<'_>]) -> Option<(u
 /// The coefficients with which the changed terms give the result of one image; nothing if none do.
 fn found<'a>(sum: &Sum, changes: &[&Change], unit: &Unit<'a>) -> Option<Found<'a>> {
     let columns: Vec<Vec<f64>> = (0..sum.terms.len())
-        .map(|k| match changes.iter().find(|change| change.term == k) {
-            Some(change) => values_of(&change.of(unit.case), unit.image),
+        .map(|k| match changes.iter().find(|change| change.terms.contains(&k)) {
+            Some(change) => values_of(&change.of(unit.case, k), unit.image),
             None => values_of(&unit.case.terms[k], unit.image),
         })
         .collect();
@@ -261,12 +276,17 @@ fn found<'a>(sum: &Sum, changes: &[&Change], unit: &Unit<'a>) -> Option<Found<'a
         fixed(&columns, &right, &got).then(|| crate::least_squares::Fit {
             coefficients: used.iter().map(|&k| right[k]).collect(),
             errors: vec![0.0; used.len()],
+            slack: vec![0.0; used.len()],
             misfit: 0.0,
         })
     })?;
     let mut coefficients = vec![None; columns.len()];
     for (place, &k) in used.iter().enumerate() {
-        coefficients[k] = Some((fit.coefficients[place], fit.errors[place]));
+        coefficients[k] = Some(Measured {
+            value: fit.coefficients[place],
+            error: fit.errors[place],
+            slack: TOLERANCE * fit.slack[place],
+        });
     }
     Some(Found {
         unit: *unit,

@@ -55,9 +55,9 @@ pub struct Case {
 /// An array that may stand in the place of a term.
 #[derive(Clone, Debug)]
 pub(crate) struct Other {
-    pub term: usize,
     pub because: String,
-    pub array: Array4<f32>,
+    /// Terms, and what stands in their places.
+    pub arrays: Vec<(usize, Array4<f32>)>,
 }
 
 impl Sum {
@@ -269,11 +269,16 @@ impl Case {
     /// An array that may stand in the place of a term, and the sentence that is true if it does. All cases of a sum have
     /// the same of them in the same order.
     #[must_use]
-    pub fn other(mut self, term: usize, array: Array4<f32>, because: impl Into<String>) -> Self {
+    pub fn other(self, term: usize, array: Array4<f32>, because: impl Into<String>) -> Self {
+        self.others(vec![(term, array)], because)
+    }
+
+    /// The same for several terms, which one mistake changes all at once.
+    #[must_use]
+    pub fn others(mut self, arrays: Vec<(usize, Array4<f32>)>, because: impl Into<String>) -> Self {
         self.others.push(Other {
-            term,
             because: because.into(),
-            array,
+            arrays,
         });
         self
     }

@@ -44,6 +44,18 @@ pub fn check_normal(what: &str, arrays: &[&Array4<f32>]) -> Result<(), Fault> {
         .fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
     let numbers = format!("mean {mean:.3}, standard deviation {std:.3}, from {low:.3} to {high:.3}, in {n} numbers");
     let fault = |words: &str| Err(Fault::new(format!("{what} is not standard normal: {words}")).fact(numbers.clone()));
+    let spread_evenly = |low_end: f64, width: f64| {
+        let inside = low >= low_end && high <= low_end + width;
+        inside && (std / width * 12f64.sqrt() - 1.0).abs() < 0.05 && high - low > 0.98 * width && n > 400.0
+    };
+    for (low_end, width) in [(0.0, 1.0), (-1.0, 2.0), (-0.5, 1.0)] {
+        if spread_evenly(low_end, width) {
+            return fault(&format!(
+                "its numbers are spread evenly over [{low_end}, {}], as uniform ones are",
+                low_end + width
+            ));
+        }
+    }
     if std < 1e-6 {
         return fault(&format!("all its numbers are {mean:.3}"));
     }
@@ -106,6 +118,18 @@ pub fn check_fresh(spec: &Loop, path: &Path) -> Result<(), Fault> {
         return Err(Fault::new(format!(
             "{name}: no noise is added in {}",
             at(path, zs[k].0)
+        )));
+    }
+    let is_start = |k: usize| correlation(&zs[k].1, start) > 0.999;
+    if all(&is_start) {
+        return Err(Fault::new(format!(
+            "{name}: z is x_T again in every step: it is to be drawn anew in each"
+        )));
+    }
+    let is_first = |k: usize| correlation(&zs[k].1, &zs[0].1) > 0.999;
+    if zs.len() > 1 && all(&is_first) {
+        return Err(Fault::new(format!(
+            "{name}: z is the same in every step: it is to be drawn anew in each"
         )));
     }
     let repeats = |k: usize| k > 0 && correlation(&zs[k].1, &zs[k - 1].1) > 0.999;

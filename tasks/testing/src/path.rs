@@ -8,6 +8,7 @@ use ndarray::Array4;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::formula::x0_hat;
 use crate::probe::{Event, Log, Probe, ProbeModel, ProbeOperator, Seen, Watch};
 
 /// What a sampler is run with.
@@ -192,6 +193,12 @@ impl Path {
         let asked = self.asked();
         let next = asked.get(i + 1).map_or_else(|| self.result(), |(x, _)| x);
         (asked[i].0, next)
+    }
+
+    /// The right `x0_hat` at the start of step number `i`.
+    #[must_use]
+    pub fn x0_hat(&self, i: usize) -> Array4<f32> {
+        x0_hat(self.around(i).0, &self.score(i), self.setting.steps[i].alpha_bar)
     }
 
     /// The right score at the start of step number `i`.

@@ -246,6 +246,15 @@ impl ProbeOperator {
         }
     }
 
+    /// From images to measurements of the same shape, so that what is confused with what does not show in shapes.
+    #[must_use]
+    pub fn square(image: [usize; 3], log: &Log) -> Self {
+        Self {
+            measurement: image,
+            ..Self::new(image, image.iter().product(), log)
+        }
+    }
+
     /// `A(x)`, without a note.
     #[must_use]
     pub fn of(&self, x: &ArrayRef4<f32>) -> Array4<f32> {

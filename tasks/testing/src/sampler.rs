@@ -7,7 +7,7 @@ use ndarray::Array4;
 
 use crate::noise_of_steps::{check_fresh, check_start, check_two_seeds};
 use crate::path::{Path, Sampler, Setting, describe, ways};
-use crate::probe::{BROKEN, Event, Probe};
+use crate::probe::{BROKEN, Event, Log, ProbeModel};
 use crate::quantities::{of_step, with_remarks};
 use crate::view::check_views;
 
@@ -34,12 +34,7 @@ pub struct Loop {
 /// The first fault.
 pub fn examine(spec: &Loop) -> Result<(), Fault> {
     let mut guard = Guard::new(spec.name, SAMPLER);
-    let probe = Probe::new([2, 6, 5]);
-    let ways = ways(&crate::probe::ProbeModel::new(
-        [2, 6, 5],
-        &crate::probe::Log::default(),
-        0,
-    ));
+    let ways = ways(&ProbeModel::new([1, 1, 1], &Log::default(), 0));
     let exact: Vec<Path> = ways
         .iter()
         .enumerate()
@@ -74,7 +69,6 @@ pub fn examine(spec: &Loop) -> Result<(), Fault> {
     }
     check_two_seeds(spec, &first, &again, &other)?;
     check_views(spec, &first)?;
-    let _ = probe;
     check_errors(spec, &mut guard, &ways[0])
 }
 
@@ -201,7 +195,7 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> 
         "the score is asked for at step.t + 1; it is needed at step.t".to_owned()
     } else if times.iter().copied().eq((1..=asked).rev()) || times.iter().copied().eq((0..asked).rev()) {
         "the times count steps down; the steps skip times: step.t is the time".to_owned()
-    } else if times.iter().copied().eq((1..=right[0]).rev()) {
+    } else if asked > count && (0..asked).all(|i| times[i] + i == right[0]) {
         "all times from the first to 1 are visited; `steps` skips some of them".to_owned()
     } else if asked != count {
         format!("the model is asked {asked} times in {count} steps: once per step is right")
@@ -373,6 +367,28 @@ pub fn direct_terms(path: &Path, i: usize) -> Case {
     )
     .other(0, before.clone(), "x_t is that of the step before")
     .other(0, x0_hat, "the step starts from x0_hat in place of x_t")
+}
+
+/// The mean of the step through `x0_hat`, of `x_t` and `x0_hat`.
+#[must_use]
+pub fn mean_through_x0(name: &str, formula: &str) -> Sum {
+    Sum::new(format!("{name}, from one x_t to the next"), formula)
+        .term(
+            "x_t",
+            Monomial::of(&[
+                ("alpha_t", 0.5),
+                ("1 - alpha_bar_{t-1}", 1.0),
+                ("1 - alpha_bar_t", -1.0),
+            ]),
+        )
+        .term(
+            "x0_hat",
+            Monomial::of(&[
+                ("alpha_bar_{t-1}", 0.5),
+                ("1 - alpha_t", 1.0),
+                ("1 - alpha_bar_t", -1.0),
+            ]),
+        )
 }
 
 /// A step of a path, for messages.

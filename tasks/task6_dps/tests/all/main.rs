@@ -3,5 +3,3 @@
 mod formulas;
 
 mod sampler;
-
-mod closed_form;

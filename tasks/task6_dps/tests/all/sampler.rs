@@ -1,333 +1,224 @@
 //! Exercise 6.5: what the loop does, step by step, seen from the model, the operator and the observer.
 
-use checks::Check;
-use diffusion::{
-    CountingModel, GaussianModel, Observer, Schedule, ScoreError, ScoreModel, Step, StepView, Trajectory, observe_with,
-};
-use imaging::{ForwardOperator, Inpainting, norms, residual};
-use ndarray::{Array1, Array2, Array4, Axis};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
+use checks::{Case, Exercise, Fault, Guard, Monomial, SAMPLER, Sum};
+use diffusion::{Observer, Schedule};
+use imaging::{Inpainting, norms};
+use ndarray::{Array2, Array4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use task6_dps::{StepSize, dps, dps_step, measurement_gradient, predict_x0, step_sizes};
-use testing::arrays::noise;
-use testing::step_noise::noise_scale;
+use task6_dps::{StepSize, dps};
+use testing::path::{Given, Path, Setting};
+use testing::probe::{Log, ProbeModel};
+use testing::sampler::{Loop, at, examine, mean_through_x0, quantities_on};
 
-const SHAPE: [usize; 3] = [2, 5, 4];
-const NUM_IMAGES: usize = 3;
-const BATCH: (usize, usize, usize, usize) = (NUM_IMAGES, SHAPE[0], SHAPE[1], SHAPE[2]);
-const STEP_SIZE: StepSize = StepSize::Normalised(0.2);
+use crate::formulas::{DPS_STEP, GRADIENT, PREDICT_X0, STEP_SIZES};
 
-fn model() -> GaussianModel {
-    let d = SHAPE.iter().product::<usize>();
-    let mean = Array1::from_elem(d, 0.2);
-    let variances = Array1::from_shape_fn(d, |i| 0.05 + 0.01 * i as f64);
-    GaussianModel::diagonal(Schedule::linear(), SHAPE, mean, variances).unwrap()
-}
+const ZETA: f64 = 0.35;
 
-fn operator() -> Inpainting {
-    Inpainting::random(SHAPE, 0.4, 7).unwrap()
-}
+pub static LOOP: Exercise = Exercise::new("6.5 dps", || examine(&NORMALISED))
+    .needs(&[&PREDICT_X0, &GRADIENT, &STEP_SIZES, &DPS_STEP])
+    .after(&DPS_STEP);
 
-fn measurement(operator: &dyn ForwardOperator) -> Array4<f32> {
-    operator.apply(&(noise(BATCH, 11) * 0.4)).unwrap()
-}
+pub static LOOP_CONSTANT: Exercise = Exercise::new("6.5 dps", || examine(&CONSTANT))
+    .needs(&[&LOOP])
+    .after(&LOOP);
 
-fn run(num_steps: usize, seed: u64, observer: &mut dyn Observer) -> anyhow::Result<Array4<f32>> {
-    let (model, operator) = (model(), operator());
-    let steps = model.schedule().steps(num_steps)?;
-    let b = measurement(&operator);
-    dps(
-        &model,
-        &operator,
-        &b,
-        STEP_SIZE,
-        &steps,
-        &mut StdRng::seed_from_u64(seed),
-        observer,
-    )
-}
+pub static EDGES: Exercise = Exercise::new("6.5 dps", edges).needs(&[&LOOP]).after(&LOOP_CONSTANT);
 
-#[test]
-fn one_forward_and_one_backward_pass_per_step() {
-    for num_steps in [1, 2, 20] {
-        let model = CountingModel::new(model());
-        let operator = operator();
-        let steps = model.schedule().steps(num_steps).unwrap();
-        let b = measurement(&operator);
-        dps(
-            &model,
-            &operator,
-            &b,
-            STEP_SIZE,
-            &steps,
-            &mut StdRng::seed_from_u64(1),
-            &mut (),
-        )
-        .expect("neither the model nor the operator failed");
-        let (forward, backward) = (model.forwards(), model.backwards());
-        let hint = if forward == 2 * num_steps {
-            "twice per step: score_with_pullback returns the score as well, a call of score beside it doubles the cost"
-        } else if forward == num_steps * NUM_IMAGES {
-            "once for each image: the model takes the whole batch at once"
-        } else if forward + 1 == num_steps {
-            "one step is left out, the first or the last"
-        } else {
-            "a call of the network is what takes the time: one per step"
-        };
-        assert_eq!(
-            forward, num_steps,
-            "{forward} forward passes of the model for {num_steps} steps: {hint}"
-        );
-        let hint = if backward == 0 {
-            "the gradient does not go through the network; measurement_gradient needs the pullback"
-        } else {
-            "one per step, in measurement_gradient"
-        };
-        assert_eq!(
-            backward, num_steps,
-            "{backward} backward passes of the model for {num_steps} steps: {hint}"
-        );
-    }
-}
+const NORMALISED: Loop = Loop {
+    name: "dps with StepSize::Normalised",
+    sampler: |given, rng, observer| run(given, StepSize::Normalised(ZETA), rng, observer),
+    mean: || mean(Monomial::of(&[("zeta", 1.0), ("2", -1.0), ("||r||", -1.0)])),
+    terms,
+    pullbacks: 1,
+    residual: Some(residual_norms),
+};
 
-/// Which steps add noise.
-#[derive(Clone, Copy, PartialEq)]
-enum Noise {
-    /// All but the last, as it should be.
-    ButTheLast,
-    InEveryStep,
-    Never,
-}
+const CONSTANT: Loop = Loop {
+    name: "dps with StepSize::Constant",
+    sampler: |given, rng, observer| run(given, StepSize::Constant(ZETA), rng, observer),
+    mean: || mean(Monomial::of(&[("zeta", 1.0)])),
+    terms,
+    pullbacks: 1,
+    residual: Some(residual_norms),
+};
 
-/// The loop as the docstring of `dps` tells it, made of your own functions.
-fn by_the_book(seed: u64, steps: &[Step], noisy: Noise) -> Array4<f32> {
-    let (model, operator) = (model(), operator());
-    let b = measurement(&operator);
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let mut x_t: Array4<f32> = Array4::random_using(BATCH, StandardNormal, rng);
-    for step in steps {
-        let (score, pullback) = model.score_with_pullback(&x_t, step.t).unwrap();
-        let x0_hat = predict_x0(&x_t, &score, step);
-        let r = residual(&operator, &b, &x0_hat).unwrap();
-        let gradient = measurement_gradient(&operator, &x0_hat, &r, pullback, step).unwrap();
-        let zeta_t = step_sizes(STEP_SIZE, &norms(&r));
-        let z = match noisy {
-            Noise::ButTheLast if !step.is_last() => Array4::random_using(BATCH, StandardNormal, rng),
-            Noise::InEveryStep => Array4::random_using(BATCH, StandardNormal, rng),
-            Noise::ButTheLast | Noise::Never => Array4::zeros(BATCH),
-        };
-        // The step's own sigma is 0 at the end.
-        let sigma = noise_scale(step);
-        x_t = dps_step(&x_t, &x0_hat, &gradient, &zeta_t, &z, &Step { sigma, ..*step });
-    }
-    x_t
-}
-
-#[test]
-fn exercise_6_5_the_whole_loop() {
-    for num_steps in [1, 2, 15] {
-        let steps = model().schedule().steps(num_steps).unwrap();
-        let expected = by_the_book(3, &steps, Noise::ButTheLast);
-        let mut check = Check::new(format!("dps, {num_steps} steps"), &expected)
-            .formula("x_T, then for each step: score and pullback, x0_hat, residual, gradient, z, step")
-            .tolerance(1e-4)
-            .suspect(
-                &by_the_book(3, &steps, Noise::InEveryStep),
-                "noise is added at the last step: there z = 0 (step.is_last())",
-            );
-        if num_steps > 1 {
-            check = check
-                .suspect(&by_the_book(3, &steps, Noise::Never), "no noise is added in any step")
-                .suspect(
-                    &by_the_book(3, &steps[..num_steps - 1], Noise::InEveryStep),
-                    "the last step is not taken",
-                )
-                .suspect(
-                    &by_the_book(3, &steps[1..], Noise::ButTheLast),
-                    "the first step is not taken",
-                );
-        }
-        check.verify(&run(num_steps, 3, &mut ()).expect("nothing failed"));
-    }
-}
-
-#[test]
-fn the_observer_sees_each_step_before_it_is_taken() {
-    let (model, operator) = (model(), operator());
-    let b = measurement(&operator);
-    let mut trajectory = Trajectory::new(100);
-    run(12, 4, &mut trajectory).expect("nothing failed");
-    let frames = trajectory.frames();
-    assert_eq!(
-        frames.len(),
-        12,
-        "the observer saw {} steps of 12: call observer.observe once per step, with the step's index and num_steps",
-        frames.len()
-    );
-    let x_start = noise(BATCH, 4);
-    Check::new("the first x_t that the observer sees", &x_start)
-        .suspect(
-            &frames[1].x_t,
-            "that is x_t after the step; the observer sees it from before",
-        )
-        .formula("x_T, the first draw from rng")
-        .verify(&frames[0].x_t);
-    for frame in frames {
-        let t = frame.step.t;
-        let score = model.score(&frame.x_t, t).unwrap();
-        let x0_hat = predict_x0(&frame.x_t, &score, &frame.step);
-        Check::new(format!("the x0_hat that the observer sees at t = {t}"), &x0_hat)
-            .suspect(&frame.x_t, "that is x_t")
-            .tolerance(1e-4)
-            .verify(&frame.x0_hat);
-        let right = norms(&residual(&operator, &b, &x0_hat).unwrap());
-        let seen = frame.residual.as_ref().unwrap_or_else(|| {
-            panic!("the observer sees no residual at t = {t}: hand it Some(&norms), the norm of each image's residual")
-        });
-        let close = seen.len() == right.len() && seen.iter().zip(&right).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b));
-        let squared = seen
-            .iter()
-            .zip(&right)
-            .all(|(a, b)| (a - b * b).abs() < 1e-3 * (1.0 + b));
-        let of_x_t = norms(&residual(&operator, &b, &frame.x_t).unwrap());
-        let hint = if squared {
-            "these are the squares of the norms"
-        } else if seen.iter().zip(&of_x_t).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b)) {
-            "that is b - A x_t; DPS compares the measurement with the expected clean image, b - A x0_hat"
-        } else {
-            "expected ||b - A x0_hat|| of each image"
-        };
-        assert!(
-            close,
-            "the residual that the observer sees at t = {t} is {seen:?}, expected {right:?}: {hint}"
-        );
-    }
-}
-
-#[test]
-fn an_error_of_the_observer_stops_the_sampler() {
-    let mut seen = 0;
-    let result = run(
-        20,
-        1,
-        &mut observe_with(|_: &StepView<'_>| {
-            seen += 1;
-            if seen == 3 {
-                Err(ScoreError::Interrupted)
-            } else {
-                Ok(())
-            }
-        }),
-    );
-    assert!(
-        result.is_err() && seen == 3,
-        "the observer stopped the sampler at step 3, but it went on to step {seen}: hand the observer's error on with \
-         `?`"
-    );
-}
-
-#[test]
-fn one_seed_gives_one_result() {
-    let results = [1, 1, 2].map(|seed| run(10, seed, &mut ()).expect("nothing failed"));
-    assert_eq!(
-        results[0], results[1],
-        "the same seed gave different images: all random numbers must come from `rng`"
-    );
-    assert_ne!(
-        results[0], results[2],
-        "two seeds gave the same images: draw x_T and z from `rng`"
-    );
-}
-
-#[test]
-fn an_image_does_not_depend_on_its_neighbours_in_the_batch() {
-    let (model, operator) = (model(), operator());
-    let steps = model.schedule().steps(10).unwrap();
-    let b = measurement(&operator);
-    let solve = |b: &Array4<f32>| {
-        dps(
-            &model,
-            &operator,
-            b,
-            STEP_SIZE,
-            &steps,
-            &mut StdRng::seed_from_u64(6),
-            &mut (),
-        )
-        .expect("nothing failed")
-    };
-    let together = solve(&b);
-    let mut others = b.clone();
-    others.slice_mut(ndarray::s![1.., .., .., ..]).mapv_inplace(|v| v + 5.0);
-    let first = solve(&others).index_axis_move(Axis(0), 0);
-    assert_eq!(
-        together.index_axis(Axis(0), 0),
-        first,
-        "the first image changed as the measurements of the others did: zeta_t and the residual's norm are each \
-         image's own"
-    );
-}
-
-#[test]
-fn nothing_measured_leaves_the_prior() {
-    let everything = Inpainting::from_mask(SHAPE, &Array2::from_elem((SHAPE[1], SHAPE[2]), false)).unwrap();
-    let model = model();
-    let steps = model.schedule().steps(10).unwrap();
-    let [c, ..] = SHAPE;
-    let b = Array4::zeros((NUM_IMAGES, c, 1, 0));
+fn run(given: &Given, size: StepSize, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let result = dps(
-        &model,
-        &everything,
-        &b,
-        STEP_SIZE,
-        &steps,
-        &mut StdRng::seed_from_u64(1),
-        &mut (),
-    )
-    .expect("a measurement without a single number is allowed");
-    assert!(
-        result.iter().all(|v| v.is_finite()),
-        "with everything masked the residual is 0, and so must zeta_t be: 0 / 0 is NaN"
+        &given.model,
+        &given.operator,
+        &given.b,
+        size,
+        &given.setting.steps,
+        rng,
+        observer,
     );
+    result.map_err(|error| format!("{error:#}"))
+}
+
+fn mean(zeta_t: Monomial) -> Sum {
+    mean_through_x0(
+        "dps",
+        "the DDPM step through x0_hat - zeta_t gradient, with r = b - A x0_hat and zeta_t of each image's own ||r||",
+    )
+    .term("the gradient", zeta_t.negated())
+    .alternative(
+        "zeta_t follows",
+        vec![("||r||".to_owned(), "||r|| of the clamped x0_hat".to_owned())],
+    )
+}
+
+fn residual(path: &Path, x: &Array4<f32>) -> Array4<f32> {
+    &path.b - &path.operator.of(x)
+}
+
+fn residual_norms(path: &Path, x0_hat: &Array4<f32>) -> Vec<f32> {
+    norms(&residual(path, x0_hat))
+}
+
+/// The gradient at step number `i`, with the operator linearised at some images, and some residual.
+fn gradient(path: &Path, i: usize, linearised_at: &Array4<f32>, residual: &Array4<f32>) -> Array4<f32> {
+    let step = &path.setting.steps[i];
+    let v = path.operator.back(linearised_at, residual) * -2.0;
+    let through_network = path.probe.pull_back(path.around(i).0, step.t, &v);
+    (v + through_network * (1.0 - step.alpha_bar) as f32) / step.alpha_bar.sqrt() as f32
+}
+
+fn terms(path: &Path, i: usize) -> Case {
+    let ((x_t, next), x0_hat) = (path.around(i), path.x0_hat(i));
+    let images = path.setting.images;
+    let r = residual(path, &x0_hat);
+    let clamped = x0_hat.mapv(|v| v.clamp(-1.0, 1.0));
+    let of_clamped = residual(path, &clamped);
+    let before = path.x0_hat(i.saturating_sub(1));
+    let of_before = residual(path, &before);
+    let of_x_t = residual(path, x_t);
+    let values = |r: &Array4<f32>| -> Vec<f64> { norms(r).iter().map(|norm| f64::from(*norm)).collect() };
+    let of_r = values(&r);
+    let whole = of_r.iter().map(|norm| norm * norm).sum::<f64>().sqrt();
+    let arrays = vec![x_t.clone(), x0_hat.clone(), gradient(path, i, &x0_hat, &r)];
+    let mut case = Case::new(at(path, i), quantities_on(path, i), arrays, next.clone())
+        .of_each_image("zeta", &vec![ZETA; images])
+        .of_each_image("||r||", &of_r);
+    for (name, norms) in [
+        ("||b||", values(&path.b)),
+        ("||b - A x_t||", values(&of_x_t)),
+        ("||r|| of the step before", values(&of_before)),
+        ("||r|| of the clamped x0_hat", values(&of_clamped)),
+        ("||r|| of the whole batch", vec![whole; images]),
+        ("||r|| of the first image", vec![of_r[0]; images]),
+    ] {
+        case = case.rare_of_each_image(name, &norms);
+    }
+    let of = |at: &Array4<f32>, r: &Array4<f32>| gradient(path, i, at, r);
+    case.other(2, of(x_t, &r), "measurement_gradient is given x_t in place of x0_hat")
+        .other(
+            2,
+            of(&x0_hat, &of_x_t),
+            "the residual is b - A x_t; it should be b - A x0_hat",
+        )
+        .other(
+            2,
+            of(x_t, &of_x_t),
+            "the gradient is that at x_t; it should be at x0_hat",
+        )
+        .other(
+            2,
+            of(&x0_hat, &of_before),
+            "the gradient is made of the residual of the step before",
+        )
+        .other(
+            2,
+            of(&before, &r),
+            "the gradient is made of the x0_hat of the step before",
+        )
+        .other(2, of(&x0_hat, &path.b), "b stands where the residual belongs")
+        .others(
+            vec![(1, clamped.clone()), (2, of(&clamped, &of_clamped))],
+            "x0_hat is clamped to [-1, 1] in the loop; the formula has no limits",
+        )
+        .other(
+            2,
+            of(&clamped, &of_clamped),
+            "the gradient is that of x0_hat clamped to [-1, 1]",
+        )
+        .other(
+            2,
+            of(&x0_hat, &of_clamped),
+            "the residual is that of x0_hat clamped to [-1, 1]",
+        )
+        .other(
+            0,
+            path.around(0).0.clone(),
+            "every step starts from x_T: x_t is not replaced by the result of the step",
+        )
+        .other(1, before, "x0_hat is that of the step before")
+        .other(1, x_t.clone(), "x_t stands where x0_hat belongs")
+}
+
+/// A measurement of another operator, and one without a single number.
+fn edges() -> Result<(), Fault> {
+    let mut guard = Guard::new("dps", SAMPLER);
+    let steps = Schedule::linear()
+        .steps(10)
+        .expect("a number of steps within the schedule");
+    let should =
+        "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the error of `residual`";
+    let wrong = Path::take(&mut guard, with_wrong_b, &Setting::new(steps.clone(), 1))
+        .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
+    match &wrong.outcome {
+        Ok(_) => return Err(Fault::new(format!("{should}; but dps returned Ok"))),
+        Err(text) if !(text.contains("[4, 1, 1, 3]") && text.contains("[4, 1, 1, 24]")) => {
+            return Err(Fault::new(format!("{should}; but another one came: {text}")));
+        }
+        Err(_) => {}
+    }
+    let shape = [2, 5, 4];
+    let result = guard.call("a mask that hides every pixel", move || {
+        let nothing = Inpainting::from_mask(shape, &Array2::from_elem((5, 4), false)).expect("a mask of that shape");
+        let model = ProbeModel::new(shape, &Log::default(), 1000);
+        let b = Array4::zeros((3, 2, 1, 0));
+        let rng = &mut StdRng::seed_from_u64(1);
+        dps(&model, &nothing, &b, StepSize::Normalised(ZETA), &steps, rng, &mut ())
+            .map_err(|error| format!("{error:#}"))
+    })?;
+    match result {
+        Ok(result) if result.iter().all(|value| value.is_finite()) => Ok(()),
+        Ok(_) => Err(Fault::new(
+            "with every pixel hidden the residual is 0, and the result should be a sample of the prior; but it holds NaN",
+        )),
+        Err(error) => Err(Fault::new(format!(
+            "a measurement without a single number is allowed, but dps returned an error: {error}"
+        ))),
+    }
+}
+
+fn with_wrong_b(given: &Given, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+    let b = Array4::zeros((given.setting.images, 1, 1, 3));
+    let size = StepSize::Normalised(ZETA);
+    let result = dps(
+        &given.model,
+        &given.operator,
+        &b,
+        size,
+        &given.setting.steps,
+        rng,
+        observer,
+    );
+    result.map_err(|error| format!("{error:#}"))
 }
 
 #[test]
-fn a_measurement_of_another_operator_is_refused() {
-    let model = model();
-    let steps = model.schedule().steps(5).unwrap();
-    let b = Array4::zeros((NUM_IMAGES, 2, 1, 3));
-    let error = dps(
-        &model,
-        &operator(),
-        &b,
-        STEP_SIZE,
-        &steps,
-        &mut StdRng::seed_from_u64(1),
-        &mut (),
-    )
-    .expect_err("a measurement of the wrong shape is no measurement");
-    let text = format!("{error:#}");
-    assert!(
-        text.contains("[3, 2, 1, 3]") && text.contains("[3, 2, 1, 12]"),
-        "{text}"
-    );
+fn exercise_6_5_the_loop() {
+    LOOP.tell();
 }
 
 #[test]
-fn guidance_makes_the_residual_small() {
-    let (model, operator) = (model(), operator());
-    let steps = model.schedule().steps(200).unwrap();
-    let b = measurement(&operator);
-    let left = |step_size: StepSize| -> f32 {
-        let rng = &mut StdRng::seed_from_u64(8);
-        let x = dps(&model, &operator, &b, step_size, &steps, rng, &mut ()).expect("nothing failed");
-        norms(&residual(&operator, &b, &x).unwrap()).iter().sum()
-    };
-    let (without, with) = (left(StepSize::Normalised(0.0)), left(StepSize::Normalised(0.1)));
-    assert!(
-        with < 0.4 * without,
-        "the residual is {with:.3} with guidance and {without:.3} without: does each step go down the gradient?"
-    );
+fn exercise_6_5_the_loop_with_a_constant_step_size() {
+    LOOP_CONSTANT.tell();
+}
+
+#[test]
+fn exercise_6_5_the_loop_with_odd_measurements() {
+    EDGES.tell();
 }
