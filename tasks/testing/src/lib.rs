@@ -2,6 +2,7 @@
 //! examined.
 //!
 //! - [`arrays`]: noise, its statistics, and how alike two batches are;
+//! - [`forward`]: functions that know `alpha_bar` alone;
 //! - [`linear`]: linear equations in `f64`;
 //! - [`steps`]: reverse steps to try a formula on;
 //! - [`ddpm_step`], [`step_noise`]: what can go wrong with a step, and with its noise;
@@ -15,6 +16,7 @@ pub mod arrays;
 pub mod bands;
 pub mod ddpm_step;
 pub mod formula;
+pub mod forward;
 pub mod linear;
 pub mod loops;
 pub mod noise_of_steps;

@@ -2,4 +2,8 @@
 
 mod formulas;
 
-mod closed_form;
+mod model;
+
+mod single_step;
+
+mod statistics;
