@@ -60,6 +60,18 @@ impl DpmSolver {
         ..Self::ODE
     };
 
+    fn check(self) -> Result<(), MethodError> {
+        match self.spacing {
+            Spacing::Karras { rho } if !(rho > 0.0 && rho.is_finite()) => Err(MethodError::Setting {
+                method: self.name(),
+                setting: "rho",
+                expected: "greater than 0",
+                got: rho,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn coefficients(self, step: &Step, h: f64) -> Coefficients {
         let alpha_t = step.alpha_bar_prev.sqrt();
         let (sigma_s, sigma_t) = ((1.0 - step.alpha_bar).sqrt(), (1.0 - step.alpha_bar_prev).sqrt());
@@ -130,6 +142,7 @@ impl Sampler for DpmSolver {
         rng: &mut dyn RngCore,
         observer: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
+        self.check()?;
         let schedule = model.schedule();
         let steps = self.spacing.steps(schedule, stepping.num_steps)?;
         let x_start = standard_normal(num_images, model.image_shape(), rng);
