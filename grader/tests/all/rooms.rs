@@ -58,7 +58,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "results",
-        "anyhow clap cli diffusion imaging methods ndarray ndarray-rand nn rand score_unet sha2 \
+        "anyhow clap cli diffusion imaging methods metrics ndarray ndarray-rand nn plots rand score_unet sha2 \
          task2_denoise",
     ),
     (

@@ -9,10 +9,10 @@ use crate::error::MethodError;
 use crate::parts::{linear, standard_normal, walk};
 use crate::stepping::Stepping;
 
-/// DPM-Solver++(2M) and SDE-DPM-Solver++(2M): Lu, Zhou, Bao, Chen, Li and Zhu 2022, "DPM-Solver++: Fast solver for guided
-/// sampling of diffusion probabilistic models", Algorithm 2, and the section on solvers of the SDE. In the paper's letters
-/// `alpha = sqrt(alpha_bar)`, `sigma = sqrt(1 - alpha_bar)`, `lambda = ln(alpha / sigma)`; a step goes from `s` to `t`, the
-/// step before came to `s` from `r`:
+/// DPM-Solver++(2M) and SDE-DPM-Solver++(2M): Lu, Zhou, Bao, Chen, Li and Zhu 2022, "DPM-Solver++: Fast solver for
+/// guided sampling of diffusion probabilistic models", Algorithm 2, and the section on solvers of the SDE. In the
+/// paper's letters `alpha = sqrt(alpha_bar)`, `sigma = sqrt(1 - alpha_bar)`, `lambda = ln(alpha / sigma)`; a step goes
+/// from `s` to `t`, the step before came to `s` from `r`:
 ///
 /// ```text
 /// h = lambda_t - lambda_s,   r = (lambda_s - lambda_r) / h
@@ -21,8 +21,8 @@ use crate::stepping::Stepping;
 /// x_t = sigma_t / sigma_s e^-h x_s + alpha_t (1 - e^-2h) D + sigma_t sqrt(1 - e^-2h) z                SDE
 /// ```
 ///
-/// At the first step, which has none before it, and at the last, where `h` is infinite, `D = x0_hat`. One call a step: the
-/// second order comes from remembering the last answer.
+/// At the first step, which has none before it, and at the last, where `h` is infinite, `D = x0_hat`. One call a step:
+/// the second order comes from remembering the last answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DpmSolver {
     /// Whether noise is drawn on the way.

@@ -11,9 +11,9 @@ use crate::parts::{linear, standard_normal};
 use crate::samplers::denoiser::Denoiser;
 use crate::stepping::Stepping;
 
-/// Karras, Aittala, Aila and Laine 2022, "Elucidating the design space of diffusion-based generative models",
-/// Algorithm 2 (Algorithm 1 where nothing is churned). In the paper's letters `x` is an image plus noise of standard
-/// deviation `sigma`, which is `x_t / sqrt(alpha_bar_t)` here, `D(x; sigma)` is `x0_hat`, and `N` is the number of steps:
+/// Karras, Aittala, Aila and Laine 2022, "Elucidating the design space of diffusion-based generative models", Algorithm
+/// 2 (Algorithm 1 where nothing is churned). In the paper's letters `x` is an image plus noise of standard deviation
+/// `sigma`, which is `x_t / sqrt(alpha_bar_t)` here, `D(x; sigma)` is `x0_hat`, and `N` is the number of steps:
 ///
 /// ```text
 /// gamma   = min(S_churn / N, sqrt(2) - 1)   where S_min <= sigma <= S_max, else 0
@@ -29,8 +29,8 @@ use crate::stepping::Stepping;
 /// ([`Spacing::Karras`]), and so is `sigma^`. On evenly spaced times instead, Euler's method without churning would be
 /// [DDIM](crate::samplers::ddim).
 ///
-/// [`Stepping::num_steps`] counts calls of the network. Heun's method needs two for a step and one for the last, so that
-/// it takes half as many steps.
+/// [`Stepping::num_steps`] counts calls of the network. Heun's method needs two for a step and one for the last, so
+/// that it takes half as many steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Edm {
     /// How a step is taken.

@@ -11,8 +11,8 @@ use crate::samplers::denoiser::Denoiser;
 use crate::stepping::Stepping;
 
 /// Sampling as in flow matching: Lipman, Chen, Ben-Hamu, Nickel and Le 2023, "Flow matching for generative modeling",
-/// Eq. 1 on the path of Example II. `x_u = (1 - u) x_0 + u eps` runs from the image, `u = 0`, to noise, `u = 1` (the paper counts
-/// the other way), and
+/// Eq. 1 on the path of Example II. `x_u = (1 - u) x_0 + u eps` runs from the image, `u = 0`, to noise, `u = 1` (the
+/// paper counts the other way), and
 ///
 /// ```text
 /// dx_u / du = v(x_u, u) = E[eps - x_0 | x_u]
@@ -21,10 +21,10 @@ use crate::stepping::Stepping;
 /// is followed from noise to image in even steps of `u`. [`PathPoint::velocity`] gets `v` from the prior's `x0_hat`; no
 /// network was trained for it.
 ///
-/// Euler's method takes a step for each call of the network, `x_{u'} = x_u + (u' - u) v(x_u, u)`; the midpoint method asks
-/// again halfway, at `m`, and goes the whole step with what it learns there. As `m` is that of a whole time, it lies not
-/// quite halfway; the rule of second order for any place `c = (m - u) / (u' - u)` (Karras et al. 2022, Algorithm 3,
-/// whose `alpha` it is) is
+/// Euler's method takes a step for each call of the network, `x_{u'} = x_u + (u' - u) v(x_u, u)`; the midpoint method
+/// asks again halfway, at `m`, and goes the whole step with what it learns there. As `m` is that of a whole time, it
+/// lies not quite halfway; the rule of second order for any place `c = (m - u) / (u' - u)` (Karras et al. 2022,
+/// Algorithm 3, whose `alpha` it is) is
 ///
 /// ```text
 /// x_m    = x_u + (m - u) v(x_u, u)

@@ -144,8 +144,8 @@ fn methods_of_second_order_quarter_theirs() -> Result {
     Ok(())
 }
 
-/// A network has 1000 times, and stops are rounded to them. That changes the error by less than a tenth, or by less than
-/// 1e-4: an eightieth of the difference between two grey levels of a file.
+/// A network has 1000 times, and stops are rounded to them. That changes the error by less than a tenth, or by less
+/// than 1e-4: an eightieth of the difference between two grey levels of a file.
 #[test]
 fn whole_times_cost_little() -> Result {
     let (coarse, fine) = (prior(Schedule::linear())?, prior(finer(&Schedule::linear(), 100)?)?);

@@ -40,8 +40,8 @@ fn share_of_the_first_mode(images: &Array4<f32>) -> f64 {
     images.iter().filter(|&&x| x < BORDER).count() as f64 / images.len() as f64
 }
 
-/// Kolmogorov and Smirnov's distance between two samples of the same size: the largest difference between their distribution
-/// functions.
+/// Kolmogorov and Smirnov's distance between two samples of the same size: the largest difference between their
+/// distribution functions.
 fn ks_distance(a: &Array4<f32>, b: &Array4<f32>) -> f64 {
     let sorted = |x: &Array4<f32>| {
         let mut values: Vec<f32> = x.iter().copied().collect();
@@ -75,8 +75,8 @@ fn with_all_steps_samplers_draw_from_the_mixture() -> Result {
     Ok(())
 }
 
-/// Two exact samples pass; a sampler with too few steps, and an exact sample shifted by a third of the wider mode's standard
-/// deviation, do not.
+/// Two exact samples pass; a sampler with too few steps, and an exact sample shifted by a third of the wider mode's
+/// standard deviation, do not.
 #[test]
 fn the_test_of_two_samples_tells_wrong_ones() -> Result {
     let (exact, critical) = (exact()?, ks_critical(IMAGES));

@@ -91,8 +91,8 @@ fn of_first_order_the_dpm_solver_is_ddim() -> Result {
     Ok(())
 }
 
-/// Each step of the SDE's solver is the ancestral one of Bayes' rule towards the clean image `D` that its last two answers
-/// point to.
+/// Each step of the SDE's solver is the ancestral one of Bayes' rule towards the clean image `D` that its last two
+/// answers point to.
 #[test]
 fn the_solver_of_the_sde_takes_ancestral_steps_towards_the_extrapolated_image() -> Result {
     let prior = prior()?;

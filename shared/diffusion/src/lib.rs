@@ -13,7 +13,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`schedule`] | [`Schedule`] (`beta`, `alpha`, `alpha_bar`) and [`Step`], one reverse step of a respaced schedule |
-//! | [`noise_level`], [`straight_path`] | the same schedule in the letters of Karras, of DPM-Solver and of flow matching |
+//! | [`noise_level`], [`straight_path`] | the schedule in the letters of EDM, DPM-Solver and flow matching |
 //! | [`spacing`] | [`Spacing`]: which times a sampler stops at |
 //! | [`model`] | [`ScoreModel`], [`Pullback`], [`ScoreError`] |
 //! | [`observer`] | [`Observer`], [`StepView`], and the observers [`FiniteCheck`] and [`Trajectory`] |

@@ -5,19 +5,19 @@
 //! | letter | what it is | paper |
 //! |---|---|---|
 //! | `sigma` | noise against image, `sqrt(1 - alpha_bar) / sqrt(alpha_bar)` | Karras et al. 2022 |
-//! | `lambda` | half the logarithm of the signal-to-noise ratio, `ln(sqrt(alpha_bar) / sqrt(1 - alpha_bar))` | Lu et al. 2022 |
+//! | `lambda` | half the logarithm of the signal-to-noise ratio, `-ln(sigma)` | Lu et al. 2022 |
 //! | `u` | the share of noise on a straight path, `sigma / (1 + sigma)` | Lipman et al. 2023 |
 //!
-//! A [`ScoreModel`](crate::ScoreModel) knows whole times `t` only. Where a paper asks for a `sigma`, a sampler takes the
-//! time nearest to it and reckons with that time's own `sigma`: what is rounded is where a sampler stops on its way, and
-//! no formula. `methods/README.md` says what that costs.
+//! A [`ScoreModel`](crate::ScoreModel) knows whole times `t` only. Where a paper asks for a `sigma`, a sampler takes
+//! the time nearest to it and reckons with that time's own `sigma`: what is rounded is where a sampler stops on its
+//! way, and no formula. `methods/README.md` says what that costs.
 
 use crate::schedule::Schedule;
 
 impl Schedule {
-    /// `sigma(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t)`: the standard deviation of the noise in `x_t / sqrt(alpha_bar)`,
-    /// on the scale of pixels in [-1, 1]; 0 at `t = 0`. Karras et al. 2022, "Elucidating the design space of
-    /// diffusion-based generative models", Table 1, column VP.
+    /// `sigma(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t)`, the standard deviation of the noise in `x_t` once the image in
+    /// it is back at its own scale, pixels in [-1, 1]; 0 at `t = 0`. Karras et al. 2022, "Elucidating the design space
+    /// of diffusion-based generative models", Table 1, column VP.
     ///
     /// # Panics
     ///

@@ -1,13 +1,13 @@
 //! The flow-matching view: the same prior as a velocity field.
 //!
-//! Flow matching (Lipman et al. 2023, "Flow matching for generative modeling"; Liu et al. 2023, "Flow straight and fast")
-//! moves each image to its noise along a straight line, `x_u = (1 - u) x_0 + u eps`, with `u` from 0 to 1. The velocity of
-//! the crowd at a place is the mean of the velocities that pass there, `v(x_u, u) = E[eps - x_0 | x_u]`, and following it
-//! from noise to image draws a sample.
+//! Flow matching (Lipman et al. 2023, "Flow matching for generative modeling"; Liu et al. 2023, "Flow straight and
+//! fast") moves each image to its noise along a straight line, `x_u = (1 - u) x_0 + u eps`, with `u` from 0 to 1. The
+//! velocity of the crowd at a place is the mean of the velocities that pass there, `v(x_u, u) = E[eps - x_0 | x_u]`,
+//! and following it from noise to image draws a sample.
 //!
 //! That is the diffusion model in other coordinates: `x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps`, divided by
-//! `sqrt(alpha_bar) + sqrt(1 - alpha_bar)`, is a point of the line, and `E[x_0 | x_t]` gives its velocity. So no network has
-//! to be trained for it.
+//! `sqrt(alpha_bar) + sqrt(1 - alpha_bar)`, is a point of the line, and `E[x_0 | x_t]` gives its velocity. So no
+//! network has to be trained for it.
 
 use ndarray::{Array4, ArrayRef4};
 

@@ -138,8 +138,8 @@ fn on_the_straight_path_an_image_moves_towards_its_noise() {
     }
 }
 
-/// For a Gaussian the velocity has a closed form of its own: `x_u` and `eps - x_0` are jointly Gaussian, and the mean of
-/// the one given the other is a regression, in which neither a score nor `x0_hat` occurs.
+/// For a Gaussian the velocity has a closed form of its own: `x_u` and `eps - x_0` are jointly Gaussian, and the mean
+/// of the one given the other is a regression, in which neither a score nor `x0_hat` occurs.
 #[test]
 fn the_velocity_of_a_gaussian_is_a_regression() -> Result<(), Box<dyn std::error::Error>> {
     let (mu, v) = (0.4, 0.09);

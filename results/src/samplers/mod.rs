@@ -1,0 +1,155 @@
+//! The table of samplers: how close what they draw is to photographs, against the number of network calls.
+
+mod draw;
+mod photographs;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use cli::{CommonOptions, Session, data_folder, find_prior};
+use diffusion::ScoreModel;
+use methods::{Sampler, registry};
+use metrics::{ImageFeatures, frechet_distance};
+use ndarray::Array4;
+use plots::{Cell, Row};
+
+use crate::samplers::draw::Draw;
+use crate::samplers::photographs::Photographs;
+use crate::samplers::table::{Score, Table};
+use crate::store::{self, Store};
+
+/// Left out where nobody names it: it is one of the two samplers with a variance in their names, which one depends on
+/// the number of steps.
+const TWICE: &str = "ancestral";
+/// More calls than this are for those only that `--patient` names.
+const MANY_CALLS: usize = 100;
+
+/// Measures the samplers: the Fréchet distance between what they draw and photographs, against the number of network
+/// calls, and a figure of the same seeds in all of them.
+///
+/// The distance is taken on the features of the embedded LPIPS network's last stage, averaged over the pixels; it
+/// depends on the number of images, which is --images everywhere. A perfect sampler would reach the distance between
+/// two sets of photographs, which stands under the table. Features are kept in the folder of --out, and what is there
+/// is not computed again.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub common: CommonOptions,
+    /// The data set with the photographs: a folder or zip file that holds `train/` and `test/`.
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// How many images each sampler draws, and how many photographs they are compared with.
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(193..=10000))]
+    images: u16,
+    /// Numbers of network calls, separated by commas.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [5, 10, 20, 50, 100, 1000],
+          value_parser = clap::value_parser!(u16).range(1..))]
+    calls: Vec<u16>,
+    /// Samplers, separated by commas [default: all].
+    #[arg(long, value_name = "SAMPLER,...", value_delimiter = ',', value_parser = sampler_names())]
+    samplers: Vec<String>,
+    /// Those of them that are measured with more than 100 calls too; the others change little from there on.
+    #[arg(long, value_name = "SAMPLER,...", value_delimiter = ',', value_parser = sampler_names(),
+          default_values = ["ancestral-beta", "ancestral-posterior"])]
+    patient: Vec<String>,
+}
+
+fn sampler_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(registry::samplers().iter().map(|sampler| sampler.name()))
+}
+
+impl Options {
+    /// All, where none is named.
+    fn samplers(&self) -> Vec<&'static dyn Sampler> {
+        let wanted = |sampler: &&dyn Sampler| match self.samplers.as_slice() {
+            [] => sampler.name() != TWICE,
+            names => names.iter().any(|name| name == sampler.name()),
+        };
+        registry::samplers().iter().copied().filter(wanted).collect()
+    }
+
+    /// In rising order, each once; the prior has `max` times.
+    fn calls(&self, max: usize) -> Result<Vec<usize>> {
+        let mut calls: Vec<usize> = self.calls.iter().map(|&calls| calls.into()).collect();
+        calls.sort_unstable();
+        calls.dedup();
+        let most = calls.last().copied().unwrap_or_default();
+        ensure!(
+            most <= max,
+            "--calls {most} is more than the prior has times: name numbers from 1 to {max}"
+        );
+        Ok(calls)
+    }
+
+    fn is_measured(&self, sampler: &dyn Sampler, calls: usize) -> bool {
+        calls <= MANY_CALLS || self.patient.iter().any(|name| name == sampler.name())
+    }
+}
+
+/// Measures, from few calls to many, and keeps the table as far as it has come.
+pub fn run(options: &Options, session: &mut Session) -> Result<()> {
+    let prior = session.prior()?;
+    let count = usize::from(options.images);
+    let calls = options.calls(prior.schedule().num_steps())?;
+    let features = ImageFeatures::embedded()?;
+    session.note(&format!("reading the photographs of `{}`", options.data.display()));
+    let photographs = Photographs::load(&options.data, count, &prior, &features, options.common.seed)?;
+    let fingerprint = store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?;
+    let store = Store::new(session.out());
+    let mut table = Table::new(&options.samplers(), &calls, count, &photographs)?;
+    for &calls in &calls {
+        let mut pictures = Vec::new();
+        for sampler in options.samplers() {
+            if !options.is_measured(sampler, calls) {
+                continue;
+            }
+            let draw = Draw {
+                prior: &prior,
+                fingerprint: &fingerprint,
+                sampler,
+                calls,
+                seed: options.common.seed,
+            };
+            let (drawn, images) = draw.run(count, &features, &store)?;
+            table.enter(Score {
+                sampler: sampler.name(),
+                calls,
+                train: frechet_distance(&drawn, &photographs.train)?,
+                test: frechet_distance(&drawn, &photographs.test)?,
+            });
+            session.save_text(&table.markdown(), "samplers.md")?;
+            session.save_text(&table.csv(), "samplers.csv")?;
+            pictures.push((sampler.title(), images));
+        }
+        save_figure(&pictures, calls, session)?;
+    }
+    print!("{}", table.markdown());
+    Ok(())
+}
+
+/// A row for each sampler, the same seeds one below the other.
+fn save_figure(pictures: &[(String, Array4<f32>)], calls: usize, session: &mut Session) -> Result<()> {
+    if pictures.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = pictures.iter().map(|(title, images)| row(title, images)).collect();
+    let figure = plots::image_rows(&rows, &[])?;
+    let name = format!("samplers-{calls}.png");
+    session
+        .save_figure(&figure, &name)
+        .with_context(|| format!("cannot draw `{name}`"))
+}
+
+fn row<'a>(title: &str, images: &'a Array4<f32>) -> Row<'a> {
+    let cells = images.outer_iter().map(|image| Cell {
+        image,
+        caption: String::new(),
+    });
+    Row {
+        label: title.to_owned(),
+        cells: cells.collect(),
+    }
+}
