@@ -96,7 +96,8 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
     let calls = options.calls(prior.schedule().num_steps())?;
     let features = ImageFeatures::embedded()?;
     session.note(&format!("reading the photographs of `{}`", options.data.display()));
-    let photographs = Photographs::load(&options.data, count, &prior, &features, options.common.seed)?;
+    let [_, size, _] = prior.image_shape();
+    let photographs = Photographs::load(&options.data, count, size, &features, options.common.seed)?;
     let fingerprint = store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?;
     let store = Store::new(session.out());
     let mut table = Table::new(&options.samplers(), &calls, count, &photographs)?;
@@ -151,5 +152,49 @@ fn row<'a>(title: &str, images: &'a Array4<f32>) -> Row<'a> {
     Row {
         label: title.to_owned(),
         cells: cells.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(flags: &[&str]) -> Result<Options> {
+        let flags = ["results", "--data", "fruits64.zip"].iter().chain(flags);
+        Ok(Program::try_parse_from(flags)?.options)
+    }
+
+    #[test]
+    fn by_default_no_sampler_is_measured_twice_and_few_are_patient() -> Result<()> {
+        let options = options(&[])?;
+        let samplers = options.samplers();
+        assert_eq!(samplers.len() + 1, registry::samplers().len());
+        assert!(samplers.iter().all(|sampler| options.is_measured(*sampler, 100)));
+        let patient = samplers.iter().filter(|sampler| options.is_measured(**sampler, 1000));
+        assert_eq!(patient.count(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn calls_come_in_rising_order_and_no_more_than_there_are_times() -> Result<()> {
+        let options = options(&["--calls", "20,5,20", "--samplers", "heun,ancestral"])?;
+        assert_eq!(options.calls(1000)?, [5, 20]);
+        let names: Vec<_> = options.samplers().iter().map(|sampler| sampler.name()).collect();
+        assert_eq!(names, ["ancestral", "heun"]);
+        let message = options
+            .calls(10)
+            .map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(
+            message.starts_with("--calls 20 is more than the prior has times"),
+            "{message}"
+        );
+        Ok(())
     }
 }
