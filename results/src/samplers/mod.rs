@@ -100,6 +100,8 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
     let photographs = Photographs::load(&options.data, count, size, &features, options.common.seed)?;
     let fingerprint = store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?;
     let store = Store::new(session.out());
+    let json = options.common.json.clone();
+    let json = json.unwrap_or_else(|| session.out().join("results.json"));
     let mut table = Table::new(&options.samplers(), &calls, count, &photographs)?;
     for &calls in &calls {
         let mut pictures = Vec::new();
@@ -118,11 +120,12 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
             table.enter(Score {
                 sampler: sampler.name(),
                 calls,
+                calls_taken: sampler.evaluations(calls),
                 train: frechet_distance(&drawn, &photographs.train)?,
                 test: frechet_distance(&drawn, &photographs.test)?,
             });
             session.save_text(&table.markdown(), "samplers.md")?;
-            session.save_text(&table.csv(), "samplers.csv")?;
+            table.write_json(prior.name(), options.common.seed, &json)?;
             pictures.push((sampler.title(), images));
         }
         save_figure(&pictures, calls, session)?;

@@ -1,20 +1,39 @@
-//! The distances as two tables in Markdown, and as lines for other programs.
+//! The distances as two tables in Markdown, and as a report for other programs.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use methods::Sampler;
+use serde::Serialize;
 
 use crate::samplers::photographs::Photographs;
 
 /// One cell of both tables.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Score {
     pub sampler: &'static str,
     /// As asked for.
     pub calls: usize,
+    /// As it took.
+    pub calls_taken: usize,
     /// The distance from photographs of the train split.
     pub train: f64,
     /// The distance from photographs of the test split.
     pub test: f64,
+}
+
+/// The table for other programs.
+#[derive(Serialize)]
+struct Report<'a> {
+    prior: &'a str,
+    seed: u64,
+    /// In each set.
+    images: usize,
+    scores: &'a [Score],
+    /// Distances of further sets of photographs from those of the train split.
+    other_photographs_to_train: &'a [f64],
+    /// And from those of the test split.
+    other_photographs_to_test: &'a [f64],
 }
 
 /// What is known so far.
@@ -54,17 +73,18 @@ impl Table {
         format!("{train}\n{test}")
     }
 
-    /// A header and a line for each score.
-    pub fn csv(&self) -> String {
-        let mut text = String::from("sampler,calls,images,train,test\n");
-        for score in &self.scores {
-            let calls = self.calls_of(score);
-            let Score {
-                sampler, train, test, ..
-            } = score;
-            text.push_str(&format!("{sampler},{calls},{},{train},{test}\n", self.count));
-        }
-        text
+    /// All numbers, as JSON, with what they depend on.
+    pub fn write_json(&self, prior: &str, seed: u64, path: &Path) -> Result<()> {
+        let report = Report {
+            prior,
+            seed,
+            images: self.count,
+            scores: &self.scores,
+            other_photographs_to_train: &self.own.0,
+            other_photographs_to_test: &self.own.1,
+        };
+        let text = serde_json::to_vec_pretty(&report)?;
+        files::write_whole(path, &text).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     fn of_split(&self, split: &str, distance: fn(&Score) -> f64, own: &[f64]) -> String {
@@ -105,16 +125,10 @@ impl Table {
         let Some(score) = self.scores.iter().find(is_it) else {
             return String::new();
         };
-        match self.calls_of(score) {
+        match score.calls_taken {
             taken if taken == calls => format!("{:.1}", distance(score)),
             taken => format!("({taken}) {:.1}", distance(score)),
         }
-    }
-
-    /// How many calls it took.
-    fn calls_of(&self, score: &Score) -> usize {
-        let sampler = self.samplers.iter().find(|sampler| sampler.name() == score.sampler);
-        sampler.map_or(score.calls, |sampler| sampler.evaluations(score.calls))
     }
 }
 
@@ -126,9 +140,10 @@ mod tests {
     #[test]
     fn a_score_stands_where_it_belongs_and_what_is_not_measured_stays_empty() -> Result<()> {
         let samplers = [registry::sampler("ddim")?, registry::sampler("heun")?];
-        let score = |sampler, calls, train| Score {
+        let score = |sampler, calls, calls_taken, train| Score {
             sampler,
             calls,
+            calls_taken,
             train,
             test: 2.0 * train,
         };
@@ -137,7 +152,7 @@ mod tests {
             calls: vec![5, 10],
             count: 512,
             own: (vec![0.1, 0.3], vec![4.0]),
-            scores: vec![score("heun", 10, 1.5), score("ddim", 5, 2.25)],
+            scores: vec![score("heun", 10, 9, 1.5), score("ddim", 5, 5, 2.25)],
         };
         let text = table.markdown();
         for line in [
@@ -150,7 +165,13 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        assert!(table.csv().ends_with("heun,9,512,1.5,3\nddim,5,512,2.25,4.5\n"));
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("report.json");
+        table.write_json("fruits64", 7, &path)?;
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        assert_eq!((&report["prior"], &report["seed"]), (&"fruits64".into(), &7.into()));
+        assert_eq!(report["scores"][0]["calls_taken"], 9);
+        assert_eq!(report["scores"][1]["test"], 4.5);
         Ok(())
     }
 }
