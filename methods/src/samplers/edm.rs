@@ -26,8 +26,8 @@ use crate::stepping::Stepping;
 /// ```
 ///
 /// The `sigma` are spaced by Eq. 5 from that of `T` to that of `t = 1`, and then comes 0; each is that of a whole time
-/// ([`Spacing::Karras`]), and so is `sigma^`. On evenly spaced times instead, Euler's method without churning would be
-/// [DDIM](crate::samplers::ddim).
+/// ([`Spacing::Karras`]), and so is `sigma^`. A step of Euler's method without churning is one of
+/// [DDIM](crate::samplers::ddim): only the stops differ.
 ///
 /// [`Stepping::num_steps`] counts calls of the network. Heun's method needs two for a step and one for the last, so
 /// that it takes half as many steps.

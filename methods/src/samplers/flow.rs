@@ -31,6 +31,8 @@ use crate::stepping::Stepping;
 /// x_{u'} = x_u + (u' - u) [(1 - 1 / (2 c)) v(x_u, u) + 1 / (2 c) v(x_m, m)]
 /// ```
 ///
+/// Euler's step is DDIM's once more, on other stops.
+///
 /// With an odd number of calls the midpoint method ends with a step of Euler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {

@@ -4,6 +4,7 @@ use diffusion::{GaussianModel, Schedule, ScoreModel, Spacing, Step, StepVariance
 use methods::samplers::ddim::Ddim;
 use methods::samplers::dpm_solver::{DpmSolver, Equation};
 use methods::samplers::edm::{Churn, Edm};
+use methods::samplers::flow::Flow;
 use methods::stepping::Stepping;
 use methods::{Sampler, registry};
 use ndarray::{Array4, array};
@@ -75,6 +76,38 @@ fn a_number_of_steps_that_the_schedule_does_not_have_is_refused() -> Result {
             let message = refused.map_or_else(|error| error.to_string(), |_| String::new());
             let expected = format!("cannot take {num_steps} steps from t = 1000: ask for 1 to 1000");
             assert_eq!(message, expected, "{}", sampler.name());
+        }
+    }
+    Ok(())
+}
+
+/// Scale and pace of a path are no matter to Euler's method: in EDM's letters and on the straight path it takes DDIM's
+/// step (Song et al. 2021, Eq. 12 with sigma = 0). Only the stops differ.
+#[test]
+fn a_step_of_eulers_method_is_ddims_in_all_letters() -> Result {
+    let prior = prior()?;
+    let samplers: [&dyn Sampler; 3] = [&Ddim::DETERMINISTIC, &Edm::EULER, &Flow::EULER];
+    for sampler in samplers {
+        let mut path = Trajectory::new(9);
+        let rng = &mut StdRng::seed_from_u64(1);
+        let last = sampler.sample(&prior, IMAGES, Stepping::new(9), rng, &mut path)?;
+        for (index, frame) in path.frames().iter().enumerate() {
+            let Step {
+                alpha_bar,
+                alpha_bar_prev,
+                ..
+            } = frame.step;
+            let eps = (&frame.x_t - &frame.x0_hat * alpha_bar.sqrt() as f32) / (1.0 - alpha_bar).sqrt() as f32;
+            let expected = &frame.x0_hat * alpha_bar_prev.sqrt() as f32 + eps * (1.0 - alpha_bar_prev).sqrt() as f32;
+            let found = path.frames().get(index + 1).map_or(&last, |next| &next.x_t);
+            let error = largest(&(found - &expected));
+            let allowed = 32.0 * f32::EPSILON * largest(&frame.x0_hat).max(largest(&frame.x_t));
+            assert!(
+                error <= allowed,
+                "{}, t = {}: off by {error:e}",
+                sampler.name(),
+                frame.step.t
+            );
         }
     }
     Ok(())
