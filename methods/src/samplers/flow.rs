@@ -31,9 +31,8 @@ use crate::stepping::Stepping;
 /// x_{u'} = x_u + (u' - u) [(1 - 1 / (2 c)) v(x_u, u) + 1 / (2 c) v(x_m, m)]
 /// ```
 ///
-/// Euler's step is DDIM's once more, on other stops.
-///
-/// With an odd number of calls the midpoint method ends with a step of Euler's.
+/// With an odd number of calls the midpoint method ends with a step of Euler's. Such a step is one of
+/// [DDIM](crate::samplers::ddim), on other stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// How a step is taken.

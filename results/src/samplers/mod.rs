@@ -15,6 +15,7 @@ use methods::{Sampler, registry};
 use metrics::{ImageFeatures, frechet_distance};
 use ndarray::Array4;
 use plots::{Cell, Row};
+use score_unet::Prior;
 
 use crate::samplers::draw::Draw;
 use crate::samplers::photographs::Photographs;
@@ -51,7 +52,7 @@ pub struct Options {
     /// Samplers, separated by commas [default: all].
     #[arg(long, value_name = "SAMPLER,...", value_delimiter = ',', value_parser = sampler_names())]
     samplers: Vec<String>,
-    /// Those of them that are measured with more than 100 calls too; the others change little from there on.
+    /// Those of them that are measured with more than 100 calls too, which takes most of the time.
     #[arg(long, value_name = "SAMPLER,...", value_delimiter = ',', value_parser = sampler_names(),
           default_values = ["ancestral-beta", "ancestral-posterior"])]
     patient: Vec<String>,
@@ -92,46 +93,76 @@ impl Options {
 /// Measures, from few calls to many, and keeps the table as far as it has come.
 pub fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let count = usize::from(options.images);
     let calls = options.calls(prior.schedule().num_steps())?;
-    let features = ImageFeatures::embedded()?;
-    session.note(&format!("reading the photographs of `{}`", options.data.display()));
-    let [_, size, _] = prior.image_shape();
-    let photographs = Photographs::load(&options.data, count, size, &features, options.common.seed)?;
-    let fingerprint = store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?;
-    let store = Store::new(session.out());
+    let study = Study::new(prior, options, session)?;
     let json = options.common.json.clone();
     let json = json.unwrap_or_else(|| session.out().join("results.json"));
-    let mut table = Table::new(&options.samplers(), &calls, count, &photographs)?;
+    let mut table = Table::new(&options.samplers(), &calls, study.count, &study.photographs)?;
     for &calls in &calls {
         let mut pictures = Vec::new();
         for sampler in options.samplers() {
             if !options.is_measured(sampler, calls) {
                 continue;
             }
-            let draw = Draw {
-                prior: &prior,
-                fingerprint: &fingerprint,
-                sampler,
-                calls,
-                seed: options.common.seed,
-            };
-            let (drawn, images) = draw.run(count, &features, &store)?;
-            table.enter(Score {
-                sampler: sampler.name(),
-                calls,
-                calls_taken: sampler.evaluations(calls),
-                train: frechet_distance(&drawn, &photographs.train)?,
-                test: frechet_distance(&drawn, &photographs.test)?,
-            });
+            let (score, images) = study.measure(sampler, calls)?;
+            table.enter(score);
             session.save_text(&table.markdown(), "samplers.md")?;
-            table.write_json(prior.name(), options.common.seed, &json)?;
+            table.write_json(study.prior.name(), study.seed, &json)?;
             pictures.push((sampler.title(), images));
         }
         save_figure(&pictures, calls, session)?;
     }
     print!("{}", table.markdown());
     Ok(())
+}
+
+/// What all cells of the table share.
+struct Study {
+    prior: Prior,
+    fingerprint: String,
+    features: ImageFeatures,
+    photographs: Photographs,
+    store: Store,
+    count: usize,
+    seed: u64,
+}
+
+impl Study {
+    fn new(prior: Prior, options: &Options, session: &Session) -> Result<Self> {
+        let (count, seed) = (usize::from(options.images), options.common.seed);
+        let features = ImageFeatures::embedded()?;
+        session.note(&format!("reading the photographs of `{}`", options.data.display()));
+        let [_, size, _] = prior.image_shape();
+        Ok(Self {
+            fingerprint: store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?,
+            photographs: Photographs::load(&options.data, count, size, &features, seed)?,
+            store: Store::new(session.out()),
+            prior,
+            features,
+            count,
+            seed,
+        })
+    }
+
+    /// One cell, and the pictures that belong to it.
+    fn measure(&self, sampler: &'static dyn Sampler, calls: usize) -> Result<(Score, Array4<f32>)> {
+        let draw = Draw {
+            prior: &self.prior,
+            fingerprint: &self.fingerprint,
+            sampler,
+            calls,
+            seed: self.seed,
+        };
+        let (drawn, pictures) = draw.run(self.count, &self.features, &self.store)?;
+        let score = Score {
+            sampler: sampler.name(),
+            calls,
+            calls_taken: sampler.evaluations(calls),
+            train: frechet_distance(&drawn, &self.photographs.train)?,
+            test: frechet_distance(&drawn, &self.photographs.test)?,
+        };
+        Ok((score, pictures))
+    }
 }
 
 /// A row for each sampler, the same seeds one below the other.
