@@ -7,9 +7,24 @@ use crate::posterior::score_ald::ScoreAld;
 use crate::posterior::sdedit::Sdedit;
 use crate::samplers::ancestral::Ancestral;
 use crate::samplers::ddim::Ddim;
+use crate::samplers::dpm_solver::DpmSolver;
+use crate::samplers::edm::Edm;
+use crate::samplers::flow::Flow;
 use crate::{PosteriorMethod, Sampler};
 
-const SAMPLERS: &[&dyn Sampler] = &[&Ancestral::DIRECT, &Ddim::DETERMINISTIC];
+const SAMPLERS: &[&dyn Sampler] = &[
+    &Ancestral::DIRECT,
+    &Ancestral::BETA,
+    &Ancestral::POSTERIOR,
+    &Ddim::DETERMINISTIC,
+    &Edm::EULER,
+    &Edm::HEUN,
+    &Edm::HEUN_CHURN,
+    &DpmSolver::ODE,
+    &DpmSolver::SDE,
+    &Flow::EULER,
+    &Flow::MIDPOINT,
+];
 
 const POSTERIOR: &[&dyn PosteriorMethod] = &[
     &PseudoInverse,

@@ -4,6 +4,7 @@
 mod denoising;
 mod problems;
 mod run;
+mod samplers;
 mod store;
 mod table;
 
@@ -12,8 +13,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
 use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
 use diffusion::ScoreModel;
 use methods::stepping::Stepping;
@@ -23,15 +24,18 @@ use crate::problems::{Case, ImageSet};
 use crate::run::{Method, Run, Setting};
 use crate::store::Store;
 
-/// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown.
+/// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown. With `samplers` it
+/// measures the samplers instead.
 ///
 /// The images are --photographs of a data set's test split, evenly spread over it, and the images that the repository
 /// ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
 /// Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a run which was
 /// stopped goes on where it was.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    other: Option<OtherTable>,
     #[command(flatten)]
     common: CommonOptions,
     #[command(flatten)]
@@ -50,6 +54,12 @@ struct Options {
     methods: Vec<String>,
 }
 
+/// Tables beside that of all tasks.
+#[derive(Subcommand)]
+enum OtherTable {
+    Samplers(samplers::Options),
+}
+
 fn method_names() -> PossibleValuesParser {
     PossibleValuesParser::new(Method::all().map(Method::name).collect::<Vec<_>>())
 }
@@ -66,6 +76,9 @@ impl Options {
 
 fn main() -> ExitCode {
     let options: Options = cli::parse();
+    if let Some(OtherTable::Samplers(options)) = &options.other {
+        return cli::run("results", &options.common, |session| samplers::run(options, session));
+    }
     cli::run("results", &options.common, |session| run(&options, session))
 }
 

@@ -60,8 +60,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("program", "anyhow clap ctrlc rayon signal-hook"),
     (
         "results",
-        "anyhow clap cli diffusion imaging methods ndarray ndarray-rand nn rand score_unet sha2 \
-         task2_denoise",
+        "anyhow clap cli diffusion files imaging methods metrics ndarray ndarray-rand nn plots rand score_unet \
+         serde serde_json sha2 task2_denoise",
     ),
     (
         "sandbox",

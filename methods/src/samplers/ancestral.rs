@@ -1,6 +1,6 @@
 //! Ancestral sampling, the way of DDPM: calls what the student writes in task 3.
 
-use diffusion::{Observer, ScoreModel};
+use diffusion::{Observer, ScoreModel, StepVariance};
 use ndarray::Array4;
 use rand::RngCore;
 use task3_generate::{StepForm, sample};
@@ -9,25 +9,54 @@ use crate::Sampler;
 use crate::error::MethodError;
 use crate::stepping::Stepping;
 
-/// The sampler of task 3.
+/// The sampler of task 3: Ho, Jain and Abbeel 2020, Algorithm 2.
+///
+/// ```text
+/// x_{t-1} = (x_t + (1 - alpha_t) s(x_t, t)) / sqrt(alpha_t) + sigma_t z
+/// ```
+///
+/// with either choice of `sigma_t` of the paper's section 3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ancestral {
     /// Which of the two equal forms of the step it takes.
     pub form: StepForm,
+    /// The noise of a step; none leaves it to [`Stepping::variance`].
+    pub variance: Option<StepVariance>,
 }
 
 impl Ancestral {
     /// With the step that goes directly from the score.
-    pub const DIRECT: Self = Self { form: StepForm::Direct };
+    pub const DIRECT: Self = Self {
+        form: StepForm::Direct,
+        variance: None,
+    };
+    /// With the lecture's variance, whatever the number of steps.
+    pub const BETA: Self = Self {
+        variance: Some(StepVariance::Beta),
+        ..Self::DIRECT
+    };
+    /// With the posterior variance, whatever the number of steps.
+    pub const POSTERIOR: Self = Self {
+        variance: Some(StepVariance::Posterior),
+        ..Self::DIRECT
+    };
 }
 
 impl Sampler for Ancestral {
     fn name(&self) -> &'static str {
-        "ancestral"
+        match self.variance {
+            None => "ancestral",
+            Some(StepVariance::Beta) => "ancestral-beta",
+            Some(StepVariance::Posterior) => "ancestral-posterior",
+        }
     }
 
     fn title(&self) -> String {
-        "task 3, ancestral sampling".to_owned()
+        match self.variance {
+            None => "task 3, ancestral sampling".to_owned(),
+            Some(StepVariance::Beta) => "ancestral, sigma^2 = beta".to_owned(),
+            Some(StepVariance::Posterior) => "ancestral, posterior variance".to_owned(),
+        }
     }
 
     fn reference(&self) -> &'static str {
@@ -35,7 +64,10 @@ impl Sampler for Ancestral {
     }
 
     fn settings(&self) -> String {
-        String::new()
+        match self.variance {
+            None => String::new(),
+            Some(variance) => format!("{variance:?}"),
+        }
     }
 
     fn evaluations(&self, num_steps: usize) -> usize {
@@ -50,7 +82,8 @@ impl Sampler for Ancestral {
         mut rng: &mut dyn RngCore,
         observer: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
-        let steps = stepping.steps(model.schedule())?;
+        let variance = self.variance.or(stepping.variance);
+        let steps = Stepping { variance, ..stepping }.steps(model.schedule())?;
         Ok(sample(model, num_images, &steps, self.form, &mut rng, observer)?)
     }
 }

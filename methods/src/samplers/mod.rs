@@ -2,3 +2,7 @@
 
 pub mod ancestral;
 pub mod ddim;
+mod denoiser;
+pub mod dpm_solver;
+pub mod edm;
+pub mod flow;

@@ -1,15 +1,17 @@
 //! DDIM on a prior whose answers are known exactly.
 
-use diffusion::{GaussianModel, Schedule, ScoreModel, Step, StepVariance, Trajectory};
+use diffusion::{GaussianModel, Schedule, ScoreModel, StepVariance, Trajectory};
 use methods::Sampler;
 use methods::samplers::ancestral::Ancestral;
 use methods::samplers::ddim::Ddim;
 use methods::stepping::Stepping;
-use ndarray::{Array4, Zip, array};
+use ndarray::{Array4, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+
+use crate::bayes::bayes_step;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -26,24 +28,6 @@ fn normal(rng: &mut StdRng) -> Array4<f32> {
 
 fn largest(array: &Array4<f32>) -> f32 {
     array.iter().fold(0.0, |m, v| m.max(v.abs()))
-}
-
-/// A step of ancestral sampling with the posterior's variance, from Bayes' rule: `x_{t-1}` given `x_t` and `x_0` is the
-/// product of two Gaussians, whose precisions add up.
-fn bayes_step(x_t: &Array4<f32>, x0: &Array4<f32>, z: &Array4<f32>, step: &Step) -> Array4<f32> {
-    if step.is_last() {
-        return x0.clone();
-    }
-    let from_x_t = step.alpha / step.beta();
-    let from_x0 = 1.0 / (1.0 - step.alpha_bar_prev);
-    let variance = 1.0 / (from_x_t + from_x0);
-    let (of_x_t, of_x0) = (
-        variance * from_x_t / step.alpha.sqrt(),
-        variance * from_x0 * step.alpha_bar_prev.sqrt(),
-    );
-    Zip::from(x_t).and(x0).and(z).map_collect(|&x_t, &x0, &z| {
-        (of_x_t * f64::from(x_t) + of_x0 * f64::from(x0) + variance.sqrt() * f64::from(z)) as f32
-    })
 }
 
 #[test]

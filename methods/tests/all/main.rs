@@ -1,6 +1,10 @@
 //! Methods against what is known by other means: closed forms, direct calls of the tasks' functions, counts.
 
+mod bayes;
 mod classical;
+mod convergence;
 mod ddim;
+mod distribution;
 mod posterior;
 mod samplers;
+mod solvers;

@@ -55,7 +55,9 @@ fn one_seed_gives_the_same_bits_and_all_start_at_the_same_noise() -> Result {
         assert_ne!(first, run(2, &mut Trajectory::new(2))?, "{}", sampler.name());
         starts.push(path.frames()[0].x_t.clone());
     }
-    assert!(starts.windows(2).all(|pair| pair[0] == pair[1]));
+    // Some count in other units than x_t, which rounds it twice.
+    let same = |(a, b): (&f32, &f32)| (a - b).abs() <= 2.0 * f32::EPSILON * a.abs();
+    assert!(starts.windows(2).all(|pair| pair[0].iter().zip(&pair[1]).all(same)));
     Ok(())
 }
 

@@ -13,6 +13,8 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`schedule`] | [`Schedule`] (`beta`, `alpha`, `alpha_bar`) and [`Step`], one reverse step of a respaced schedule |
+//! | [`noise_level`], [`straight_path`] | the schedule in the letters of EDM, DPM-Solver and flow matching |
+//! | [`spacing`] | [`Spacing`]: which times a sampler stops at |
 //! | [`model`] | [`ScoreModel`], [`Pullback`], [`ScoreError`] |
 //! | [`observer`] | [`Observer`], [`StepView`], and the observers [`FiniteCheck`] and [`Trajectory`] |
 //! | [`forward`] | one step of the forward process |
@@ -29,9 +31,12 @@ pub mod gaussian;
 mod linalg;
 pub mod mixture;
 pub mod model;
+pub mod noise_level;
 pub mod observer;
 pub mod schedule;
 pub mod sde;
+pub mod spacing;
+pub mod straight_path;
 
 pub use closed_form::ClosedFormError;
 pub use conversions::score_from_noise;
@@ -42,3 +47,5 @@ pub use model::{CountingModel, Pullback, ScoreError, ScoreModel};
 pub use observer::{FiniteCheck, FnObserver, Observer, StepView, Trajectory, TrajectoryFrame, observe_with};
 pub use schedule::{Schedule, ScheduleError, Step, StepVariance};
 pub use sde::VpSde;
+pub use spacing::Spacing;
+pub use straight_path::PathPoint;

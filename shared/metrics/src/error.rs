@@ -32,7 +32,7 @@ pub enum MetricError {
     /// A pixel that is infinite or no number.
     #[error("the {image} holds {value} at {index:?}, expected finite numbers; find the step that made it")]
     NotFinite {
-        /// `prediction` or `ground truth`.
+        /// `prediction` or `ground truth`; `image` where there is but one.
         image: &'static str,
         /// Channel, row and column.
         index: [usize; 3],
@@ -49,6 +49,31 @@ pub enum MetricError {
         /// The pixel.
         value: f32,
     },
+}
+
+/// Why two sets of images cannot be compared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrechetError {
+    /// Too few points for a covariance.
+    #[error("a set of {found} images has no covariance, expected at least 2, and more than there are features")]
+    TooFew {
+        /// How many there are.
+        found: usize,
+    },
+    /// Moments of different sizes.
+    #[error(
+        "a covariance has the shape {found:?}, expected {expected} rows and columns: are both of one kind of features?"
+    )]
+    Size {
+        /// The dimension that it should have.
+        expected: usize,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A feature that is infinite or no number.
+    #[error("the features hold a NaN or an infinity, expected finite numbers; look at the images")]
+    NotFinite,
 }
 
 /// What every metric asks of its two images.

@@ -1,10 +1,12 @@
-//! How close a reconstruction is to the ground truth: PSNR, SSIM and LPIPS.
+//! How close a reconstruction is to the ground truth: PSNR, SSIM and LPIPS. How close one set of images is to another:
+//! the Fréchet distance.
 //!
 //! - [`psnr`]: the mean squared error in decibels;
 //! - [`ssim`]: local means, variances and covariances;
-//! - [`Lpips`]: the distance between features of a network.
+//! - [`Lpips`]: the distance between features of a network;
+//! - [`frechet_distance`] between sets of images, each the [`Moments`] of its [`ImageFeatures`].
 //!
-//! All take images `[C, H, W]` in the workspace's [-1, 1] and scale inside. The
+//! The first three take images `[C, H, W]` in the workspace's [-1, 1] and scale inside. The
 //! prediction is clamped to [-1, 1] first, as it would be when written to a file; a ground truth outside of that range
 //! is an error, because then one of the two images is most likely on another scale. Sums are taken in `f64`.
 //!
@@ -16,12 +18,15 @@
 //! ```
 
 mod error;
+mod frechet;
 mod lpips;
 mod psnr;
+mod singular_values;
 mod ssim;
 
-pub use error::MetricError;
-pub use lpips::{Backbone, Lpips, LpipsError};
+pub use error::{FrechetError, MetricError};
+pub use frechet::{Moments, frechet_distance};
+pub use lpips::{Backbone, ImageFeatures, Lpips, LpipsError};
 pub use psnr::psnr;
 pub use ssim::ssim;
 

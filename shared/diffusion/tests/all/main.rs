@@ -4,3 +4,4 @@ mod closed_form;
 mod observers;
 mod schedule;
 mod sde;
+mod spacing;

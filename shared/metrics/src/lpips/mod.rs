@@ -5,6 +5,7 @@ mod embedded;
 mod error;
 mod extract;
 mod feature_net;
+mod global;
 mod layers;
 mod published;
 
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 
 pub use error::LpipsError;
 pub use feature_net::FeatureNet;
+pub use global::ImageFeatures;
 pub use published::{TensorSpec, backbone_tensors, linear_tensors, select};
 
 use crate::error::{MetricError, check};

@@ -1,5 +1,6 @@
-//! The three metrics against the packages that define them.
+//! The metrics against the packages and the closed forms that define them.
 
+mod frechet;
 mod lpips;
 mod psnr_ssim;
 mod published;
