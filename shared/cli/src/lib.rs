@@ -29,12 +29,15 @@
 //!   those of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
-//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
+//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure; [`compare_methods`]: the same
+//!   with several methods;
+//! - [`Symmetry`]: what an operator cannot tell, and a reconstruction is not judged by;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C, and 101 where code panicked.
 
+mod experiment;
 mod inverse;
 mod inverse_figures;
 mod judge;
@@ -45,9 +48,10 @@ mod progress;
 mod report;
 mod run;
 mod session;
+mod symmetry;
 mod variance;
 
-pub use inverse::{Method, Problem, Solve, solve_problems};
+pub use inverse::{Contender, Method, Plan, Planning, Problem, Solve, compare_methods, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
 pub use locate::{data_folder, find_prior};
@@ -57,4 +61,5 @@ pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};
 pub use session::Session;
+pub use symmetry::Symmetry;
 pub use variance::{Variance, VarianceOptions};
