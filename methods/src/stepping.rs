@@ -49,3 +49,30 @@ pub struct Cost {
     /// Pullbacks: backward passes to the image, each after one of the calls.
     pub pullbacks: usize,
 }
+
+impl Cost {
+    /// One call for each step, without a pullback.
+    ///
+    /// # Errors
+    ///
+    /// If `num_steps` is outside `1..=T`.
+    pub fn of_scores(schedule: &Schedule, num_steps: usize) -> Result<Self, ScheduleError> {
+        Ok(Self {
+            evaluations: schedule.steps(num_steps)?.len(),
+            pullbacks: 0,
+        })
+    }
+
+    /// One call for each step, and a pullback after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_scores`].
+    pub fn of_pullbacks(schedule: &Schedule, num_steps: usize) -> Result<Self, ScheduleError> {
+        let Self { evaluations, .. } = Self::of_scores(schedule, num_steps)?;
+        Ok(Self {
+            evaluations,
+            pullbacks: evaluations,
+        })
+    }
+}
