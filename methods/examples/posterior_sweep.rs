@@ -15,6 +15,7 @@ use cli::Symmetry;
 use diffusion::ScoreModel;
 use imaging::{ForwardOperator, Noise, OperatorKind, load_images, measure, parse_operator, sampler_rng, stack};
 use methods::posterior::daps::{Daps, DapsSettings};
+use methods::posterior::ddnm_plus::DdnmPlus;
 use methods::posterior::diffpir::{DiffPir, DiffPirSettings};
 use methods::posterior::moment_matching::MomentMatching;
 use methods::posterior::pigdm::Pigdm;
@@ -86,6 +87,10 @@ fn method(name: &str, kind: OperatorKind, settings: &Settings) -> Result<Box<dyn
             Box::new(Daps::new(or("starts", 1.0) as usize, Some(settings)))
         }
         "pigdm" => Box::new(Pigdm { eta: or("eta", 1.0) }),
+        "ddnm-plus" => Box::new(DdnmPlus {
+            eta: or("eta", 0.85),
+            repeats: or("repeats", 1.0) as usize,
+        }),
         "moment-matching" => Box::new(MomentMatching {
             rounds: or("rounds", 1.0) as usize,
         }),

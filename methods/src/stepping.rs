@@ -33,6 +33,19 @@ impl Stepping {
         Ok(self.with_noise(schedule.steps(self.num_steps)?))
     }
 
+    /// As many steps, each of fewer times taken `repeats` times in a row (at least once); at least one time is visited.
+    ///
+    /// # Errors
+    ///
+    /// If `num_steps` is outside `1..=T`.
+    pub fn repeated_steps(self, schedule: &Schedule, repeats: usize) -> Result<Vec<Step>, ScheduleError> {
+        let asked = schedule.steps(self.num_steps)?.len();
+        let repeats = repeats.max(1);
+        let num_steps = (asked / repeats).max(1);
+        let steps = Self { num_steps, ..self }.steps(schedule)?;
+        Ok(steps.into_iter().flat_map(|step| vec![step; repeats]).collect())
+    }
+
     /// The same steps with the noise that is asked for.
     #[must_use]
     pub fn with_noise(self, steps: Vec<Step>) -> Vec<Step> {

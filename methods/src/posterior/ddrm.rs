@@ -2,14 +2,13 @@
 
 use diffusion::{Observer, Schedule, ScoreModel, Step};
 use imaging::{ForwardOperator, SpectralOperator};
-use ndarray::{Array2, Array4, ArrayRef2};
+use ndarray::{Array2, Array4};
 use rand::RngCore;
 
 use crate::error::MethodError;
 use crate::needs::Need;
 use crate::parts::{normal_like, standard_normal};
 use crate::posterior::data_term::check;
-use crate::posterior::ddnm_plus::singular_values;
 use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
@@ -56,7 +55,13 @@ impl Ddrm {
         }
     }
 
-    fn step(self, problem: &Measured<'_>, now: &Moment<'_>, rng: &mut dyn RngCore) -> Result<Array4<f32>, MethodError> {
+    /// The step from `x_t` to the next time.
+    pub(crate) fn step(
+        self,
+        problem: &Measured<'_>,
+        now: &Moment<'_>,
+        rng: &mut dyn RngCore,
+    ) -> Result<Array4<f32>, MethodError> {
         let Step {
             alpha_bar,
             alpha_bar_prev,
@@ -90,7 +95,7 @@ struct Coefficient {
 }
 
 /// The measurement in the basis of the singular vectors.
-struct Measured<'a> {
+pub(crate) struct Measured<'a> {
     operator: &'a dyn SpectralOperator,
     s: Vec<f64>,
     /// `U^T b`, `[B, M]`.
@@ -98,24 +103,48 @@ struct Measured<'a> {
     sigma: f64,
 }
 
-impl Measured<'_> {
+impl<'a> Measured<'a> {
+    /// # Errors
+    ///
+    /// An operator without singular values.
+    pub(crate) fn new(problem: &Problem<'a>) -> Result<Self, MethodError> {
+        let operator = problem.operator.spectral()?;
+        Ok(Self {
+            operator,
+            s: singular_values(operator),
+            y: operator.measurement_to_spectrum(problem.b)?,
+            sigma: problem.sigma,
+        })
+    }
+
     fn measured(&self, image: usize, i: usize) -> Option<(f64, f64)> {
         let s = *self.s.get(i).filter(|&&s| s > 0.0)?;
         Some((f64::from(self.y[[image, i]]) / s, self.sigma / s))
     }
 
-    /// `x_T` from noise `[B, N]` in the basis: around `y_bar` what was measured well enough, around 0 the rest.
-    fn start(&self, noise: &ArrayRef2<f32>, alpha_bar: f64) -> Array2<f32> {
+    /// `x_T` from standard normal noise `[B, C, H, W]`: around `y_bar` what was measured well enough, around 0 the rest.
+    pub(crate) fn start(&self, noise: &Array4<f32>, alpha_bar: f64) -> Result<Array4<f32>, MethodError> {
         let sigma_t = noise_level(alpha_bar);
-        Array2::from_shape_fn(noise.dim(), |(image, i)| {
-            let z = f64::from(noise[[image, i]]);
-            let start = match self.measured(image, i) {
+        let mut start = self.operator.image_to_spectrum(noise)?;
+        for ((image, i), start) in start.indexed_iter_mut() {
+            let z = f64::from(*start);
+            let from = match self.measured(image, i) {
                 Some((y, noise)) if sigma_t >= noise => y + (sigma_t.powi(2) - noise.powi(2)).sqrt() * z,
                 _ => sigma_t * z,
             };
-            (alpha_bar.sqrt() * start) as f32
-        })
+            *start = (alpha_bar.sqrt() * from) as f32;
+        }
+        Ok(self.operator.spectrum_to_image(&start)?)
     }
+}
+
+/// The singular values with those that rounding drowns set to 0: below 2e-6 of the largest, an `f32` measurement says
+/// nothing.
+fn singular_values(operator: &dyn SpectralOperator) -> Vec<f64> {
+    let values = operator.singular_values();
+    let largest = values.iter().fold(0.0_f32, |largest, &s| largest.max(s));
+    let heard = |s: f32| if s > 2e-6 * largest { f64::from(s) } else { 0.0 };
+    values.into_iter().map(heard).collect()
 }
 
 impl PosteriorMethod for Ddrm {
@@ -153,15 +182,9 @@ impl PosteriorMethod for Ddrm {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let steps = &stepping.steps(model.schedule())?;
-        let operator = problem.operator.spectral()?;
-        let measured = Measured {
-            operator,
-            s: singular_values(operator),
-            y: operator.measurement_to_spectrum(problem.b)?,
-            sigma: problem.sigma,
-        };
-        let noise = operator.image_to_spectrum(&standard_normal(problem.b.dim().0, model.image_shape(), rng))?;
-        let x_start = operator.spectrum_to_image(&measured.start(&noise, steps[0].alpha_bar))?;
+        let measured = Measured::new(problem)?;
+        let noise = standard_normal(problem.b.dim().0, model.image_shape(), rng);
+        let x_start = measured.start(&noise, steps[0].alpha_bar)?;
         let walk = Walk {
             model,
             problem,

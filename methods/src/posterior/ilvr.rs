@@ -8,8 +8,8 @@ use rand::RngCore;
 use crate::error::MethodError;
 use crate::needs::Need;
 use crate::parts::standard_normal;
-use crate::posterior::data_term::{check, is_worth_hearing, measurement_at, proximal};
-use crate::posterior::walk::{Moment, Walk};
+use crate::posterior::data_term::{check, measurement_at, proximal};
+use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
@@ -22,9 +22,11 @@ use crate::{PosteriorMethod, Problem};
 ///
 /// with `phi` a low-pass filter and `y_{t-1}` the reference image at the noise of its time. For an inverse problem `phi`
 /// is the projection `A^+ A` onto what `A` sees (for super-resolution that is the paper's filter), and `phi(y_{t-1}) =
-/// A^+ b_{t-1}`. With measurement noise a blur's `A^+` would make noise of it, so that `A^+` is taken with as much slack
-/// as the measurement has noise, `A^T (A A^T + sigma^2)^{-1}`; `sigma = 0` is the paper's. The last steps go
-/// unconditioned, as in [`super::score_sde::ScoreSde`], from which it differs where the rows of `A` are not orthogonal.
+/// A^+ b_{t-1}`, with `b_{t-1}` the noised measurement.
+///
+/// The paper's reference has no noise of its own. Where the measurement has, `b_{t-1}` says that much less of the image,
+/// and `A^+` is taken with that slack, `A^T (A A^T + rho)^{-1}` with `rho = sigma^2 / sigma_{t-1}^2`, where `sigma_{t-1}` is
+/// the image's noise relative to it: all of `b` counts at first, nothing at the end. With `sigma = 0` it is the paper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ilvr;
 
@@ -35,11 +37,16 @@ pub(crate) fn replace_measured_part(
     alpha_bar: f64,
     rng: &mut dyn RngCore,
 ) -> Result<Array4<f32>, MethodError> {
-    if !is_worth_hearing(problem, alpha_bar) {
+    let noise = noise_level(alpha_bar);
+    if noise == 0.0 && problem.sigma > 0.0 {
         return Ok(x);
     }
+    let rho = match problem.sigma {
+        0.0 => 0.0,
+        sigma => (sigma / noise).powi(2),
+    };
     let b_t = measurement_at(problem, alpha_bar, &x, rng)?;
-    proximal(problem, &x, &b_t, problem.sigma.powi(2))
+    proximal(problem, &x, &b_t, rho)
 }
 
 impl PosteriorMethod for Ilvr {
@@ -60,7 +67,7 @@ impl PosteriorMethod for Ilvr {
     }
 
     fn settings(&self, _: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
-        Ok("phi = A^T (A A^T + sigma^2)^-1 A".to_owned())
+        Ok("phi = A^T (A A^T + rho)^-1 A".to_owned())
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {

@@ -1,9 +1,9 @@
 //! Moment matching: the likelihood of the measurement with mean and covariance of the clean image as Tweedie's formulas
 //! give them.
 
-use diffusion::{Observer, Pullback, Schedule, ScheduleError, ScoreModel, Step};
+use diffusion::{Observer, Pullback, Schedule, ScoreModel};
 use imaging::ForwardOperator;
-use ndarray::{Array4, ArrayRef4, Axis};
+use ndarray::{Array4, ArrayRef4, ArrayView3, Axis};
 use rand::RngCore;
 use task3_generate::ddpm_step_direct;
 
@@ -40,15 +40,6 @@ pub struct MomentMatching {
 impl MomentMatching {
     /// One round: at the price of DPS, and with no step size to be tuned.
     pub const ONE_ROUND: Self = Self { rounds: 1 };
-
-    /// Every time as often as there are rounds.
-    fn steps(self, schedule: &Schedule, stepping: Stepping) -> Result<Vec<Step>, ScheduleError> {
-        let asked = schedule.steps(stepping.num_steps)?.len();
-        let rounds = self.rounds.max(1);
-        let num_steps = (asked / rounds).max(1);
-        let steps = Stepping { num_steps, ..stepping }.steps(schedule)?;
-        Ok(steps.iter().flat_map(|&step| vec![step; rounds]).collect())
-    }
 }
 
 /// Conjugate gradients for `u`, each image by itself, with the score that belongs to `u`.
@@ -99,10 +90,10 @@ impl Rounds {
 
 /// `<a, b>` of each image.
 fn dots(a: &ArrayRef4<f32>, b: &ArrayRef4<f32>) -> Vec<f64> {
-    let products = |(a, b): (ndarray::ArrayView3<'_, f32>, ndarray::ArrayView3<'_, f32>)| {
+    let dot = |(a, b): (ArrayView3<'_, f32>, ArrayView3<'_, f32>)| {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
-    a.outer_iter().zip(b.outer_iter()).map(products).collect()
+    a.outer_iter().zip(b.outer_iter()).map(dot).collect()
 }
 
 /// `a + factor b`, each image with its own factor.
@@ -137,7 +128,7 @@ impl PosteriorMethod for MomentMatching {
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
-        let evaluations = self.steps(schedule, Stepping::new(num_steps))?.len();
+        let evaluations = Stepping::new(num_steps).repeated_steps(schedule, self.rounds)?.len();
         Ok(Cost {
             evaluations,
             pullbacks: evaluations,
@@ -153,7 +144,7 @@ impl PosteriorMethod for MomentMatching {
         observer: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
-        let steps = &self.steps(model.schedule(), stepping)?;
+        let steps = &stepping.repeated_steps(model.schedule(), self.rounds)?;
         let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
         let walk = Walk {
             model,

@@ -3,4 +3,7 @@
 mod classical;
 mod ddim;
 mod posterior;
+mod posterior_corners;
+mod posterior_limits;
+mod posterior_steps;
 mod samplers;
