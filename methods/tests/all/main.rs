@@ -6,4 +6,5 @@ mod posterior;
 mod posterior_corners;
 mod posterior_limits;
 mod posterior_steps;
+mod program;
 mod samplers;

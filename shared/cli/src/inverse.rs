@@ -245,6 +245,8 @@ fn all_settings(
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use imaging::stack;
+    use ndarray::s;
     use rand::Rng;
 
     use super::*;
@@ -257,35 +259,78 @@ mod tests {
         problem: ProblemOptions,
     }
 
-    #[test]
-    fn each_batch_and_each_sample_has_random_numbers_of_its_own() -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let flags = "--operator deconvolution --count 4 --batch 1 --samples 2";
-        let mut options = Options::try_parse_from(["test"].into_iter().chain(flags.split(' ')))?;
-        options.common.out = Some(folder.path().to_owned());
-        let mut session = Session::new("test", &options.common)?;
-        let prior = session.prior()?;
-        let method = Method {
-            name: "start image",
+    fn method(name: &'static str) -> Method {
+        Method {
+            name,
             evaluations: 0,
             settings: Vec::new(),
-        };
+        }
+    }
+
+    fn options(flags: &str) -> Result<Options> {
+        Ok(Options::try_parse_from(["test"].into_iter().chain(flags.split(' ')))?)
+    }
+
+    /// One test for both: a process has one session, as it has one pool of threads.
+    #[test]
+    fn what_it_draws_and_how_it_judges() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut common = options("--count 1")?.common;
+        common.out = Some(folder.path().to_owned());
+        let mut session = Session::new("test", &common)?;
+        let prior = session.prior()?;
+        each_batch_and_each_sample_has_random_numbers_of_its_own(&mut session, &prior, &common)?;
+        a_turned_image_is_as_good_where_nobody_can_tell(&mut session, &prior, &common)
+    }
+
+    fn each_batch_and_each_sample_has_random_numbers_of_its_own(
+        session: &mut Session,
+        prior: &Prior,
+        common: &CommonOptions,
+    ) -> Result<()> {
+        let problem = options("--operator deconvolution --count 4 --batch 1 --samples 2")?.problem;
         let mut first_numbers = Vec::new();
-        solve_problems(
-            &mut session,
-            &prior,
-            &options.common,
-            &options.problem,
-            &method,
-            &mut |problem, rng, _| {
-                first_numbers.push(rng.random::<u64>());
-                Ok(problem.operator.start_image(problem.b)?)
-            },
-        )?;
+        let solve = &mut |problem: &Problem<'_>, rng: &mut StdRng, _: &mut dyn Observer| {
+            first_numbers.push(rng.random::<u64>());
+            Ok(problem.operator.start_image(problem.b)?)
+        };
+        solve_problems(session, prior, common, &problem, &method("start image"), solve)?;
         assert_eq!(first_numbers.len(), 8);
         first_numbers.sort_unstable();
         first_numbers.dedup();
         assert_eq!(first_numbers.len(), 8, "two batches or samples drew the same numbers");
+        Ok(())
+    }
+
+    fn a_turned_image_is_as_good_where_nobody_can_tell(
+        session: &mut Session,
+        prior: &Prior,
+        common: &CommonOptions,
+    ) -> Result<()> {
+        let problem = options("--operator phase-retrieval deconvolution --count 2 --samples 2")?.problem;
+        let turn = |image: &NamedImage| image.pixels.slice(s![.., ..;-1, ..;-1]).to_owned();
+        let turned: Vec<_> = first_images(session, prior, &problem)?.iter().map(turn).collect();
+        let turned = stack(&turned.iter().map(|image| image.view()).collect::<Vec<_>>())?;
+        let solve = &mut |_: &Problem<'_>, _: &mut StdRng, _: &mut dyn Observer| Ok(turned.clone());
+        solve_problems(session, prior, common, &problem, &method("turned"), solve)?;
+
+        let json = std::fs::read_to_string(session.out().join("results.json"))?;
+        let json: serde_json::Value = serde_json::from_str(&json)?;
+        let mut judged = 0;
+        for row in json["rows"].as_array().into_iter().flatten() {
+            if row["method"] == "start image" {
+                continue;
+            }
+            judged += 1;
+            // Nothing is left of the difference where nobody can tell: the PSNR is infinite, in the report null.
+            assert_eq!(row["psnr"].is_null(), row["case"] == "phase-retrieval", "{row}");
+        }
+        assert_eq!(
+            judged,
+            2 * 2 * 3,
+            "two operators, two images, two samples and their mean"
+        );
+        assert!(json["settings"]["symmetry of phase-retrieval"].is_string());
         Ok(())
     }
 }
