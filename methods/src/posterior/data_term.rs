@@ -6,7 +6,7 @@ use rand::RngCore;
 
 use crate::error::MethodError;
 use crate::parts::normal_like;
-use crate::posterior::walk::{at_time, noise_level};
+use crate::posterior::walk::at_time;
 use crate::{PosteriorMethod, Problem};
 
 /// Whether the method can do this problem, before anything is computed.
@@ -53,10 +53,4 @@ pub(crate) fn measurement_at(
     }
     let noise = problem.operator.apply(&normal_like(like, rng))?;
     Ok(at_time(alpha_bar, problem.b, &noise))
-}
-
-/// Whether the images of a time are noisier than the measurement. Later it has nothing to say that they do not know
-/// better, and what it would put into them is its own noise.
-pub(crate) fn is_worth_hearing(problem: &Problem<'_>, alpha_bar: f64) -> bool {
-    noise_level(alpha_bar) >= problem.sigma
 }

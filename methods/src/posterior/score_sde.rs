@@ -8,8 +8,8 @@ use rand::RngCore;
 use crate::error::MethodError;
 use crate::needs::Need;
 use crate::parts::standard_normal;
-use crate::posterior::data_term::{check, is_worth_hearing, measurement_at};
-use crate::posterior::walk::{Moment, Walk};
+use crate::posterior::data_term::{check, measurement_at};
+use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
@@ -27,6 +27,12 @@ use crate::{PosteriorMethod, Problem};
 /// to keep that out of the image, the last steps, whose images are less noisy than the measurement, go unconditioned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScoreSde;
+
+/// Whether the images of a time are noisier than the measurement. Later it has nothing to say that they do not know
+/// better, and what it would put into them is its own noise.
+fn is_worth_hearing(problem: &Problem<'_>, alpha_bar: f64) -> bool {
+    noise_level(alpha_bar) >= problem.sigma
+}
 
 impl ScoreSde {
     fn step(
