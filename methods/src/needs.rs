@@ -37,6 +37,23 @@ impl Need {
     }
 }
 
+impl Need {
+    /// In as few words as tables have room for.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::Pullback => "pullback",
+            Self::Vjp => "VJP",
+            Self::Linear => "linear A",
+            Self::PseudoInverse => "pseudo-inverse",
+            Self::Prox => "prox",
+            Self::GramSolve => "Gram solve",
+            Self::SingularValues => "singular values",
+        }
+    }
+}
+
 impl fmt::Display for Need {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -14,6 +14,11 @@ pub(crate) fn standard_normal(num_images: usize, [c, h, w]: [usize; 3], rng: &mu
     Array4::random_using((num_images, c, h, w), StandardNormal, rng)
 }
 
+/// Independent standard normal numbers in the shape of `like`.
+pub(crate) fn normal_like(like: &ArrayRef4<f32>, rng: &mut dyn RngCore) -> Array4<f32> {
+    Array4::random_using(like.dim(), StandardNormal, rng)
+}
+
 /// The noise in `x_t` where the clean images are `x0_hat`, `(x_t - sqrt(alpha_bar) x0_hat) / sqrt(1 - alpha_bar)`.
 pub(crate) fn noise_from_x0_hat(x_t: &ArrayRef4<f32>, x0_hat: &ArrayRef4<f32>, step: &Step) -> Array4<f32> {
     let scale = (1.0 - step.alpha_bar).sqrt();

@@ -2,8 +2,20 @@
 
 use crate::error::MethodError;
 use crate::posterior::classical::{PseudoInverse, Tikhonov, TotalVariation};
+use crate::posterior::daps::Daps;
+use crate::posterior::ddnm::Ddnm;
+use crate::posterior::ddnm_plus::DdnmPlus;
+use crate::posterior::ddrm::Ddrm;
+use crate::posterior::diffpir::DiffPir;
 use crate::posterior::dps::Dps;
+use crate::posterior::ilvr::Ilvr;
+use crate::posterior::mcg::Mcg;
+use crate::posterior::moment_matching::MomentMatching;
+use crate::posterior::pigdm::Pigdm;
+use crate::posterior::pnp_admm::PnpAdmm;
+use crate::posterior::red_diff::RedDiff;
 use crate::posterior::score_ald::ScoreAld;
+use crate::posterior::score_sde::ScoreSde;
 use crate::posterior::sdedit::Sdedit;
 use crate::samplers::ancestral::Ancestral;
 use crate::samplers::ddim::Ddim;
@@ -35,6 +47,19 @@ const POSTERIOR: &[&dyn PosteriorMethod] = &[
     &Dps::ONE_SAMPLE,
     &Dps::MEAN,
     &Dps::LONG,
+    &ScoreSde,
+    &Ilvr,
+    &Mcg,
+    &MomentMatching::ONE_ROUND,
+    &Pigdm::PUBLISHED,
+    &Ddnm::PUBLISHED,
+    &DdnmPlus::TUNED,
+    &Ddrm::PUBLISHED,
+    &DiffPir::TUNED,
+    &PnpAdmm::TUNED,
+    &RedDiff::TUNED,
+    &Daps::ONE_START,
+    &Daps::FOUR_STARTS,
 ];
 
 /// All samplers, in the order in which tables show them.

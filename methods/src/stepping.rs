@@ -33,6 +33,19 @@ impl Stepping {
         Ok(self.with_noise(schedule.steps(self.num_steps)?))
     }
 
+    /// As many steps, each of fewer times taken `repeats` times in a row (at least once); at least one time is visited.
+    ///
+    /// # Errors
+    ///
+    /// If `num_steps` is outside `1..=T`.
+    pub fn repeated_steps(self, schedule: &Schedule, repeats: usize) -> Result<Vec<Step>, ScheduleError> {
+        let asked = schedule.steps(self.num_steps)?.len();
+        let repeats = repeats.max(1);
+        let num_steps = (asked / repeats).max(1);
+        let steps = Self { num_steps, ..self }.steps(schedule)?;
+        Ok(steps.into_iter().flat_map(|step| vec![step; repeats]).collect())
+    }
+
     /// The same steps with the noise that is asked for.
     #[must_use]
     pub fn with_noise(self, steps: Vec<Step>) -> Vec<Step> {
@@ -48,4 +61,31 @@ pub struct Cost {
     pub evaluations: usize,
     /// Pullbacks: backward passes to the image, each after one of the calls.
     pub pullbacks: usize,
+}
+
+impl Cost {
+    /// One call for each step, without a pullback.
+    ///
+    /// # Errors
+    ///
+    /// If `num_steps` is outside `1..=T`.
+    pub fn of_scores(schedule: &Schedule, num_steps: usize) -> Result<Self, ScheduleError> {
+        Ok(Self {
+            evaluations: schedule.steps(num_steps)?.len(),
+            pullbacks: 0,
+        })
+    }
+
+    /// One call for each step, and a pullback after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::of_scores`].
+    pub fn of_pullbacks(schedule: &Schedule, num_steps: usize) -> Result<Self, ScheduleError> {
+        let Self { evaluations, .. } = Self::of_scores(schedule, num_steps)?;
+        Ok(Self {
+            evaluations,
+            pullbacks: evaluations,
+        })
+    }
 }

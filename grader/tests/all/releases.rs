@@ -103,3 +103,38 @@ fn no_line_of_a_solution_and_nothing_hidden_is_in_the_students_tree() -> Result<
     );
     Ok(())
 }
+
+/// Whether a line says how something is computed, and is not only a call or a loop that any program would have.
+fn computes(line: &str) -> bool {
+    [" * ", " + ", " - ", " / ", "sqrt("]
+        .iter()
+        .any(|sign| line.contains(sign))
+}
+
+#[test]
+fn no_method_repeats_a_line_that_an_exercise_asks_for() -> Result<()> {
+    let folder = root().join("methods");
+    let files = WalkDir::new(&folder).into_iter().flatten();
+    let sources: Vec<PathBuf> = files
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect();
+    assert!(sources.len() > 10, "only {} sources under methods/", sources.len());
+    let mut asked = Vec::new();
+    for task in Task::all() {
+        for solution in solutions(&fs::read_to_string(source(&root(), task))?) {
+            let lines = solution.lines.iter().map(|line| line.trim().to_owned());
+            asked.extend(lines.filter(|line| computes(line)));
+        }
+    }
+    assert!(asked.len() > 20, "only {} lines compute something", asked.len());
+    for path in sources {
+        let text = fs::read_to_string(&path)?;
+        let told = text
+            .lines()
+            .map(str::trim)
+            .find(|line| asked.iter().any(|asked| asked == line));
+        assert_eq!(told, None, "{}", path.display());
+    }
+    Ok(())
+}

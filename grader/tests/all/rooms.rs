@@ -42,7 +42,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "methods",
-        "anyhow diffusion imaging ndarray ndarray-rand rand rayon task3_generate task4_sdedit \
+        "anyhow clap cli diffusion imaging ndarray ndarray-rand program rand rayon task3_generate task4_sdedit \
          task5_score_ald task6_dps thiserror",
     ),
     ("metrics", "dfdx kernels ndarray nn rayon thiserror"),

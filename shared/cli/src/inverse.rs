@@ -1,31 +1,26 @@
-//! What the command lines of tasks 4, 5 and 6 share: measure images with an operator, reconstruct them with the task's
-//! method, and write the lecture's result figure.
+//! What the command lines of tasks 4, 5 and 6, and that of `methods`, share: measure images with an operator, reconstruct
+//! them with one method or several, and write the lecture's result figure.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use anyhow::Result;
-use diffusion::{FiniteCheck, Observer, ScoreModel, TrajectoryFrame};
-use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, sampler_rng, stack};
-use ndarray::{Array4, ArrayRef3, Axis};
-use program::say;
+use anyhow::{Result, bail};
+use diffusion::{Observer, ScoreModel};
+use imaging::{ForwardOperator, OperatorSpec};
+use ndarray::Array4;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
-use crate::first_image::FirstImage;
-use crate::inverse_figures::{Outcome, mean, save_path, save_results};
-use crate::judge::{Judge, Judged};
+use crate::experiment::Experiment;
+use crate::inverse_figures::{save_figures, save_paths};
+use crate::judge::Judge;
 use crate::memory::check_batch;
 use crate::operators::{self, Asked};
 use crate::options::CommonOptions;
 use crate::problem_options::ProblemOptions;
 use crate::progress::Progress;
-use crate::range::{LastStep, check_finite, far_from_images};
 use crate::report::Report;
 use crate::session::Session;
-
-/// So many steps of the path are kept at most; the residual is drawn at each.
-const PATH_STEPS: usize = 1000;
+use crate::symmetry::Symmetry;
 
 /// A batch of measurements to be inverted.
 pub struct Problem<'a> {
@@ -54,6 +49,30 @@ pub struct Method {
     pub advice: Option<String>,
 }
 
+/// One of the methods that [`compare_methods`] runs.
+pub struct Contender<'a> {
+    /// What reports and figures call it.
+    pub name: &'static str,
+    /// What it will do with an operator, or, in one line, why it cannot.
+    pub plan: Box<Planning<'a>>,
+    /// Its reconstruction of a batch.
+    pub solve: Box<Solve<'a>>,
+    /// As in [`Method`].
+    pub advice: Option<String>,
+}
+
+/// How a [`Contender`] says what it will do.
+pub type Planning<'a> = dyn Fn(&dyn ForwardOperator) -> Result<Plan> + 'a;
+
+/// What a method will do with an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Network evaluations for one batch, for the progress bar.
+    pub evaluations: usize,
+    /// What it is set to for this operator, for the report; may be empty.
+    pub settings: String,
+}
+
 /// Measures the images with each of the operators, reconstructs them with `solve`, and writes a figure (ground truth,
 /// input, reconstruction, PSNR and LPIPS underneath; with several samples also their mean and standard deviation), the
 /// path and the residual of the first image for each operator, and the report. Where an error or a signal ends it early,
@@ -61,6 +80,8 @@ pub struct Method {
 ///
 /// The noise of an image depends on --seed and its place among the images. What a sampler draws depends on --seed, the
 /// place of its batch's first image, and the number of the sample: with another --batch it is another result.
+///
+/// What an operator cannot tell ([`Symmetry`]) is not held against a reconstruction, and that is said.
 ///
 /// # Errors
 ///
@@ -74,32 +95,71 @@ pub fn solve_problems(
     method: &Method,
     solve: &mut Solve<'_>,
 ) -> Result<()> {
+    let plan = |_: &dyn ForwardOperator| {
+        Ok(Plan {
+            evaluations: method.evaluations,
+            settings: String::new(),
+        })
+    };
+    let contender = Contender {
+        name: method.name,
+        plan: Box::new(plan),
+        solve: Box::new(solve),
+        advice: method.advice.clone(),
+    };
+    compare_methods(session, prior, common, options, &method.settings, &mut [contender])
+}
+
+/// As [`solve_problems`], with several methods on the same measurements: a column of the figure for each. One that cannot
+/// do an operator is left out there, and its reason is said.
+///
+/// - `settings`: what all methods share, for the report: names and values
+///
+/// # Errors
+///
+/// As [`solve_problems`]; no method that can do any of the operators.
+pub fn compare_methods(
+    session: &mut Session,
+    prior: &Prior,
+    common: &CommonOptions,
+    options: &ProblemOptions,
+    settings: &[(&'static str, String)],
+    contenders: &mut [Contender<'_>],
+) -> Result<()> {
     options.check()?;
     let operators = operators::make(session, &options.operator, prior.image_shape(), common.seed)?;
     let images = session.images(&options.images, prior, options.count as usize)?;
     check_batch(session, prior, images.len().min(options.batch.into()))?;
     let judge = Judge::new()?;
     let mut report = session.report(prior).judged_by(&judge);
-    report.settings.extend(settings(options, method, &operators));
-    let runs = operators.len() * images.len().div_ceil(options.batch.into()) * usize::from(options.samples);
+    report.settings.extend(all_settings(options, settings, &operators));
+    report.settings.insert("method".to_owned(), names(contenders));
+    let plans = plans(session, &operators, contenders)?;
+    for plan in &plans {
+        if !plan.settings.is_empty() {
+            report.settings.insert(plan.of.clone(), plan.settings.clone());
+        }
+    }
+    say_symmetries(session, &operators, &mut report);
+    let runs = images.len().div_ceil(options.batch.into()) * usize::from(options.samples);
+    let evaluations: usize = plans.iter().map(|plan| plan.evaluations).sum();
     let mut experiment = Experiment {
         common,
         options,
-        method,
         judge,
-        progress: Progress::new(method.name, runs * method.evaluations),
+        progress: Progress::new(&names(contenders), runs * evaluations),
         report,
     };
+    let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
     let mut shown = Vec::new();
     let outcome = operators.iter().try_for_each(|asked| {
         let mut first = None;
-        let inverted = experiment.invert_all(asked, &images, solve, &mut first);
+        let inverted = experiment.invert_all(asked, &images, contenders, &mut first);
         let kept = session.keep_report(&experiment.report).and_then(|()| {
-            let Some((outcome, path)) = first else {
-                return Ok(());
-            };
-            shown.push((asked.spec, outcome));
-            save_path(session, asked, &path)
+            let Some(first) = first else { return Ok(()) };
+            let saved = save_paths(session, asked, &names, &first.paths);
+            shown.push((asked.spec, first));
+            saved
         });
         inverted.and(kept)
     });
@@ -108,170 +168,84 @@ pub fn solve_problems(
     // Whatever ended it, what was done by then is kept; and first what takes the least room.
     let saved = session
         .save_report(&report)
-        .and_then(|()| save_results(session, method.name, &shown));
+        .and_then(|()| save_figures(session, &names, &shown));
     outcome.and(saved)
 }
 
-fn settings(options: &ProblemOptions, method: &Method, operators: &[Asked<'_>]) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::from([
-        ("method".to_owned(), method.name.to_owned()),
+/// The methods' names, as one.
+fn names(contenders: &[Contender<'_>]) -> String {
+    let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
+    names.join(", ")
+}
+
+/// A [`Plan`] of one method for one operator.
+struct NamedPlan {
+    /// `dps on inpainting:0.7`
+    of: String,
+    evaluations: usize,
+    settings: String,
+}
+
+/// What will be done; what cannot be is said.
+fn plans(
+    session: &Session,
+    operators: &[Asked<'_>],
+    contenders: &[Contender<'_>],
+) -> Result<Vec<NamedPlan>> {
+    let (mut plans, mut reasons) = (Vec::new(), Vec::new());
+    for Asked { spec, operator, .. } in operators {
+        for contender in contenders {
+            match (contender.plan)(operator.as_ref()) {
+                Ok(Plan { evaluations, settings }) => plans.push(NamedPlan {
+                    of: format!("{} on {spec}", contender.name),
+                    evaluations,
+                    settings,
+                }),
+                Err(reason) => reasons.push(format!("{reason:#}")),
+            }
+        }
+    }
+    if plans.is_empty() {
+        bail!("there is nothing to do: {}", reasons.join("; "));
+    }
+    reasons.iter().for_each(|reason| session.note(reason));
+    Ok(plans)
+}
+
+/// Tells the user, and whoever reads the report, what an operator cannot tell.
+fn say_symmetries(session: &Session, operators: &[Asked<'_>], report: &mut Report) {
+    for Asked { operator, .. } in operators {
+        if let Some(description) = Symmetry::of(operator.kind()).description() {
+            session.note(&format!("{} {description}", operator.name()));
+            let name = format!("symmetry of {}", operator.name());
+            report.settings.insert(name, description.to_owned());
+        }
+    }
+}
+
+fn all_settings(
+    options: &ProblemOptions,
+    settings: &[(&'static str, String)],
+    operators: &[Asked<'_>],
+) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::from([
         ("batch".to_owned(), options.batch.to_string()),
         ("noise".to_owned(), options.measurement_noise().to_string()),
     ]);
     for Asked { spec, operator, .. } in operators {
-        settings.insert(spec.to_string(), operator.description());
+        all.insert(spec.to_string(), operator.description());
     }
-    for (name, value) in &method.settings {
-        settings.insert((*name).to_owned(), value.clone());
+    for (name, value) in settings {
+        all.insert((*name).to_owned(), value.clone());
     }
-    settings
-}
-
-/// What was asked for, and what all batches add to.
-struct Experiment<'a> {
-    common: &'a CommonOptions,
-    options: &'a ProblemOptions,
-    method: &'a Method,
-    judge: Judge,
-    progress: Progress,
-    report: Report,
-}
-
-impl Experiment<'_> {
-    /// Reconstructs all images from what one operator leaves of them, batch by batch. Into `shown` goes what the figures
-    /// show, as soon as it is there: what became of the first image, and the path of its first sample.
-    fn invert_all<'i>(
-        &mut self,
-        asked: &Asked<'_>,
-        images: &'i [NamedImage],
-        solve: &mut Solve<'_>,
-        shown: &mut Option<(Outcome<'i>, Vec<TrajectoryFrame>)>,
-    ) -> Result<()> {
-        let size = usize::from(self.options.batch);
-        for (index, batch) in images.chunks(size).enumerate() {
-            let (outcomes, path) = self.invert(asked, batch, index * size, solve)?;
-            let first = outcomes.into_iter().next().map(|outcome| (outcome, path));
-            *shown = shown.take().or(first);
-        }
-        Ok(())
-    }
-
-    /// Measures and reconstructs one batch; `first` is the place of its first image among all. The path is that of the
-    /// very first sample, else empty.
-    fn invert<'i>(
-        &mut self,
-        asked: &Asked<'_>,
-        images: &'i [NamedImage],
-        first: usize,
-        solve: &mut Solve<'_>,
-    ) -> Result<(Vec<Outcome<'i>>, Vec<TrajectoryFrame>)> {
-        let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
-        let noise = self.options.measurement_noise();
-        let (spec, operator) = (asked.spec, asked.operator.as_ref());
-        let b = measure(operator, &truth, noise, self.common.seed, first)?;
-        let problem = Problem { spec, operator, b: &b };
-        let mut outcomes = self.judge_inputs(&problem, images)?;
-        let mut path = Vec::new();
-        for sample in 0..u64::from(self.options.samples) {
-            let rng = &mut sampler_rng(self.common.seed, first, sample);
-            let mut trajectory = (first == 0 && sample == 0).then(|| FirstImage::new(PATH_STEPS));
-            let clock = Instant::now();
-            let mut last = LastStep::default();
-            let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory, &mut last);
-            let results = solve(&problem, rng, observer).and_then(|results| check_finite(&results).map(|()| results));
-            let what = format!("{}, {spec}", self.method.name);
-            let results = results.map_err(|error| last.explain(error, &what, self.method.advice.as_deref()))?;
-            let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
-            self.progress.next_run();
-            if let Some(warning) = far_from_images(&results, self.method.advice.as_deref()) {
-                say(&format!("note: {what}: {warning}"));
-            }
-            self.judge_sample(spec, &results, seconds, &mut outcomes)?;
-            path.extend(trajectory.into_iter().flat_map(FirstImage::into_frames));
-        }
-        if self.options.samples > 1 {
-            self.judge_means(spec, &mut outcomes)?;
-        }
-        Ok((outcomes, path))
-    }
-
-    /// The measurements as pictures, with the metrics of the images that the operator makes of them.
-    fn judge_inputs<'i>(&mut self, problem: &Problem<'_>, images: &'i [NamedImage]) -> Result<Vec<Outcome<'i>>> {
-        let start = problem.operator.start_image(problem.b)?;
-        let pictures = problem.operator.picture(problem.b)?;
-        let mut outcomes = Vec::new();
-        for (index, image) in images.iter().enumerate() {
-            let what = Judged {
-                case: &problem.spec.to_string(),
-                method: "start image",
-                image: &image.name,
-                seed: self.common.seed,
-                seconds: 0.0,
-            };
-            outcomes.push(Outcome {
-                image,
-                input: pictures.index_axis(Axis(0), index).to_owned(),
-                input_caption: self.report_on(&what, &start.index_axis(Axis(0), index), image)?,
-                samples: Vec::new(),
-                caption: String::new(),
-                mean_caption: String::new(),
-            });
-        }
-        Ok(outcomes)
-    }
-
-    /// Adds a sample of each image `[B, C, H, W]` to what became of it.
-    fn judge_sample(
-        &mut self,
-        spec: &OperatorSpec,
-        results: &Array4<f32>,
-        seconds: f64,
-        outcomes: &mut [Outcome<'_>],
-    ) -> Result<()> {
-        for (outcome, result) in outcomes.iter_mut().zip(results.axis_iter(Axis(0))) {
-            let what = Judged {
-                case: &spec.to_string(),
-                method: self.method.name,
-                image: &outcome.image.name,
-                seed: self.common.seed,
-                seconds,
-            };
-            let caption = self.report_on(&what, &result, outcome.image)?;
-            if outcome.samples.is_empty() {
-                outcome.caption = caption;
-            }
-            outcome.samples.push(result.to_owned());
-        }
-        Ok(())
-    }
-
-    /// The mean of each image's samples, once all are there.
-    fn judge_means(&mut self, spec: &OperatorSpec, outcomes: &mut [Outcome<'_>]) -> Result<()> {
-        for outcome in outcomes {
-            let what = Judged {
-                case: &spec.to_string(),
-                method: &format!("mean of {} samples", outcome.samples.len()),
-                image: &outcome.image.name,
-                seed: self.common.seed,
-                seconds: 0.0,
-            };
-            outcome.mean_caption = self.report_on(&what, &mean(&outcome.samples), outcome.image)?;
-        }
-        Ok(())
-    }
-
-    /// Puts the metrics of an image into the report, and returns them as its caption.
-    fn report_on(&mut self, what: &Judged<'_>, image: &ArrayRef3<f32>, truth: &NamedImage) -> Result<String> {
-        let row = self.judge.row(what, image, &truth.pixels)?;
-        let caption = row.caption();
-        self.report.rows.push(row);
-        Ok(caption)
-    }
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use imaging::stack;
+    use ndarray::s;
     use rand::Rng;
 
     use super::*;
@@ -284,36 +258,83 @@ mod tests {
         problem: ProblemOptions,
     }
 
-    #[test]
-    fn each_batch_and_each_sample_has_random_numbers_of_its_own() -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let flags = "--operator deconvolution --count 4 --batch 1 --samples 2";
-        let mut options = Options::try_parse_from(["test"].into_iter().chain(flags.split(' ')))?;
-        options.common.out = Some(folder.path().to_owned());
-        let mut session = Session::new("test", &options.common)?;
-        let prior = session.prior()?;
-        let method = Method {
-            name: "start image",
+    fn method(name: &'static str) -> Method {
+        Method {
+            name,
             evaluations: 0,
             settings: Vec::new(),
             advice: None,
-        };
+        }
+    }
+
+    fn options(flags: &str) -> Result<Options> {
+        Ok(Options::try_parse_from(["test"].into_iter().chain(flags.split(' ')))?)
+    }
+
+    /// One test for both: a process has one session, as it has one pool of threads.
+    #[test]
+    fn what_it_draws_and_how_it_judges() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut common = options("--count 1")?.common;
+        common.out = Some(folder.path().to_owned());
+        let mut session = Session::new("test", &common)?;
+        let prior = session.prior()?;
+        each_batch_and_each_sample_has_random_numbers_of_its_own(&mut session, &prior, &common)?;
+        a_turned_image_is_as_good_where_nobody_can_tell(&mut session, &prior, &common)
+    }
+
+    fn each_batch_and_each_sample_has_random_numbers_of_its_own(
+        session: &mut Session,
+        prior: &Prior,
+        common: &CommonOptions,
+    ) -> Result<()> {
+        let problem = options("--operator deconvolution --count 4 --batch 1 --samples 2")?.problem;
         let mut first_numbers = Vec::new();
-        solve_problems(
-            &mut session,
-            &prior,
-            &options.common,
-            &options.problem,
-            &method,
-            &mut |problem, rng, _| {
-                first_numbers.push(rng.random::<u64>());
-                Ok(problem.operator.start_image(problem.b)?)
-            },
-        )?;
+        let solve = &mut |problem: &Problem<'_>, rng: &mut StdRng, _: &mut dyn Observer| {
+            first_numbers.push(rng.random::<u64>());
+            Ok(problem.operator.start_image(problem.b)?)
+        };
+        solve_problems(session, prior, common, &problem, &method("start image"), solve)?;
         assert_eq!(first_numbers.len(), 8);
         first_numbers.sort_unstable();
         first_numbers.dedup();
         assert_eq!(first_numbers.len(), 8, "two batches or samples drew the same numbers");
+        Ok(())
+    }
+
+    fn a_turned_image_is_as_good_where_nobody_can_tell(
+        session: &mut Session,
+        prior: &Prior,
+        common: &CommonOptions,
+    ) -> Result<()> {
+        let problem = options("--operator phase-retrieval deconvolution --count 2 --samples 2")?.problem;
+        let turn = |image: &NamedImage| image.pixels.slice(s![.., ..;-1, ..;-1]).to_owned();
+        let turned: Vec<_> = session
+            .images(&problem.images, prior, problem.count as usize)?
+            .iter()
+            .map(turn)
+            .collect();
+        let turned = stack(&turned.iter().map(|image| image.view()).collect::<Vec<_>>())?;
+        let solve = &mut |_: &Problem<'_>, _: &mut StdRng, _: &mut dyn Observer| Ok(turned.clone());
+        solve_problems(session, prior, common, &problem, &method("turned"), solve)?;
+
+        let json = std::fs::read_to_string(session.out().join("results.json"))?;
+        let json: serde_json::Value = serde_json::from_str(&json)?;
+        let mut judged = 0;
+        for row in json["rows"].as_array().into_iter().flatten() {
+            if row["method"] == "start image" {
+                continue;
+            }
+            judged += 1;
+            // Nothing is left of the difference where nobody can tell: the PSNR is infinite.
+            assert_eq!(row["psnr"] == "inf", row["case"] == "phase-retrieval", "{row}");
+        }
+        assert_eq!(
+            judged,
+            2 * 2 * 3,
+            "two operators, two images, two samples and their mean"
+        );
+        assert!(json["settings"]["symmetry of phase-retrieval"].is_string());
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use imaging::{NamedImage, OperatorSpec};
 use ndarray::{Array3, ArrayRef3, Axis};
 use plots::{Cell, Figure, Frame, PlotError, Row, Series, curves, image_rows, strip};
 
+use crate::experiment::Shown;
 use crate::operators::Asked;
 use crate::session::Session;
 
@@ -14,54 +15,141 @@ const MOMENTS: usize = 9;
 /// The standard deviation over samples that is shown as white, on the scale of [-1, 1].
 const WHITE_STD: f32 = 0.25;
 
-/// The reconstructions of one image.
+/// What became of one image.
 pub(crate) struct Outcome<'a> {
     pub image: &'a NamedImage,
     /// The measurement as a picture, of any size.
     pub input: Array3<f32>,
     pub input_caption: String,
-    /// At least one.
+    /// One for each method; none where it cannot do the operator.
+    pub answers: Vec<Option<Answer>>,
+}
+
+/// The reconstructions of one image by one method.
+#[derive(Clone, Default)]
+pub(crate) struct Answer {
+    /// At least one, once it is complete.
     pub samples: Vec<Array3<f32>>,
     /// Of the first sample.
     pub caption: String,
     pub mean_caption: String,
 }
 
-/// The result figure, one row for each operator: ground truth, input, the first reconstruction, and, where there are
-/// several, their mean and standard deviation.
-pub(crate) fn save_results(session: &mut Session, method: &str, shown: &[(&OperatorSpec, Outcome<'_>)]) -> Result<()> {
+/// The figures of all operators together: a comparison where there are several methods, and the results of each.
+pub(crate) fn save_figures(
+    session: &mut Session,
+    methods: &[&str],
+    shown: &[(&OperatorSpec, Shown<'_>)],
+) -> Result<()> {
     if shown.is_empty() {
         return Ok(());
     }
-    let pictures: Vec<[Array3<f32>; 3]> = shown
+    if methods.len() > 1 {
+        save_comparison(session, methods, shown)?;
+    }
+    for (index, method) in methods.iter().enumerate() {
+        let name = match methods {
+            [_] => "reconstructions.png".to_owned(),
+            _ => format!("reconstructions-{method}.png"),
+        };
+        save_results(session, method, index, shown, &name)?;
+    }
+    Ok(())
+}
+
+/// The path of each method on one operator. With one method the files are named after the operator alone.
+pub(crate) fn save_paths(
+    session: &mut Session,
+    asked: &Asked<'_>,
+    methods: &[&str],
+    paths: &[Vec<TrajectoryFrame>],
+) -> Result<()> {
+    for (method, path) in methods.iter().zip(paths) {
+        let name = match methods {
+            [_] => asked.file_name.clone(),
+            _ => format!("{method}-{}", asked.file_name),
+        };
+        save_path(session, asked.spec, &name, path)?;
+    }
+    Ok(())
+}
+
+/// One row for each operator: ground truth, input, and the first reconstruction by each method; mid-grey where it cannot
+/// do the operator.
+fn save_comparison(session: &mut Session, methods: &[&str], shown: &[(&OperatorSpec, Shown<'_>)]) -> Result<()> {
+    let fit = |shown: &Shown<'_>| {
+        let size = shown.outcome.image.pixels.dim();
+        (resize(&shown.outcome.input, size), Array3::zeros(size))
+    };
+    let pictures: Vec<(Array3<f32>, Array3<f32>)> = shown.iter().map(|(_, shown)| fit(shown)).collect();
+    let mut rows = Vec::new();
+    for ((spec, Shown { outcome, .. }), (input, nothing)) in shown.iter().zip(&pictures) {
+        let answers = (0..methods.len()).map(|index| match outcome.answers.get(index) {
+            Some(Some(answer)) => cell(&answer.samples[0], &answer.caption),
+            Some(None) => cell(nothing, "cannot"),
+            None => cell(nothing, "not reached"),
+        });
+        let given = [
+            cell(&outcome.image.pixels, "PSNR / LPIPS"),
+            cell(input, &outcome.input_caption),
+        ];
+        rows.push(Row {
+            label: spec.to_string(),
+            cells: given.into_iter().chain(answers).collect(),
+        });
+    }
+    let titles: Vec<&str> = ["ground truth", "input"].iter().chain(methods).copied().collect();
+    session.save_figure(&image_rows(&rows, &titles)?, "comparison.png")
+}
+
+/// The result figure of one method, one row for each operator that it can do: ground truth, input, the first
+/// reconstruction, and, where there are several, their mean and standard deviation.
+fn save_results(
+    session: &mut Session,
+    method: &str,
+    index: usize,
+    shown: &[(&OperatorSpec, Shown<'_>)],
+    name: &str,
+) -> Result<()> {
+    let answered = shown.iter().filter_map(|(spec, Shown { outcome, .. })| {
+        let answer = outcome.answers.get(index)?.as_ref()?;
+        let input = resize(&outcome.input, outcome.image.pixels.dim());
+        let pictures = [input, mean(&answer.samples), spread(&answer.samples)];
+        Some((spec, outcome, answer, pictures))
+    });
+    let answered: Vec<_> = answered.collect();
+    if answered.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Row<'_>> = answered
         .iter()
-        .map(|(_, outcome)| {
-            let input = resize(&outcome.input, outcome.image.pixels.dim());
-            [input, mean(&outcome.samples), spread(&outcome.samples)]
-        })
-        .collect();
-    let rows: Vec<Row<'_>> = shown
-        .iter()
-        .zip(&pictures)
-        .map(|((spec, outcome), pictures)| result_row(spec, outcome, pictures))
+        .map(|(spec, outcome, answer, pictures)| result_row(spec, outcome, answer, pictures))
         .collect();
     let titles = ["ground truth", "input", method, "mean of samples", "std of samples"];
     let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    session.save_figure(&image_rows(&rows, &titles[..columns])?, "reconstructions.png")
+    session.save_figure(&image_rows(&rows, &titles[..columns])?, name)
 }
 
-fn result_row<'a>(spec: &OperatorSpec, outcome: &'a Outcome<'_>, [input, mean, std]: &'a [Array3<f32>; 3]) -> Row<'a> {
-    let cell = |image: &'a Array3<f32>, caption: &str| Cell {
+fn cell<'a>(image: &'a Array3<f32>, caption: &str) -> Cell<'a> {
+    Cell {
         image: image.view(),
         caption: caption.to_owned(),
-    };
+    }
+}
+
+fn result_row<'a>(
+    spec: &OperatorSpec,
+    outcome: &'a Outcome<'_>,
+    answer: &'a Answer,
+    [input, mean, std]: &'a [Array3<f32>; 3],
+) -> Row<'a> {
     let mut cells = vec![
         cell(&outcome.image.pixels, "PSNR / LPIPS"),
         cell(input, &outcome.input_caption),
-        cell(&outcome.samples[0], &outcome.caption),
+        cell(&answer.samples[0], &answer.caption),
     ];
-    if outcome.samples.len() > 1 {
-        cells.push(cell(mean, &outcome.mean_caption));
+    if answer.samples.len() > 1 {
+        cells.push(cell(mean, &answer.mean_caption));
         cells.push(cell(std, &format!("black 0, white {WHITE_STD}")));
     }
     Row {
@@ -85,15 +173,14 @@ pub fn path_strip<'a>(path: impl IntoIterator<Item = &'a TrajectoryFrame>) -> Re
 }
 
 /// The path of a batch's first image, `x_t` above `x0_hat`, and its residual against `t`.
-pub(crate) fn save_path(session: &mut Session, asked: &Asked<'_>, path: &[TrajectoryFrame]) -> Result<()> {
-    let Asked { spec, file_name, .. } = asked;
+fn save_path(session: &mut Session, spec: &OperatorSpec, name: &str, path: &[TrajectoryFrame]) -> Result<()> {
     let last = path.len().saturating_sub(1);
     let moments = MOMENTS.min(path.len());
     if moments == 0 {
         return Ok(());
     }
     let shown = (0..moments).map(|k| &path[k * last / (moments - 1).max(1)]);
-    session.save_figure(&path_strip(shown)?, &format!("path-{file_name}.png"))?;
+    session.save_figure(&path_strip(shown)?, &format!("path-{name}.png"))?;
 
     let residual = |frame: &TrajectoryFrame| Some((frame.step.t as f64, f64::from(*frame.residual.as_ref()?.first()?)));
     let points: Vec<(f64, f64)> = path.iter().filter_map(residual).collect();
@@ -111,7 +198,7 @@ pub(crate) fn save_path(session: &mut Session, asked: &Asked<'_>, path: &[Trajec
         "residual",
         &series,
     )?;
-    session.save_figure(&figure, &format!("residual-{file_name}.png"))
+    session.save_figure(&figure, &format!("residual-{name}.png"))
 }
 
 /// The mean of images of one shape; there is at least one.

@@ -29,13 +29,16 @@
 //!   [`ProblemOptions`]: those of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
-//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure;
+//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure; [`compare_methods`]: the same
+//!   with several methods;
+//! - [`Symmetry`]: what an operator cannot tell, and a reconstruction is not judged by;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
 //! anything the user can mend, 130 after Ctrl-C (129 and 143 after HUP and TERM), and 101 where code panicked.
 
 mod decibels;
+mod experiment;
 mod first_image;
 mod inverse;
 mod inverse_figures;
@@ -49,11 +52,12 @@ mod range;
 mod report;
 mod run;
 mod session;
+mod symmetry;
 mod table;
 mod times;
 mod variance;
 
-pub use inverse::{Method, Problem, Solve, solve_problems};
+pub use inverse::{Contender, Method, Plan, Planning, Problem, Solve, compare_methods, solve_problems};
 pub use inverse_figures::path_strip;
 pub use judge::{Judge, Judged, Scores};
 pub use memory::check_batch;
@@ -64,5 +68,6 @@ pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{check_interrupted, panic_message, run, unfinished};
 pub use session::Session;
+pub use symmetry::Symmetry;
 pub use times::{check_times, times};
 pub use variance::{Variance, VarianceOptions};

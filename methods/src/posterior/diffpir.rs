@@ -1,0 +1,127 @@
+//! DiffPIR: plug-and-play along the diffusion, a proximal step on the measurement after each denoising.
+
+use diffusion::{Observer, Schedule, ScoreModel};
+use imaging::{ForwardOperator, OperatorKind};
+use ndarray::Array4;
+use rand::RngCore;
+
+use crate::error::MethodError;
+use crate::needs::Need;
+use crate::parts::{noise_from_x0_hat, normal_like, standard_normal};
+use crate::posterior::data_term::{check, proximal};
+use crate::posterior::walk::{Moment, Walk, at_time, noise_level};
+use crate::stepping::{Cost, Stepping};
+use crate::{PosteriorMethod, Problem};
+
+/// Denoising Diffusion Models for Plug-and-Play Image Restoration (Zhu et al. 2023), Algorithm 1:
+///
+/// ```text
+/// x_0'     = argmin_z ||A z - b||^2 + rho_t ||z - x0_hat||^2,     rho_t = lambda sigma^2 / sigma_t^2
+/// eps_hat' = (x_t - sqrt(alpha_bar_t) x_0') / sqrt(1 - alpha_bar_t)
+/// x_{t-1}  = sqrt(alpha_bar_{t-1}) x_0' + sqrt(1 - alpha_bar_{t-1}) (sqrt(1 - zeta) eps_hat' + sqrt(zeta) z)
+/// ```
+///
+/// with `sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DiffPir {
+    /// None: those that are tuned for the operator.
+    pub settings: Option<DiffPirSettings>,
+}
+
+/// What is free in [`DiffPir`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DiffPirSettings {
+    /// How much the denoised image is trusted, relative to the measurement; above 0.
+    pub lambda: f64,
+    /// The part of the noise that is fresh, 0 to 1.
+    pub zeta: f64,
+}
+
+impl DiffPirSettings {
+    /// Those that served best on photographs kept for tuning, with 100 steps and `sigma = 0.05`
+    /// (`examples/posterior_sweep.rs`).
+    #[must_use]
+    pub fn tuned(kind: OperatorKind) -> Self {
+        let lambda = match kind {
+            OperatorKind::ScatteredMask | OperatorKind::HoleMask => 3.0,
+            OperatorKind::Blur
+            | OperatorKind::MotionBlur
+            | OperatorKind::Downsampling
+            | OperatorKind::Colourisation
+            | OperatorKind::CompressedSensing
+            | OperatorKind::Tomography
+            | OperatorKind::Fourier
+            // Never asked for: neither has a proximal map.
+            | OperatorKind::PhaseRetrieval
+            | OperatorKind::Hdr => 3.0,
+        };
+        Self { lambda, zeta: 1.0 }
+    }
+}
+
+impl DiffPir {
+    /// With [`DiffPirSettings::tuned`].
+    pub const TUNED: Self = Self { settings: None };
+
+    fn settings_for(self, kind: OperatorKind) -> DiffPirSettings {
+        self.settings.unwrap_or_else(|| DiffPirSettings::tuned(kind))
+    }
+}
+
+impl DiffPirSettings {
+    fn step(self, problem: &Problem<'_>, now: &Moment<'_>, rng: &mut dyn RngCore) -> Result<Array4<f32>, MethodError> {
+        let rho_t = self.lambda * (problem.sigma / noise_level(now.step.alpha_bar)).powi(2);
+        let x0 = proximal(problem, now.x0_hat, problem.b, rho_t)?;
+        let eps_hat = noise_from_x0_hat(now.x_t, &x0, now.step);
+        let noise = eps_hat * (1.0 - self.zeta).sqrt() as f32 + normal_like(now.x_t, rng) * self.zeta.sqrt() as f32;
+        Ok(at_time(now.step.alpha_bar_prev, &x0, &noise))
+    }
+}
+
+impl PosteriorMethod for DiffPir {
+    fn name(&self) -> &'static str {
+        "diffpir"
+    }
+
+    fn title(&self) -> String {
+        "DiffPIR".to_owned()
+    }
+
+    fn reference(&self) -> &'static str {
+        "Zhu et al. 2023, Denoising Diffusion Models for Plug-and-Play Image Restoration, Algorithm 1"
+    }
+
+    fn needs(&self) -> &'static [Need] {
+        &[Need::Score, Need::Prox]
+    }
+
+    fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
+        let DiffPirSettings { lambda, zeta } = self.settings_for(operator.kind());
+        Ok(format!("lambda {lambda}, zeta {zeta}"))
+    }
+
+    fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
+        Ok(Cost::of_scores(schedule, num_steps)?)
+    }
+
+    fn solve(
+        &self,
+        model: &dyn ScoreModel,
+        problem: &Problem<'_>,
+        stepping: Stepping,
+        rng: &mut dyn RngCore,
+        observer: &mut dyn Observer,
+    ) -> Result<Array4<f32>, MethodError> {
+        check(self, problem)?;
+        let settings = self.settings_for(problem.operator.kind());
+        let steps = &stepping.steps(model.schedule())?;
+        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
+        let walk = Walk {
+            model,
+            problem,
+            steps,
+            observer,
+        };
+        walk.run(x_start, &mut |now| settings.step(problem, now, rng))
+    }
+}
