@@ -238,7 +238,7 @@ mod tests {
                 set,
                 stepping: Stepping {
                     num_steps,
-                    variance: StepVariance::Beta,
+                    variance: Some(StepVariance::Beta),
                 },
             };
             let inpainting = Case::all().into_iter().nth(3).context("a case")?;

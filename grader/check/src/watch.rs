@@ -34,7 +34,9 @@ pub fn watch(task: Option<&str>) -> Result<()> {
         let seen = newest(&folder);
         print(&format!("\n{}", verdict(&root, task)?));
         let folder_name = &task.crate_name;
-        print(&format!("\nwaiting for the next save in tasks/{folder_name} (Ctrl-C ends)"));
+        print(&format!(
+            "\nwaiting for the next save in tasks/{folder_name} (Ctrl-C ends)"
+        ));
         while newest(&folder) == seen {
             thread::sleep(PAUSE);
         }

@@ -134,7 +134,7 @@ impl Study {
         session.note(&format!("reading the photographs of `{}`", options.data.display()));
         let [_, size, _] = prior.image_shape();
         Ok(Self {
-            fingerprint: store::fingerprint(&find_prior(&options.common.prior, data_folder())?)?,
+            fingerprint: store::fingerprint_of_prior(&find_prior(&options.common.prior, data_folder())?)?,
             photographs: Photographs::load(&options.data, count, size, &features, seed)?,
             store: Store::new(session.out()),
             prior,

@@ -187,11 +187,7 @@ struct NamedPlan {
 }
 
 /// What will be done; what cannot be is said.
-fn plans(
-    session: &Session,
-    operators: &[Asked<'_>],
-    contenders: &[Contender<'_>],
-) -> Result<Vec<NamedPlan>> {
+fn plans(session: &Session, operators: &[Asked<'_>], contenders: &[Contender<'_>]) -> Result<Vec<NamedPlan>> {
     let (mut plans, mut reasons) = (Vec::new(), Vec::new());
     for Asked { spec, operator, .. } in operators {
         for contender in contenders {
@@ -244,7 +240,7 @@ fn all_settings(
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use imaging::stack;
+    use imaging::{NamedImage, stack};
     use ndarray::s;
     use rand::Rng;
 
