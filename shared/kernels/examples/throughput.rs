@@ -1,14 +1,16 @@
-//! How fast the kernels are at the layer shapes of the default UNet (64x64 images).
+//! How fast the kernels are at the layer shapes of the default UNet (64x64 images): for each convolution how fast it is
+//! by its definition and by Winograd's algorithm, with a star at what [`ConvShape::algorithm`] chooses.
 //!
-//! `cargo run -p kernels --example throughput [BATCH...]`. `KERNELS_SIMD` picks the
+//! `cargo run --release -p kernels --example throughput [BATCH...]`. `KERNELS_SIMD` picks the
 //! instructions and `RAYON_NUM_THREADS` the threads.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use kernels::attention::{AttentionShape, attention, attention_grad};
-use kernels::conv::{self, ConvShape};
-use kernels::norm::{Activation, NormShape, group_norm, group_norm_grad};
+use kernels::channels_last::Onto;
+use kernels::conv::{self, Algorithm, ConvShape};
+use kernels::norm::{Activation, NormInput, NormShape, group_norm, group_norm_grad};
 use kernels::simd::{fma_peak, simd_path};
 
 fn main() {
@@ -17,12 +19,15 @@ fn main() {
     kernels::memory::keep_freed_memory();
     let threads = rayon::current_num_threads();
     println!("{} instructions, {threads} threads", simd_path());
-    println!("GFLOP/s, multiply and add counted apart, with the share of the threads' peak");
+    println!(
+        "GFLOP/s of the definition's multiplications and additions, with the share of the threads' peak; Winograd's \
+         algorithm does fewer of them"
+    );
     for batch in batches {
         let mut times = Times::default();
         println!(
-            "\n{:>24} {:>6} {:>13} {:>13} {:>13}",
-            "convolution", "batch", "forward", "input grad", "weight grad"
+            "\n{:>24} {:>6} {:>10} {:>14} {:>14} {:>14}",
+            "convolution", "batch", "", "forward", "input grad", "weight grad"
         );
         for conv in convolutions(batch) {
             times.add_conv(&conv, threads);
@@ -131,21 +136,8 @@ impl Times {
         let seconds = match self.seen.get(shape) {
             Some(seconds) => *seconds,
             None => {
-                let peak = fma_peak() * threads as f64;
-                let seconds = measure_conv(shape);
+                let seconds = print_conv(shape, threads);
                 self.seen.insert(*shape, seconds);
-                let ConvShape {
-                    batch,
-                    c_in,
-                    c_out,
-                    height,
-                    width,
-                    kernel,
-                    stride,
-                } = shape;
-                let name = format!("{c_in}->{c_out} {height}x{width} k{kernel} s{stride}");
-                let [f, i, w] = seconds.map(|s| format!("{:.0} ({:.0} %)", gflop / s, 100.0 * gflop / s / peak));
-                println!("{name:>24} {batch:>6} {f:>13} {i:>13} {w:>13}");
                 seconds
             }
         };
@@ -158,31 +150,22 @@ impl Times {
     }
 
     fn add_norm(&mut self, shape: &NormShape) {
-        let (x, dy) = (numbers(shape.len()), numbers(shape.len()));
-        let (scale, shift) = (
-            numbers(shape.batch * shape.channels),
-            numbers(shape.batch * shape.channels),
-        );
-        let (mut y, mut dx) = (x.clone(), x.clone());
-        let (mut dscale, mut dshift) = (scale.clone(), scale.clone());
-        let stats = group_norm(shape, &x, &scale, &shift, Activation::Silu, &mut y);
+        let (x, mut d) = (numbers(shape.len()), numbers(shape.len()));
+        let [scale, shift] = [0, 1].map(|_| numbers(shape.batch * shape.channels));
+        let (mut y, mut dscale, mut dshift) = (x.clone(), scale.clone(), scale.clone());
+        let activation = Activation::Silu;
+        let stats = group_norm(shape, &x, &scale, &shift, activation, &mut y);
         let forward = best_seconds(|| {
-            group_norm(shape, &x, &scale, &shift, Activation::Silu, &mut y);
+            group_norm(shape, &x, &scale, &shift, activation, &mut y);
         });
-        let backward = best_seconds(|| {
-            group_norm_grad(
-                shape,
-                &x,
-                &stats,
-                &scale,
-                &shift,
-                Activation::Silu,
-                &dy,
-                &mut dx,
-                &mut dscale,
-                &mut dshift,
-            )
-        });
+        let input = NormInput {
+            x: &x,
+            stats: &stats,
+            scale: &scale,
+            shift: &shift,
+            activation,
+        };
+        let backward = best_seconds(|| group_norm_grad(shape, input, &mut d, &mut dscale, &mut dshift));
         self.add("norm forward", forward);
         self.add("norm backward", backward);
     }
@@ -205,19 +188,48 @@ impl Times {
     }
 }
 
+/// Prints a line for each algorithm, and returns the seconds of the one that is chosen.
+fn print_conv(shape: &ConvShape, threads: usize) -> [f64; 3] {
+    let ConvShape {
+        batch,
+        c_in,
+        c_out,
+        height,
+        width,
+        kernel,
+        stride,
+    } = shape;
+    let name = format!("{c_in}->{c_out} {height}x{width} k{kernel} s{stride}");
+    let gflop = 2.0 * shape.macs() as f64 / 1e9;
+    let mut chosen = [0.0; 3];
+    for (algorithm, label) in Algorithm::ALL.into_iter().zip(["direct", "F(2)", "F(4)"]) {
+        if !algorithm.suits(shape) {
+            continue;
+        }
+        let peak = fma_peak() * threads as f64;
+        let seconds = measure_conv(shape, algorithm);
+        let is_chosen = algorithm == shape.algorithm();
+        if is_chosen {
+            chosen = seconds;
+        }
+        let label = format!("{label}{}", if is_chosen { " *" } else { "  " });
+        let [f, i, w] = seconds.map(|s| format!("{:.0} ({:.0} %)", gflop / s, 100.0 * gflop / s / peak));
+        println!("{name:>24} {batch:>6} {label:>10} {f:>14} {i:>14} {w:>14}");
+    }
+    chosen
+}
+
 /// Seconds of the forward pass, the input gradient and the weight gradient.
-fn measure_conv(shape: &ConvShape) -> [f64; 3] {
-    let x = numbers(shape.input_len());
-    let dy = numbers(shape.output_len());
-    let weight = numbers(shape.weight_len());
-    let bias = numbers(shape.c_out);
-    let packed = conv::pack_forward(shape, &weight);
-    let packed_grad = conv::pack_input_grad(shape, &weight);
-    let (mut out, mut dx, mut dw) = (dy.clone(), x.clone(), weight.clone());
+fn measure_conv(shape: &ConvShape, algorithm: Algorithm) -> [f64; 3] {
+    let (x, dy) = (numbers(shape.input_len()), numbers(shape.output_len()));
+    let (weight, bias) = (numbers(shape.weight_len()), numbers(shape.c_out));
+    let packed = conv::pack_forward(shape, algorithm, &weight);
+    let packed_grad = conv::pack_input_grad(shape, algorithm, &weight);
+    let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), weight.clone());
     [
-        best_seconds(|| conv::conv_forward(shape, &x, &packed, &bias, &mut out)),
-        best_seconds(|| conv::conv_input_grad(shape, &dy, &packed_grad, &mut dx)),
-        best_seconds(|| conv::conv_weight_grad(shape, &x, &dy, &mut dw)),
+        best_seconds(|| conv::conv_forward(shape, &x, &packed, &bias, Onto::Overwrite, &mut y)),
+        best_seconds(|| conv::conv_input_grad(shape, &dy, &packed_grad, Onto::Overwrite, &mut dx)),
+        best_seconds(|| conv::conv_weight_grad(shape, algorithm, &x, &dy, &mut dw)),
     ]
 }
 

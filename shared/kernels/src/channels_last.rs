@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::check_len;
-use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch};
+use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch, simd_path};
 
 /// Pixels and channels that are turned at a time.
 const BLOCK: usize = MAX_LANES;
@@ -20,10 +20,38 @@ pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(BLOCK)
 }
 
+/// Sixteen channels at a time of one or several pixels.
+#[inline(always)]
+pub(crate) fn blocks(pixels: &[f32]) -> &[[f32; BLOCK]] {
+    pixels.as_chunks::<BLOCK>().0
+}
+
+/// The same, to change them.
+#[inline(always)]
+pub(crate) fn blocks_mut(pixels: &mut [f32]) -> &mut [[f32; BLOCK]] {
+    pixels.as_chunks_mut::<BLOCK>().0
+}
+
+/// What becomes of the values that are in an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onto {
+    /// They are overwritten.
+    Overwrite,
+    /// The new ones are added to them.
+    Add,
+}
+
 /// Overwrites `y`, `[batch][pixels][padded(channels)]`, with `x`, `[batch][channels][pixels]`.
-pub(crate) fn to_channels_last(path: SimdPath, channels: usize, pixels: usize, x: &[f32], y: &mut [f32]) {
+pub fn to_channels_last(channels: usize, pixels: usize, x: &[f32], y: &mut [f32]) {
+    turn_all_in(simd_path(), channels, pixels, x, y);
+}
+
+fn turn_all_in(path: SimdPath, channels: usize, pixels: usize, x: &[f32], y: &mut [f32]) {
     let depth = padded(channels);
     check_len("to_channels_last", x.len() / channels * depth, y.len());
+    if x.is_empty() {
+        return;
+    }
     let images = y.par_chunks_mut(pixels * depth).zip(x.par_chunks(pixels * channels));
     images.for_each(|(y, x)| {
         let tasks = y.par_chunks_mut(TASK_PIXELS * depth).enumerate();
@@ -78,19 +106,17 @@ fn load_part<S: Simd>(simd: S, row: &[f32]) -> S::Vector {
     simd.load(&part)
 }
 
-/// What becomes of the values that are in the output.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Onto {
-    /// They are overwritten.
-    Overwrite,
-    /// The new ones are added to them.
-    Add,
+/// Writes or adds to `x`, `[batch][channels][pixels]`, what `y`, `[batch][pixels][padded(channels)]`, holds.
+pub fn from_channels_last(channels: usize, pixels: usize, y: &[f32], onto: Onto, x: &mut [f32]) {
+    turn_all_out(simd_path(), channels, pixels, y, onto, x);
 }
 
-/// Writes or adds to `x`, `[batch][channels][pixels]`, what `y`, `[batch][pixels][padded(channels)]`, holds.
-pub(crate) fn from_channels_last(path: SimdPath, channels: usize, pixels: usize, y: &[f32], onto: Onto, x: &mut [f32]) {
+fn turn_all_out(path: SimdPath, channels: usize, pixels: usize, y: &[f32], onto: Onto, x: &mut [f32]) {
     let depth = padded(channels);
     check_len("from_channels_last", x.len() / channels * depth, y.len());
+    if x.is_empty() {
+        return;
+    }
     let images = x.par_chunks_mut(pixels * channels).zip(y.par_chunks(pixels * depth));
     images.for_each(|(x, y)| {
         let tasks = x.par_chunks_mut(BLOCK * pixels).enumerate();
@@ -157,7 +183,7 @@ mod tests {
             let x = values(&mut rng(1), batch * channels * pixels);
             for path in paths() {
                 let mut y = vec![f32::NAN; batch * pixels * padded(channels)];
-                to_channels_last(path, channels, pixels, &x, &mut y);
+                turn_all_in(path, channels, pixels, &x, &mut y);
                 for (i, y) in y.iter().enumerate() {
                     let (c, p) = (i % padded(channels), i / padded(channels));
                     let place = (p / pixels * channels + c) * pixels + p % pixels;
@@ -168,9 +194,9 @@ mod tests {
                     );
                 }
                 let mut back = vec![f32::NAN; x.len()];
-                from_channels_last(path, channels, pixels, &y, Onto::Overwrite, &mut back);
+                turn_all_out(path, channels, pixels, &y, Onto::Overwrite, &mut back);
                 assert!(back == x, "{path} {channels} {pixels}");
-                from_channels_last(path, channels, pixels, &y, Onto::Add, &mut back);
+                turn_all_out(path, channels, pixels, &y, Onto::Add, &mut back);
                 assert!(
                     back.iter().zip(&x).all(|(back, x)| *back == 2.0 * x),
                     "{path} {channels} {pixels}"

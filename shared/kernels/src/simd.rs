@@ -117,6 +117,8 @@ pub(crate) trait Simd: Copy {
     /// `c - a * b`
     fn mul_sub_from(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
+    /// Asks for the cache line `ahead` floats after `from`, which need not exist.
+    fn prefetch(self, from: &f32, ahead: usize);
     /// The floats of both in turn, `a[0], b[0], a[1], b[1], ...`, as two vectors.
     fn interleave(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
 
@@ -191,6 +193,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn prefetch(self, _from: &f32, _ahead: usize) {}
+
+    #[inline(always)]
     fn interleave(self, a: [f32; 4], b: [f32; 4]) -> [[f32; 4]; 2] {
         [[a[0], b[0], a[1], b[1]], [a[2], b[2], a[3], b[3]]]
     }
@@ -207,7 +212,8 @@ macro_rules! x86_simd {
     (
         $name:ident = $vector:ident,
         LANES = $lanes:literal, TILE_ROWS = $rows:literal, TILE_PANELS = $panels:literal,
-        $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $fnma:ident, $interleave:ident
+        $load:ident, $store:ident, $splat:ident,
+        $add:ident, $sub:ident, $mul:ident, $fma:ident, $fnma:ident, $interleave:ident
     ) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name {
@@ -277,6 +283,14 @@ macro_rules! x86_simd {
             fn mul_sub_from(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
                 // SAFETY: `self` proves the instructions.
                 unsafe { std::arch::x86_64::$fnma(a, b, c) }
+            }
+
+            #[inline(always)]
+            fn prefetch(self, from: &f32, ahead: usize) {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                let line: *const f32 = from;
+                // SAFETY: every machine of the target has the instruction, and it never fails, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.wrapping_add(ahead).cast()) }
             }
 
             #[inline(always)]

@@ -1,11 +1,11 @@
 //! The differentiable operations that a score network is made of, as one trait that every backend implements.
 
 use dfdx::shapes::Rank0;
-use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
+use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor, WithEmptyTape};
 use kernels::norm::Activation;
 
 use crate::device_ext::DeviceExt;
-use crate::layers::{Conv2d, GroupNorm, Linear};
+use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
 /// A vector on the device of backend `B`, shape `[N]`, with tape `T`.
 pub type Tensor1<B, T = NoneTape> = Tensor<(usize,), f32, <B as Backend>::Device, T>;
@@ -70,6 +70,32 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     where
         T: Tape<f32, Self::Device> + Merge<U>,
         U: Tape<f32, Self::Device>;
+
+    /// A residual block, see [`Residual`], with the modulation `[a | b]` of its second norm, shape `[B, 2 C_out]`:
+    /// `[B, C_in, H, W] -> [B, C_out, H, W]`.
+    ///
+    /// Here it is made of the other ops; a backend that can do it in one does.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn residual<T, U>(
+        x: Tensor4<Self, T>,
+        modulation: Tensor2<Self, U>,
+        layers: &Residual<'_, Self>,
+    ) -> Result<Tensor4<Self, T>, Self::Err>
+    where
+        T: Tape<f32, Self::Device> + Merge<U>,
+        U: Tape<f32, Self::Device>,
+    {
+        let h = layers.norm1.silu_conv(x.with_empty_tape(), layers.conv1)?;
+        let h = layers.norm2.modulated_silu_conv(h, modulation, layers.conv2)?;
+        let x = match layers.skip {
+            Some(skip) => skip.forward(x)?,
+            None => x,
+        };
+        Self::add(h, x)
+    }
 
     /// Softmax attention over the `H W` pixels: `[B, 3 C, H, W] -> [B, C, H, W]`, the input being queries, keys and
     /// values one after the other, each split into `heads` groups of channels.

@@ -182,6 +182,23 @@ impl<B: Backend> GroupNorm<B> {
     }
 }
 
+/// The layers of a residual block: `skip(x) + conv2(silu(norm2(conv1(silu(norm1(x)))) (1 + a) + b))`, with `x` itself
+/// in place of `skip(x)` where there is none (Ho et al. 2020, appendix B; the modulation `[a | b]` is that of Dhariwal
+/// and Nichol 2021, section 3).
+#[derive(Debug)]
+pub struct Residual<'a, B: Backend> {
+    /// Normalises the input.
+    pub norm1: &'a GroupNorm<B>,
+    /// From the input's channels to the output's.
+    pub conv1: &'a Conv2d<B>,
+    /// Normalises what lies between.
+    pub norm2: &'a GroupNorm<B>,
+    /// From the output's channels to the output's.
+    pub conv2: &'a Conv2d<B>,
+    /// From the input's channels to the output's, where they differ.
+    pub skip: Option<&'a Conv2d<B>>,
+}
+
 /// Multi-head self-attention over the pixels, with normalisation and a residual connection:
 /// `x + proj(attend(qkv(norm(x))))`.
 #[derive(Debug)]

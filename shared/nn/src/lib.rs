@@ -34,7 +34,7 @@ pub use cuda::Gpu;
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use device_ext::DeviceExt;
 pub use dfdx::tensor::Cpu;
-pub use layers::{Attention, Conv2d, GroupNorm, Linear};
+pub use layers::{Attention, Conv2d, GroupNorm, Linear, Residual};
 #[doc(hidden)]
 pub use parameter::join;
 pub use parameter::{Parameter, Parameters};

@@ -15,7 +15,7 @@
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, TensorFromVec, WithEmptyTape};
 use diffusion::Schedule;
-use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Tensor2, Tensor4, Traced4, parameters};
+use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Residual, Tensor2, Tensor4, Traced4, parameters};
 use rand::Rng;
 
 use crate::config::{ConfigError, UNetConfig};
@@ -87,13 +87,14 @@ impl<B: Backend> ResidualBlock<B> {
         U: Tape<f32, B::Device>,
     {
         let modulation = self.time.forward(time.retaped::<U>())?;
-        let h = self.norm1.silu_conv(x.with_empty_tape(), &self.conv1)?;
-        let h = self.norm2.modulated_silu_conv(h, modulation, &self.conv2)?;
-        let x = match &self.skip {
-            Some(skip) => skip.forward(x)?,
-            None => x,
+        let layers = Residual {
+            norm1: &self.norm1,
+            conv1: &self.conv1,
+            norm2: &self.norm2,
+            conv2: &self.conv2,
+            skip: self.skip.as_ref(),
         };
-        B::add(h, x)
+        B::residual(x, modulation, &layers)
     }
 }
 
@@ -104,8 +105,12 @@ impl<B: Backend> UNet<B> {
     ///
     /// If the configuration is invalid.
     pub fn new(config: &UNetConfig, backend: &B, rng: &mut impl Rng) -> Result<Self, ConfigError> {
+        Self::drawn(config, backend, &mut |bound| rng.random_range(-bound..=bound))
+    }
+
+    /// A network with weights from `draw`, whose argument is the bound of the uniform distribution.
+    fn drawn(config: &UNetConfig, backend: &B, draw: &mut dyn FnMut(f32) -> f32) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut draw = |bound: f32| rng.random_range(-bound..=bound);
         let base = config.base_channels;
         let levels = config.channel_multipliers.len();
         let pixel_channels = config.image_channels * config.patch * config.patch;
@@ -114,7 +119,7 @@ impl<B: Backend> UNet<B> {
             backend,
             time_features,
             groups: config.norm_groups,
-            draw: &mut draw,
+            draw,
         };
 
         let time_in = Linear::new(backend, base, time_features, b.draw);
@@ -275,13 +280,13 @@ fn sinusoids(t: usize, features: usize) -> Vec<f32> {
 }
 
 impl<B: Backend> UNet<B> {
-    /// A network whose parameters are about to be overwritten: all of them are what is quickest.
+    /// A network whose parameters are about to be overwritten: drawing them would be wasted time.
     ///
     /// # Errors
     ///
     /// If the configuration is invalid.
     pub fn blank(config: &UNetConfig, backend: &B) -> Result<Self, ConfigError> {
-        Self::new(config, backend, &mut ZeroRng)
+        Self::drawn(config, backend, &mut |_| 0.0)
     }
 
     /// A second network with the same weights.
@@ -300,20 +305,5 @@ impl<B: Backend> UNet<B> {
             }
         });
         Ok(copy)
-    }
-}
-
-/// Where weights are about to be overwritten, drawing them would be wasted time.
-struct ZeroRng;
-
-impl rand::RngCore for ZeroRng {
-    fn next_u32(&mut self) -> u32 {
-        0
-    }
-    fn next_u64(&mut self) -> u64 {
-        0
-    }
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        bytes.fill(0);
     }
 }

@@ -1,6 +1,6 @@
 //! 2-D convolution: forward, and the gradients of its input, weights and bias.
 //!
-//! The work is done on images with their channels last ([`crate::channels_last`]): at each pixel and kernel position
+//! Images have their channels last ([`crate::channels_last`]): at each pixel and kernel position
 //! the channels of a pixel are multiplied by a matrix, inputs x outputs, and one micro-kernel (`tile`) does all such
 //! products. It serves
 //!
@@ -8,9 +8,9 @@
 //!   the kernel turned around;
 //! * Winograd's algorithm (`winograd`) for 3x3 with stride 1, which multiplies a half to a quarter as often.
 //!
-//! Which one is taken, [`ConvShape::algorithm`] says: the sizes alone decide, since the two round differently. Weights
-//! are packed in the order of their use (`pack`). The weight gradient (`weight_grad`) sums over other indices and has a
-//! micro-kernel of its own.
+//! Which one is fastest, [`ConvShape::algorithm`] says: the sizes alone decide, since they round differently. Weights
+//! are packed for one of them, in the order of their use (`pack`). The weight gradient (`weight_grad`) sums over other
+//! indices and has a micro-kernel of its own.
 
 mod direct;
 mod pack;
@@ -25,7 +25,7 @@ pub use pack::{PackedWeights, pack_forward, pack_input_grad};
 
 use rayon::prelude::*;
 
-use crate::channels_last::{Onto, from_channels_last, padded, to_channels_last};
+use crate::channels_last::{Onto, padded};
 use crate::check_len;
 use crate::conv::direct::{Grid, Part};
 use crate::conv::pack::Pass;
@@ -66,16 +66,16 @@ impl ConvShape {
         (self.width + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1
     }
 
-    /// Values in the input, `[batch][c_in][height][width]`.
+    /// Values in the input, `[batch][height][width][padded c_in]`.
     #[must_use]
     pub fn input_len(&self) -> usize {
-        self.batch * self.c_in * self.height * self.width
+        self.batch * self.height * self.width * padded(self.c_in)
     }
 
-    /// Values in the output, `[batch][c_out][out_height][out_width]`.
+    /// Values in the output, `[batch][out_height][out_width][padded c_out]`.
     #[must_use]
     pub fn output_len(&self) -> usize {
-        self.batch * self.c_out * self.out_height() * self.out_width()
+        self.batch * self.out_pixels() * padded(self.c_out)
     }
 
     /// Values in the weights, `[c_out][c_in][kernel][kernel]`.
@@ -87,7 +87,7 @@ impl ConvShape {
     /// Multiplications of one pass (padding counted as if it were data).
     #[must_use]
     pub fn macs(&self) -> usize {
-        self.output_len() * self.c_in * self.kernel * self.kernel
+        self.batch * self.out_pixels() * self.c_out * self.c_in * self.kernel * self.kernel
     }
 }
 
@@ -105,17 +105,32 @@ pub enum Algorithm {
 impl Algorithm {
     /// All of them.
     pub const ALL: [Algorithm; 3] = [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4];
+
+    /// Whether it computes this kind of convolution.
+    #[must_use]
+    pub fn suits(self, shape: &ConvShape) -> bool {
+        self == Algorithm::Direct || (shape.kernel, shape.stride) == (3, 1)
+    }
+
+    /// Panics unless it does.
+    #[track_caller]
+    fn check(self, shape: &ConvShape) {
+        assert!(
+            self.suits(shape),
+            "{self:?} is for 3x3 convolutions with stride 1, got {shape:?}"
+        );
+    }
 }
 
 impl ConvShape {
-    /// How the kernels compute a convolution of these sizes, in all its passes.
+    /// The fastest way to compute a convolution of these sizes, in all its passes.
     ///
     /// The sizes alone decide, the batch among them: with few tiles the weights, 36/9 of the original ones for 4x4
     /// and 16/9 for 2x2, would take longer to read than the multiplications that they save.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         const LEAST_TILES: usize = 16;
-        if (self.kernel, self.stride) != (3, 1) || self.height.min(self.width) < 2 {
+        if !Algorithm::Winograd2.suits(self) || self.height.min(self.width) < 2 {
             return Algorithm::Direct;
         }
         let tiles = self.batch * self.height.div_ceil(4) * self.width.div_ceil(4);
@@ -129,10 +144,6 @@ impl ConvShape {
     /// Padded channels of input and output.
     fn depths(&self) -> [usize; 2] {
         [padded(self.c_in), padded(self.c_out)]
-    }
-
-    fn in_pixels(&self) -> usize {
-        self.height * self.width
     }
 
     fn out_pixels(&self) -> usize {
@@ -156,111 +167,72 @@ fn check_kind(kernel: usize, stride: usize) {
     );
 }
 
-/// `out = bias + x * weight` (in the sense of neural networks, that is correlation); overwrites
-/// `out`.
+/// `y = bias + x * weight` (in the sense of neural networks, that is correlation), or `y += `, as `onto` says.
 ///
-/// `x` is `[batch][c_in][height][width]`, `bias` `[c_out]`, `out`
-/// `[batch][c_out][out_height][out_width]`.
-pub fn conv_forward(shape: &ConvShape, x: &[f32], weight: &PackedWeights, bias: &[f32], out: &mut [f32]) {
-    forward(simd_path(), shape, x, weight, bias, out);
+/// `x` is `[batch][height][width][padded c_in]`, `bias` `[c_out]`, `y` `[batch][out_height][out_width][padded c_out]`.
+pub fn conv_forward(shape: &ConvShape, x: &[f32], weight: &PackedWeights, bias: &[f32], onto: Onto, y: &mut [f32]) {
+    forward(simd_path(), shape, x, weight, bias, onto, y);
 }
 
-fn forward(path: SimdPath, shape: &ConvShape, x: &[f32], weight: &PackedWeights, bias: &[f32], out: &mut [f32]) {
+fn forward(
+    path: SimdPath,
+    shape: &ConvShape,
+    x: &[f32],
+    weight: &PackedWeights,
+    bias: &[f32],
+    onto: Onto,
+    y: &mut [f32],
+) {
     shape.check();
     weight.check(Pass::Forward, shape);
     check_len("conv_forward: x", shape.input_len(), x.len());
     check_len("conv_forward: bias", shape.c_out, bias.len());
-    check_len("conv_forward: out", shape.output_len(), out.len());
-    if shape.batch == 0 {
-        return;
-    }
-    let [inputs, outputs] = shape.depths();
-    let mut turned = Scratch::take(shape.batch * shape.in_pixels() * inputs);
-    to_channels_last(path, shape.c_in, shape.in_pixels(), x, &mut turned);
-    let mut bias_padded = Scratch::zeros(outputs);
-    bias_padded[..shape.c_out].copy_from_slice(bias);
-    let mut y = Scratch::take(shape.batch * shape.out_pixels() * outputs);
-    forward_last(path, shape, &turned, weight, Start::Bias(&bias_padded), &mut y);
-    from_channels_last(path, shape.c_out, shape.out_pixels(), &y, Onto::Overwrite, out);
+    check_len("conv_forward: y", shape.output_len(), y.len());
+    let mut padded_bias = Scratch::zeros(padded(shape.c_out));
+    padded_bias[..shape.c_out].copy_from_slice(bias);
+    let start = Start {
+        bias: Some(&padded_bias),
+        onto,
+    };
+    correlate(path, shape, shape.depths(), x, weight, start, y);
 }
 
-/// The same with the channels last.
-fn forward_last(path: SimdPath, shape: &ConvShape, x: &[f32], weight: &PackedWeights, start: Start<'_>, y: &mut [f32]) {
-    let grid = || Grid::forward(shape);
-    correlate(path, shape, grid, shape.depths(), x, weight, start, y);
-}
-
-/// A convolution in the sense of neural networks, of stride 1 or forward; its one part by `grid` where it is direct.
-#[allow(clippy::too_many_arguments)]
+/// A convolution in the sense of neural networks, between so many padded channels.
 fn correlate(
     path: SimdPath,
     shape: &ConvShape,
-    grid: impl Fn() -> Grid,
-    channels: [usize; 2],
+    depths: [usize; 2],
     x: &[f32],
     weight: &PackedWeights,
     start: Start<'_>,
     y: &mut [f32],
 ) {
     let weights = &weight.parts[0];
-    match shape.algorithm() {
+    match weight.algorithm {
         Algorithm::Direct => {
-            let part = Part { grid: grid(), weights };
-            direct::convolve(path, &[part], channels, x, start, y);
+            let grid = Grid::forward(shape);
+            direct::convolve(path, &[Part { grid, weights }], depths, x, start, y);
         }
-        Algorithm::Winograd2 => {
-            let tiling = Tiling::new(shape, 2, channels[0]);
-            convolve_f2(path, &tiling, channels, x, weights, start, y);
-        }
-        Algorithm::Winograd4 => {
-            let tiling = Tiling::new(shape, 4, channels[0]);
-            convolve_f4(path, &tiling, channels, x, weights, start, y);
-        }
+        Algorithm::Winograd2 => convolve_f2(path, &Tiling::new(shape, 2, depths[0]), depths, x, weights, start, y),
+        Algorithm::Winograd4 => convolve_f4(path, &Tiling::new(shape, 4, depths[0]), depths, x, weights, start, y),
     }
 }
 
-/// Adds to `dx` (laid out as `x`) the gradient of the input, given the gradient `dy` of the output.
-pub fn conv_input_grad(shape: &ConvShape, dy: &[f32], weight: &PackedWeights, dx: &mut [f32]) {
-    input_grad(simd_path(), shape, dy, weight, dx);
+/// The gradient of the input given the gradient `dy` of the output: overwrites `dx` (laid out as `x`) or adds to it, as
+/// `onto` says.
+pub fn conv_input_grad(shape: &ConvShape, dy: &[f32], weight: &PackedWeights, onto: Onto, dx: &mut [f32]) {
+    input_grad(simd_path(), shape, dy, weight, onto, dx);
 }
 
-fn input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeights, dx: &mut [f32]) {
+fn input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeights, onto: Onto, dx: &mut [f32]) {
     shape.check();
     weight.check(Pass::InputGrad, shape);
     check_len("conv_input_grad: dy", shape.output_len(), dy.len());
     check_len("conv_input_grad: dx", shape.input_len(), dx.len());
-    if shape.batch == 0 {
-        return;
-    }
-    let [inputs, outputs] = shape.depths();
-    let mut turned = Scratch::take(shape.batch * shape.out_pixels() * outputs);
-    to_channels_last(path, shape.c_out, shape.out_pixels(), dy, &mut turned);
-    let mut gradient = Scratch::take(shape.batch * shape.in_pixels() * inputs);
-    input_grad_last(path, shape, &turned, weight, Start::Zero, &mut gradient);
-    from_channels_last(path, shape.c_in, shape.in_pixels(), &gradient, Onto::Add, dx);
-}
-
-/// The same with the channels last.
-fn input_grad_last(
-    path: SimdPath,
-    shape: &ConvShape,
-    dy: &[f32],
-    weight: &PackedWeights,
-    start: Start<'_>,
-    dx: &mut [f32],
-) {
+    let start = Start { bias: None, onto };
     let [inputs, outputs] = shape.depths();
     if shape.stride == 1 {
-        correlate(
-            path,
-            shape,
-            || Grid::forward(shape),
-            [outputs, inputs],
-            dy,
-            weight,
-            start,
-            dx,
-        );
+        correlate(path, shape, [outputs, inputs], dy, weight, start, dx);
     } else {
         let part = |phase: usize| Part {
             grid: Grid::input_grad_phase(shape, phase),
@@ -270,49 +242,38 @@ fn input_grad_last(
     }
 }
 
-/// Adds to `dw` (`[c_out][c_in][kernel][kernel]`) the gradient of the weights.
-pub fn conv_weight_grad(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    weight_grad_on(simd_path(), shape, x, dy, dw);
+/// Adds to `dw` (`[c_out][c_in][kernel][kernel]`) the gradient of the weights, computed with `algorithm`.
+pub fn conv_weight_grad(shape: &ConvShape, algorithm: Algorithm, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    weight_grad_on(simd_path(), shape, algorithm, x, dy, dw);
 }
 
-fn weight_grad_on(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+fn weight_grad_on(path: SimdPath, shape: &ConvShape, algorithm: Algorithm, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     shape.check();
+    algorithm.check(shape);
     check_len("conv_weight_grad: x", shape.input_len(), x.len());
     check_len("conv_weight_grad: dy", shape.output_len(), dy.len());
     check_len("conv_weight_grad: dw", shape.weight_len(), dw.len());
-    if shape.batch == 0 {
-        return;
-    }
-    let [inputs, outputs] = shape.depths();
-    let mut x_turned = Scratch::take(shape.batch * shape.in_pixels() * inputs);
-    to_channels_last(path, shape.c_in, shape.in_pixels(), x, &mut x_turned);
-    let mut dy_turned = Scratch::take(shape.batch * shape.out_pixels() * outputs);
-    to_channels_last(path, shape.c_out, shape.out_pixels(), dy, &mut dy_turned);
-    weight_grad::weight_grad(path, shape, shape.depths(), &x_turned, &dy_turned, dw);
+    weight_grad::weight_grad(path, shape, algorithm, x, dy, dw);
 }
 
 /// Adds to `db` (`[c_out]`) the gradient of the bias: the sum of `dy` over images and pixels.
 pub fn conv_bias_grad(shape: &ConvShape, dy: &[f32], db: &mut [f32]) {
+    /// Pixels whose sums are taken apart: by threads, and so that rounding does not grow with the image.
+    const BAND: usize = 256;
     shape.check();
     check_len("conv_bias_grad: dy", shape.output_len(), dy.len());
     check_len("conv_bias_grad: db", shape.c_out, db.len());
-    let pixels = shape.out_pixels();
-    db.par_iter_mut().enumerate().for_each(|(o, db)| {
-        for image in dy.chunks_exact(shape.c_out * pixels) {
-            *db += lane_sum(&image[o * pixels..][..pixels]);
-        }
-    });
-}
-
-/// Sum in 16 lanes, which the compiler keeps in vectors. (It may not reorder a plain sum, because
-/// that changes the rounding.)
-fn lane_sum(values: &[f32]) -> f32 {
-    let (chunks, rest) = values.as_chunks::<16>();
-    let mut lanes = [0.0; 16];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
-        }
+    let depth = padded(shape.c_out);
+    let pixels = shape.batch * shape.out_pixels();
+    let mut sums = Scratch::zeros(pixels.div_ceil(BAND) * depth);
+    sums.par_chunks_exact_mut(depth)
+        .zip(dy.par_chunks(BAND * depth))
+        .for_each(|(sums, dy)| {
+            for pixel in dy.chunks_exact(depth) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, dy)| *sum += dy);
+            }
+        });
+    for sums in sums.chunks_exact(depth) {
+        db.iter_mut().zip(sums).for_each(|(db, sum)| *db += sum);
     }
-    lanes.iter().chain(rest).sum()
 }

@@ -19,12 +19,12 @@ pub(super) enum Pass {
 /// A convolution's weights in the order in which the micro-kernel reads them, for one of the two passes and one
 /// [`Algorithm`].
 ///
-/// It depends on the size of the images only through the algorithm, so pack weights that do not change only once for
-/// each.
+/// It depends on neither the batch nor the size of the images, so pack weights that do not change only once for each
+/// algorithm.
 #[derive(Clone, Debug)]
 pub struct PackedWeights {
     pass: Pass,
-    algorithm: Algorithm,
+    pub(super) algorithm: Algorithm,
     c_in: usize,
     c_out: usize,
     kernel: usize,
@@ -49,38 +49,42 @@ impl PackedWeights {
             expected == got,
             "packed weights (c_in, c_out, kernel, stride): expected {expected:?}, got {got:?}"
         );
-        let (expected, got) = (shape.algorithm(), self.algorithm);
-        assert!(
-            expected == got,
-            "packed weights: expected those for {expected:?}, got those for {got:?}"
-        );
     }
 }
 
-/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`], for all shapes with the same
-/// [`ConvShape::algorithm`].
+/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`], which will compute with `algorithm`.
+///
+/// # Panics
+///
+/// If the algorithm is none for this kind of convolution, or `weight` has another length.
 #[must_use]
-pub fn pack_forward(shape: &ConvShape, weight: &[f32]) -> PackedWeights {
+pub fn pack_forward(shape: &ConvShape, algorithm: Algorithm, weight: &[f32]) -> PackedWeights {
     shape.check();
+    algorithm.check(shape);
     check_len("pack_forward: weight", shape.weight_len(), weight.len());
     let (c_in, c_out, taps) = (shape.c_in, shape.c_out, shape.kernel * shape.kernel);
     let value = |i: usize, o: usize, tap: usize| weight[(o * c_in + i) * taps + tap];
-    let part = pack(shape.algorithm(), [c_in, c_out], taps, value);
-    PackedWeights::new(Pass::Forward, shape, vec![part])
+    let part = pack(algorithm, [c_in, c_out], taps, value);
+    PackedWeights::new(Pass::Forward, shape, algorithm, vec![part])
 }
 
-/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`], for all shapes with the same
-/// [`ConvShape::algorithm`]: inputs and outputs change roles.
+/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`], which will compute with `algorithm`:
+/// inputs and outputs change roles.
+///
+/// # Panics
+///
+/// As [`pack_forward`].
 #[must_use]
-pub fn pack_input_grad(shape: &ConvShape, weight: &[f32]) -> PackedWeights {
+pub fn pack_input_grad(shape: &ConvShape, algorithm: Algorithm, weight: &[f32]) -> PackedWeights {
     shape.check();
+    algorithm.check(shape);
     check_len("pack_input_grad: weight", shape.weight_len(), weight.len());
     let (c_in, c_out, taps) = (shape.c_in, shape.c_out, shape.kernel * shape.kernel);
     let value = |o: usize, i: usize, position: usize| weight[(o * c_in + i) * taps + position];
     let parts = if shape.stride == 1 {
         // An input pixel at offset d from an output pixel sees that output at offset -d: the kernel is turned around.
         let turned = |o: usize, i: usize, tap: usize| value(o, i, taps - 1 - tap);
-        vec![pack(shape.algorithm(), [c_out, c_in], taps, turned)]
+        vec![pack(algorithm, [c_out, c_in], taps, turned)]
     } else {
         let phase = |positions: &[usize]| {
             let value = |o: usize, i: usize, tap: usize| value(o, i, positions[tap]);
@@ -88,14 +92,14 @@ pub fn pack_input_grad(shape: &ConvShape, weight: &[f32]) -> PackedWeights {
         };
         PHASE_POSITIONS.map(phase).into()
     };
-    PackedWeights::new(Pass::InputGrad, shape, parts)
+    PackedWeights::new(Pass::InputGrad, shape, algorithm, parts)
 }
 
 impl PackedWeights {
-    fn new(pass: Pass, shape: &ConvShape, parts: Vec<Vec<f32>>) -> Self {
+    fn new(pass: Pass, shape: &ConvShape, algorithm: Algorithm, parts: Vec<Vec<f32>>) -> Self {
         Self {
             pass,
-            algorithm: shape.algorithm(),
+            algorithm,
             c_in: shape.c_in,
             c_out: shape.c_out,
             kernel: shape.kernel,

@@ -1,19 +1,30 @@
 //! All passes on all paths against a plain reference in f64.
 
 use super::*;
+use crate::channels_last::{from_channels_last, to_channels_last};
 use crate::testing::{assert_close, assert_same_on_any_threads, paths, relative_error, rng, to_f64, values};
 
-#[test]
-fn every_algorithm_is_tried() {
-    let count = |algorithm| shapes().iter().filter(|shape| shape.algorithm() == algorithm).count();
-    assert!(Algorithm::ALL.into_iter().all(|algorithm| count(algorithm) > 10));
+/// `[batch][channels][pixels]` with the channels last.
+fn turned(batch: usize, channels: usize, x: &[f32]) -> Vec<f32> {
+    let pixels = x.len() / (batch * channels).max(1);
+    let mut y = vec![f32::NAN; batch * pixels * padded(channels)];
+    to_channels_last(channels, pixels, x, &mut y);
+    y
+}
+
+/// And back.
+fn turned_back(batch: usize, channels: usize, y: &[f32]) -> Vec<f32> {
+    let pixels = y.len() / (batch * padded(channels)).max(1);
+    let mut x = vec![f32::NAN; batch * channels * pixels];
+    from_channels_last(channels, pixels, y, Onto::Overwrite, &mut x);
+    x
 }
 
 /// Fails where the largest error, relative to the largest value, is beyond what rounding makes: sums of up to some
 /// thousand products, each rounded to 6e-8; Winograd's transforms lose about another digit's half.
 #[track_caller]
-fn assert_rounded(what: &str, shape: &ConvShape, got: &[f32], expected: &[f64]) {
-    let most = match shape.algorithm() {
+fn assert_rounded(what: &str, algorithm: Algorithm, got: &[f32], expected: &[f64]) {
+    let most = match algorithm {
         Algorithm::Direct => 5e-6,
         Algorithm::Winograd2 | Algorithm::Winograd4 => 1e-5,
     };
@@ -21,7 +32,7 @@ fn assert_rounded(what: &str, shape: &ConvShape, got: &[f32], expected: &[f64]) 
     // Written so that a NaN does not pass.
     assert!(
         error <= most,
-        "{what} {shape:?}: off by {error:.1e} of the largest value"
+        "{what}, {algorithm:?}: off by {error:.1e} of the largest value"
     );
 }
 
@@ -106,6 +117,20 @@ fn shapes() -> Vec<ConvShape> {
     shapes
 }
 
+/// One way to compute a convolution.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    path: SimdPath,
+    algorithm: Algorithm,
+}
+
+/// Every path of this machine, with every algorithm that suits.
+fn ways(shape: &ConvShape) -> Vec<How> {
+    let suiting = || Algorithm::ALL.into_iter().filter(|algorithm| algorithm.suits(shape));
+    let of_path = |path| suiting().map(move |algorithm| How { path, algorithm });
+    paths().into_iter().flat_map(of_path).collect()
+}
+
 struct Case {
     shape: ConvShape,
     x: Vec<f32>,
@@ -119,10 +144,10 @@ impl Case {
         let rng = &mut rng(seed);
         Case {
             shape,
-            x: values(rng, shape.input_len()),
+            x: values(rng, shape.batch * shape.c_in * shape.height * shape.width),
             weight: values(rng, shape.weight_len()),
             bias: values(rng, shape.c_out),
-            dy: values(rng, shape.output_len()),
+            dy: values(rng, shape.batch * shape.c_out * shape.out_pixels()),
         }
     }
 
@@ -133,47 +158,125 @@ impl Case {
             .map(|(seed, shape)| Case::new(shape, seed as u64))
     }
 
-    fn pack_forward(&self) -> PackedWeights {
-        pack_forward(&self.shape, &self.weight)
+    fn x_last(&self) -> Vec<f32> {
+        turned(self.shape.batch, self.shape.c_in, &self.x)
     }
 
-    fn pack_input_grad(&self) -> PackedWeights {
-        pack_input_grad(&self.shape, &self.weight)
+    fn dy_last(&self) -> Vec<f32> {
+        turned(self.shape.batch, self.shape.c_out, &self.dy)
+    }
+
+    /// The forward pass on whatever is in `y`, channels first in the end.
+    fn forward(&self, how: How, onto: Onto, y: &[f32]) -> Vec<f32> {
+        let s = &self.shape;
+        let mut y = turned(s.batch, s.c_out, y);
+        forward(
+            how.path,
+            s,
+            &self.x_last(),
+            &self.pack_forward(how.algorithm),
+            &self.bias,
+            onto,
+            &mut y,
+        );
+        turned_back(s.batch, s.c_out, &y)
+    }
+
+    /// The same for the input gradient.
+    fn input_grad(&self, how: How, onto: Onto, dx: &[f32]) -> Vec<f32> {
+        let s = &self.shape;
+        let mut dx = turned(s.batch, s.c_in, dx);
+        input_grad(
+            how.path,
+            s,
+            &self.dy_last(),
+            &self.pack_input_grad(how.algorithm),
+            onto,
+            &mut dx,
+        );
+        turned_back(s.batch, s.c_in, &dx)
+    }
+
+    fn weight_grad(&self, how: How) -> Vec<f32> {
+        let mut dw = self.weight.clone();
+        weight_grad_on(
+            how.path,
+            &self.shape,
+            how.algorithm,
+            &self.x_last(),
+            &self.dy_last(),
+            &mut dw,
+        );
+        dw
+    }
+
+    fn bias_grad(&self) -> Vec<f32> {
+        let mut db = self.bias.clone();
+        conv_bias_grad(&self.shape, &self.dy_last(), &mut db);
+        db
+    }
+
+    fn pack_forward(&self, algorithm: Algorithm) -> PackedWeights {
+        pack_forward(&self.shape, algorithm, &self.weight)
+    }
+
+    fn pack_input_grad(&self, algorithm: Algorithm) -> PackedWeights {
+        pack_input_grad(&self.shape, algorithm, &self.weight)
     }
 }
 
 #[test]
-fn forward_matches_reference() {
+fn forward_matches_reference_and_adds() {
     for case in Case::cases() {
         let s = &case.shape;
-        let pixels = s.out_height() * s.out_width();
-        let mut expected: Vec<f64> = (0..s.output_len())
-            .map(|i| case.bias[i / pixels % s.c_out].into())
+        let mut expected: Vec<f64> = (0..case.dy.len())
+            .map(|i| case.bias[i / s.out_pixels() % s.c_out].into())
             .collect();
         each_product(s, |i, w, o| {
             expected[o] += f64::from(case.x[i]) * f64::from(case.weight[w])
         });
-        for path in paths() {
-            let mut out = vec![f32::NAN; s.output_len()];
-            forward(path, s, &case.x, &case.pack_forward(), &case.bias, &mut out);
-            assert_rounded(&format!("forward {path}"), s, &out, &expected);
+        let added: Vec<f64> = expected
+            .iter()
+            .zip(&case.dy)
+            .map(|(y, before)| y + f64::from(*before))
+            .collect();
+        for how in ways(s) {
+            let nan = vec![f32::NAN; case.dy.len()];
+            let what = format!("forward {} {s:?}", how.path);
+            assert_rounded(
+                &what,
+                how.algorithm,
+                &case.forward(how, Onto::Overwrite, &nan),
+                &expected,
+            );
+            assert_rounded(&what, how.algorithm, &case.forward(how, Onto::Add, &case.dy), &added);
         }
     }
 }
 
 #[test]
-fn input_grad_matches_reference_and_accumulates() {
+fn input_grad_matches_reference_and_adds() {
     for case in Case::cases() {
         let s = &case.shape;
-        let before = &case.x;
-        let mut expected = to_f64(before);
+        let mut expected = vec![0.0; case.x.len()];
         each_product(s, |i, w, o| {
             expected[i] += f64::from(case.dy[o]) * f64::from(case.weight[w])
         });
-        for path in paths() {
-            let mut dx = before.clone();
-            input_grad(path, s, &case.dy, &case.pack_input_grad(), &mut dx);
-            assert_rounded(&format!("input gradient {path}"), s, &dx, &expected);
+        let added: Vec<f64> = expected
+            .iter()
+            .zip(&case.x)
+            .map(|(dx, before)| dx + f64::from(*before))
+            .collect();
+        for how in ways(s) {
+            let nan = vec![f32::NAN; case.x.len()];
+            let what = format!("input gradient {} {s:?}", how.path);
+            assert_rounded(
+                &what,
+                how.algorithm,
+                &case.input_grad(how, Onto::Overwrite, &nan),
+                &expected,
+            );
+            assert_rounded(&what, how.algorithm, &case.input_grad(how, Onto::Add, &case.x), &added);
         }
     }
 }
@@ -184,21 +287,15 @@ fn weight_and_bias_grad_match_reference_and_accumulate() {
         let s = &case.shape;
         let mut expected = to_f64(&case.weight);
         each_product(s, |i, w, o| expected[w] += f64::from(case.dy[o]) * f64::from(case.x[i]));
-        for path in paths() {
-            let mut dw = case.weight.clone();
-            weight_grad_on(path, s, &case.x, &case.dy, &mut dw);
-            assert_rounded(&format!("weight gradient {path}"), s, &dw, &expected);
+        for how in ways(s) {
+            let what = format!("weight gradient {} {s:?}", how.path);
+            assert_rounded(&what, how.algorithm, &case.weight_grad(how), &expected);
         }
-
         let mut expected = to_f64(&case.bias);
-        let pixels = s.out_height() * s.out_width();
-        case.dy
-            .iter()
-            .enumerate()
-            .for_each(|(i, &dy)| expected[i / pixels % s.c_out] += f64::from(dy));
-        let mut db = case.bias.clone();
-        conv_bias_grad(s, &case.dy, &mut db);
-        assert_close(&format!("bias {s:?}"), &db, &expected, 2e-5);
+        for (i, &dy) in case.dy.iter().enumerate() {
+            expected[i / s.out_pixels() % s.c_out] += f64::from(dy);
+        }
+        assert_close(&format!("bias {s:?}"), &case.bias_grad(), &expected, 2e-5);
     }
 }
 
@@ -217,68 +314,68 @@ fn threads_do_not_change_bits() {
     .enumerate()
     {
         let case = Case::new(s, seed as u64);
-        let (packed, packed_grad) = (case.pack_forward(), case.pack_input_grad());
-        for path in paths() {
-            let what = format!("{path} {s:?}");
-            assert_same_on_any_threads(&what, || {
-                let mut out = vec![0.0; s.output_len()];
-                forward(path, &s, &case.x, &packed, &case.bias, &mut out);
-                out
-            });
-            assert_same_on_any_threads(&what, || {
-                let mut dx = case.x.clone();
-                input_grad(path, &s, &case.dy, &packed_grad, &mut dx);
-                dx
-            });
-            assert_same_on_any_threads(&what, || {
-                let mut dw = case.weight.clone();
-                weight_grad_on(path, &s, &case.x, &case.dy, &mut dw);
-                dw
-            });
-            assert_same_on_any_threads(&what, || {
-                let mut db = case.bias.clone();
-                conv_bias_grad(&s, &case.dy, &mut db);
-                db
-            });
+        for how in ways(&s) {
+            let what = format!("{how:?} {s:?}");
+            assert_same_on_any_threads(&what, || case.forward(how, Onto::Add, &case.dy));
+            assert_same_on_any_threads(&what, || case.input_grad(how, Onto::Add, &case.x));
+            assert_same_on_any_threads(&what, || case.weight_grad(how));
         }
+        assert_same_on_any_threads("bias", || case.bias_grad());
     }
 }
 
 #[test]
 fn an_empty_batch_is_nothing_to_do() {
-    let case = Case::new(shape(0, 3, 5, 4, 4, 3, 1), 0);
-    let (mut dw, mut db) = (case.weight.clone(), case.bias.clone());
-    conv_forward(&case.shape, &[], &case.pack_forward(), &case.bias, &mut []);
-    conv_input_grad(&case.shape, &[], &case.pack_input_grad(), &mut []);
-    conv_weight_grad(&case.shape, &[], &[], &mut dw);
-    conv_bias_grad(&case.shape, &[], &mut db);
-    assert!(dw == case.weight && db == case.bias);
+    for (kernel, stride) in [(1, 1), (3, 1), (3, 2)] {
+        let case = Case::new(shape(0, 3, 5, 4, 4, kernel, stride), 0);
+        for how in ways(&case.shape) {
+            assert!(case.forward(how, Onto::Overwrite, &[]).is_empty());
+            assert!(case.input_grad(how, Onto::Overwrite, &[]).is_empty());
+            assert!(case.weight_grad(how) == case.weight);
+        }
+        assert!(case.bias_grad() == case.bias);
+    }
 }
 
 #[test]
-#[should_panic(expected = "conv_forward: out: expected 80 values, got 79")]
+#[should_panic(expected = "conv_forward: y: expected 256 values, got 255")]
 fn wrong_length_is_named() {
     let case = Case::new(shape(1, 3, 5, 4, 4, 3, 1), 0);
-    conv_forward(&case.shape, &case.x, &case.pack_forward(), &case.bias, &mut [0.0; 79]);
+    let (x, packed) = (case.x_last(), case.pack_forward(Algorithm::Winograd2));
+    conv_forward(&case.shape, &x, &packed, &case.bias, Onto::Overwrite, &mut [0.0; 255]);
 }
 
 #[test]
 #[should_panic(expected = "weights packed for Forward used for InputGrad")]
 fn weights_of_the_other_pass_are_refused() {
     let case = Case::new(shape(1, 3, 3, 4, 4, 3, 1), 0);
-    conv_input_grad(&case.shape, &case.dy, &case.pack_forward(), &mut [0.0; 48]);
+    let (dy, packed) = (case.dy_last(), case.pack_forward(Algorithm::Winograd2));
+    conv_input_grad(&case.shape, &dy, &packed, Onto::Overwrite, &mut [0.0; 256]);
 }
 
 #[test]
 #[should_panic(expected = "expected (3, 5, 3, 1), got (3, 5, 3, 2)")]
 fn weights_of_another_shape_are_refused() {
     let case = Case::new(shape(1, 3, 5, 4, 4, 3, 1), 0);
-    let packed = pack_forward(&shape(1, 3, 5, 4, 4, 3, 2), &case.weight);
-    conv_forward(&case.shape, &case.x, &packed, &case.bias, &mut [0.0; 80]);
+    let packed = pack_forward(&shape(1, 3, 5, 4, 4, 3, 2), Algorithm::Direct, &case.weight);
+    conv_forward(
+        &case.shape,
+        &case.x_last(),
+        &packed,
+        &case.bias,
+        Onto::Overwrite,
+        &mut [0.0; 256],
+    );
 }
 
 #[test]
 #[should_panic(expected = "kernel 5 with stride 1 is not supported")]
 fn other_kernels_are_refused() {
-    let _ = pack_forward(&shape(1, 1, 1, 4, 4, 5, 1), &[0.0; 25]);
+    let _ = pack_forward(&shape(1, 1, 1, 4, 4, 5, 1), Algorithm::Direct, &[0.0; 25]);
+}
+
+#[test]
+#[should_panic(expected = "Winograd4 is for 3x3 convolutions with stride 1")]
+fn winograd_is_refused_where_it_is_none() {
+    let _ = pack_forward(&shape(1, 3, 5, 4, 4, 3, 2), Algorithm::Winograd4, &[0.0; 135]);
 }

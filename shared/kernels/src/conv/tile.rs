@@ -9,10 +9,14 @@
 //! AVX2. Each step of its loop does rows x vectors multiply-adds for one loaded vector a panel's vector and one
 //! value a row, so that arithmetic and not memory sets the pace. All memory is read in the order in which it lies.
 
+use crate::channels_last::{Onto, blocks};
 use crate::simd::{MAX_LANES, Simd, dispatch};
 
 /// Outputs in a panel of packed weights: one, two or four vectors, so that packing does not depend on the path.
 pub(super) const PANEL: usize = MAX_LANES;
+
+/// Weights that are not in the nearest cache yet come in while others are used: so many floats lie between.
+const AHEAD: usize = 32 * PANEL;
 
 /// Stands for the offset of a pixel outside the image, which is zero.
 pub(super) const OUTSIDE: u32 = u32::MAX;
@@ -39,7 +43,7 @@ impl<'a> Rows<'a> {
             OUTSIDE => &self.zeros[..self.depth],
             start => &x[start as usize..][..self.depth],
         };
-        pixel.as_chunks::<PANEL>().0
+        blocks(pixel)
     }
 }
 
@@ -51,35 +55,40 @@ pub(super) struct Panels<'a> {
     pub count: usize,
 }
 
-/// What a sum starts from.
+/// What a sum starts from: the bias of its output, if there is one, and the output's value, if it is added to.
 #[derive(Clone, Copy)]
-pub(super) enum Start<'a> {
-    /// Nothing: the output is overwritten.
-    Zero,
-    /// The bias of its output, padded to whole panels: the output is overwritten.
-    Bias(&'a [f32]),
-    /// The output's value: it is added to.
-    #[allow(dead_code)]
-    Existing,
+pub(super) struct Start<'a> {
+    /// Padded to whole panels.
+    pub bias: Option<&'a [f32]>,
+    pub onto: Onto,
 }
 
-impl<'a> Start<'a> {
+impl Start<'_> {
+    /// Nothing: the output is overwritten.
+    pub(super) const ZERO: Self = Self {
+        bias: None,
+        onto: Onto::Overwrite,
+    };
+
     /// For the outputs from `first` on.
     #[inline(always)]
     pub(super) fn from(self, first: usize) -> Self {
-        match self {
-            Start::Bias(bias) => Start::Bias(&bias[first..]),
-            other => other,
+        Self {
+            bias: self.bias.map(|bias| &bias[first..]),
+            ..self
         }
     }
 
     /// The vector that the outputs from `first` on start from, whose values are `existing` at present.
     #[inline(always)]
     pub(super) fn vector<S: Simd>(self, simd: S, first: usize, existing: &[f32]) -> S::Vector {
-        match self {
-            Start::Zero => simd.splat(0.0),
-            Start::Bias(bias) => simd.load(&bias[first..]),
-            Start::Existing => simd.load(existing),
+        let bias = match self.bias {
+            Some(bias) => simd.load(&bias[first..]),
+            None => simd.splat(0.0),
+        };
+        match self.onto {
+            Onto::Overwrite => bias,
+            Onto::Add => simd.add(bias, simd.load(existing)),
         }
     }
 }
@@ -154,11 +163,14 @@ fn all_rows<S: Simd, const P: usize, const V: usize>(
     out: &mut [f32],
 ) {
     let len = rows.taps * rows.depth * PANEL;
-    let panels: [&[f32]; P] = std::array::from_fn(|p| &panels[p * stride..][..len]);
+    let mut parts: [&[f32]; P] = [&[]; P];
+    for (p, part) in parts.iter_mut().enumerate() {
+        *part = &panels[p * stride..][..len];
+    }
     let mut row = 0;
     while row < rows.writes.len() {
         let count = even_share(rows.writes.len() - row, S::TILE_ROWS);
-        with_rows!(S, count, tile::<P, V>(simd, rows, row, x, &panels, first, start, out));
+        with_rows!(S, count, tile::<P, V>(simd, rows, row, x, &parts, first, start, out));
         row += count;
     }
 }
@@ -176,7 +188,10 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     start: Start<'_>,
     out: &mut [f32],
 ) {
-    let places: [usize; R] = std::array::from_fn(|r| rows.writes[row + r] as usize + first);
+    let mut places = [first; R];
+    for (place, write) in places.iter_mut().zip(&rows.writes[row..row + R]) {
+        *place += *write as usize;
+    }
     let mut sums = [[simd.splat(0.0); V]; R];
     for (sums, place) in sums.iter_mut().zip(places) {
         let existing = &out[place..place + V * S::LANES];
@@ -185,11 +200,15 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
         }
     }
     for tap in 0..rows.taps {
-        let pixels: [_; R] = std::array::from_fn(|r| rows.pixel(x, row + r, tap));
-        let weights: [_; P] = std::array::from_fn(|p| {
-            let part = &panels[p][tap * rows.depth * PANEL..][..rows.depth * PANEL];
-            part.as_chunks::<PANEL>().0.as_chunks::<PANEL>().0
-        });
+        let mut pixels: [&[[f32; PANEL]]; R] = [&[]; R];
+        for (r, pixel) in pixels.iter_mut().enumerate() {
+            *pixel = rows.pixel(x, row + r, tap);
+        }
+        let mut weights: [&[[[f32; PANEL]; PANEL]]; P] = [&[]; P];
+        for (weights, panel) in weights.iter_mut().zip(panels) {
+            let part = &panel[tap * rows.depth * PANEL..][..rows.depth * PANEL];
+            *weights = blocks(part).as_chunks::<PANEL>().0;
+        }
         accumulate(simd, rows.depth / PANEL, &pixels, &weights, &mut sums);
     }
     for (sums, place) in sums.iter().zip(places) {
@@ -200,7 +219,9 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     }
 }
 
-/// The innermost loops: one pixel a row. Sixteen channels at a time, so that slices are checked once for sixteen steps.
+/// The innermost loops: one pixel a row. No iterator with a closure: that is compiled without the path's instructions
+/// unless it is inlined, which nobody promises. Sixteen channels at a time, so that slices are checked once for sixteen
+/// steps.
 #[inline(always)]
 fn accumulate<S: Simd, const R: usize, const P: usize, const V: usize>(
     simd: S,
@@ -212,9 +233,18 @@ fn accumulate<S: Simd, const R: usize, const P: usize, const V: usize>(
     // A local copy, which the compiler keeps in registers.
     let mut acc = *sums;
     for block in 0..blocks {
-        let x: [&[f32; PANEL]; R] = std::array::from_fn(|r| &pixels[r][block]);
-        let w: [&[[f32; PANEL]; PANEL]; P] = std::array::from_fn(|p| &weights[p][block]);
+        let mut x: [&[f32; PANEL]; R] = [&[0.0; PANEL]; R];
+        for (x, pixel) in x.iter_mut().zip(pixels) {
+            *x = &pixel[block];
+        }
+        let mut w: [&[[f32; PANEL]; PANEL]; P] = [&[[0.0; PANEL]; PANEL]; P];
+        for (w, weights) in w.iter_mut().zip(weights) {
+            *w = &weights[block];
+        }
         for c in 0..PANEL {
+            for w in &w {
+                simd.prefetch(&w[c][0], AHEAD);
+            }
             let mut vectors = [simd.splat(0.0); V];
             for (v, vector) in vectors.iter_mut().enumerate() {
                 let lane = v * S::LANES;

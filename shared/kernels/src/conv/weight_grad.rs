@@ -13,16 +13,17 @@ const CHUNK: usize = 64;
 /// Input channels of a task.
 const TASK_CHANNELS: usize = 16;
 
-/// Adds the gradient of the weights to `dw`, given images `x` and `dy`, channels last, of `channels` padded channels.
+/// Adds the gradient of the weights to `dw`.
 pub(super) fn weight_grad(
     path: SimdPath,
     shape: &ConvShape,
-    channels: [usize; 2],
+    algorithm: Algorithm,
     x: &[f32],
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    match shape.algorithm() {
+    let channels = shape.depths();
+    match algorithm {
         Algorithm::Direct => direct(path, shape, channels, x, dy, dw),
         Algorithm::Winograd2 => {
             let gradient = weight_grad_f2(path, shape, channels, x, dy);

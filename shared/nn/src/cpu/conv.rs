@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use dfdx::shapes::HasShape;
-use dfdx::tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::conv::{Algorithm, ConvShape, PackedWeights};
+use dfdx::tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape};
+use kernels::channels_last::Onto;
+use kernels::conv::{
+    Algorithm, ConvShape, PackedWeights, conv_bias_grad, conv_forward, conv_input_grad, conv_weight_grad,
+};
 
 use crate::backend::{Tensor1, Tensor4};
+use crate::cpu::map::{Map, Shape4};
 use crate::cpu::tape::{read, take_gradient};
 use crate::layers::Conv2d;
 use crate::versioned::Versioned;
@@ -21,19 +24,21 @@ pub struct ConvCache {
 
 impl Conv2d<Cpu> {
     fn packed_forward(&self, shape: &ConvShape) -> Arc<PackedWeights> {
-        self.cache.forward[shape.algorithm() as usize].get(self.weight.version(), || {
-            kernels::conv::pack_forward(shape, &read(self.weight.value()))
+        let algorithm = shape.algorithm();
+        self.cache.forward[algorithm as usize].get(self.weight.version(), || {
+            kernels::conv::pack_forward(shape, algorithm, &read(self.weight.value()))
         })
     }
 
     fn packed_input_gradient(&self, shape: &ConvShape) -> Arc<PackedWeights> {
-        self.cache.input_gradient[shape.algorithm() as usize].get(self.weight.version(), || {
-            kernels::conv::pack_input_grad(shape, &read(self.weight.value()))
+        let algorithm = shape.algorithm();
+        self.cache.input_gradient[algorithm as usize].get(self.weight.version(), || {
+            kernels::conv::pack_input_grad(shape, algorithm, &read(self.weight.value()))
         })
     }
 
     /// The sizes of this convolution on an input of shape `[B, C, H, W]`.
-    pub(super) fn shape(&self, (batch, channels, height, width): (usize, usize, usize, usize)) -> ConvShape {
+    fn shape(&self, (batch, channels, height, width): Shape4) -> ConvShape {
         assert_eq!(
             channels, self.c_in,
             "a convolution of {} channels got an input of {channels}",
@@ -51,26 +56,39 @@ impl Conv2d<Cpu> {
         }
     }
 
-    /// The forward pass on plain values.
-    pub(super) fn apply(&self, shape: &ConvShape, input: &[f32], device: &Cpu) -> Result<Tensor4<Cpu>, CpuError> {
-        let mut output = vec![0.0; shape.output_len()];
-        kernels::conv::conv_forward(
-            shape,
-            input,
-            &self.packed_forward(shape),
-            &read(self.bias.value()),
-            &mut output,
-        );
-        device.try_tensor_from_vec(
-            output,
-            (shape.batch, shape.c_out, shape.out_height(), shape.out_width()),
-        )
+    /// The shape of the output for an input of that shape.
+    pub(super) fn output_shape(&self, input: Shape4) -> Shape4 {
+        let shape = self.shape(input);
+        (shape.batch, shape.c_out, shape.out_height(), shape.out_width())
     }
 
-    /// What the backward pass of this layer needs, to be moved into its closure.
-    pub(super) fn gradient(&self, shape: ConvShape) -> ConvGradient {
+    /// The layer's output.
+    pub(super) fn apply(&self, x: &Map) -> Map {
+        let mut y = Map::take(self.output_shape(x.shape));
+        self.apply_onto(x, Onto::Overwrite, &mut y);
+        y
+    }
+
+    /// Writes the layer's output to `y` or adds it, as `onto` says.
+    pub(super) fn apply_onto(&self, x: &Map, onto: Onto, y: &mut Map) {
+        let shape = self.shape(x.shape);
+        let bias = read(self.bias.value());
+        conv_forward(
+            &shape,
+            &x.values,
+            &self.packed_forward(&shape),
+            &bias,
+            onto,
+            &mut y.values,
+        );
+    }
+
+    /// What the backward pass of this layer needs for an input of that shape, to be moved into its closure.
+    pub(super) fn gradient(&self, input: Shape4) -> ConvGradient {
+        let shape = self.shape(input);
         let parameters = || (self.weight.value().clone(), self.bias.value().clone());
         ConvGradient {
+            input,
             shape,
             packed: self.packed_input_gradient(&shape),
             parameters: self.weight.is_trainable().then(parameters),
@@ -80,6 +98,7 @@ impl Conv2d<Cpu> {
 
 /// The gradients of one convolution.
 pub struct ConvGradient {
+    input: Shape4,
     shape: ConvShape,
     packed: Arc<PackedWeights>,
     /// Weight and bias, where they are trained.
@@ -92,39 +111,48 @@ impl ConvGradient {
         self.parameters.is_some()
     }
 
+    /// The gradient of the input.
+    pub fn of_input(&self, dy: &Map) -> Map {
+        let mut dx = Map::take(self.input);
+        conv_input_grad(&self.shape, &dy.values, &self.packed, Onto::Overwrite, &mut dx.values);
+        dx
+    }
+
     /// Adds the gradient of the input to `dx`.
-    pub fn add_to_input(&self, dy: &[f32], dx: &mut [f32]) {
-        kernels::conv::conv_input_grad(&self.shape, dy, &self.packed, dx);
+    pub fn add_to_input(&self, dy: &Map, dx: &mut Map) {
+        conv_input_grad(&self.shape, &dy.values, &self.packed, Onto::Add, &mut dx.values);
     }
 
     /// Adds the gradients of weight and bias, where they are wanted.
     pub fn add_to_parameters(
         &self,
-        input: Option<&[f32]>,
-        dy: &[f32],
+        input: Option<&Map>,
+        dy: &Map,
         gradients: &mut Gradients<f32, Cpu>,
     ) -> Result<(), CpuError> {
         if let (Some((weight, bias)), Some(input)) = (&self.parameters, input) {
-            kernels::conv::conv_weight_grad(&self.shape, input, dy, gradients.get_or_alloc_mut(weight)?);
-            kernels::conv::conv_bias_grad(&self.shape, dy, gradients.get_or_alloc_mut(bias)?);
+            let dw = gradients.get_or_alloc_mut(weight)?;
+            conv_weight_grad(&self.shape, self.shape.algorithm(), &input.values, &dy.values, dw);
+            conv_bias_grad(&self.shape, &dy.values, gradients.get_or_alloc_mut(bias)?);
         }
         Ok(())
     }
 }
 
 pub fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let shape = layer.shape(*x.shape());
     let (x, mut tape) = x.split_tape();
-    let input = read(&x);
-    let y = layer.apply(&shape, &input, x.device())?;
+    let input = Map::read(&x);
+    let output = layer.apply(&input);
+    let y = output.to_tensor(x.device())?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
-        let gradient = layer.gradient(shape);
+        let gradient = layer.gradient(input.shape);
         let input = gradient.needs_input().then_some(input);
+        let shape = output.shape;
         tape.add_backward_op(move |gradients| {
-            let dy = take_gradient!(gradients, y_ghost);
-            gradient.add_to_parameters(input.as_deref(), &dy, gradients)?;
-            gradient.add_to_input(&dy, gradients.get_or_alloc_mut(&x_ghost)?);
+            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
+            gradient.add_to_parameters(input.as_ref(), &dy, gradients)?;
+            gradient.of_input(&dy).add_to(gradients.get_or_alloc_mut(&x_ghost)?);
             Ok(())
         });
     }

@@ -1,8 +1,12 @@
-//! The ops on the CPU: each reads its input, calls a kernel, and records the kernel's gradient on dfdx's tape.
+//! The ops on the CPU: each reads its input, calls kernels, and records their gradient on dfdx's tape.
 //!
 //! The pattern, in every file of this folder: split the tape off the input; compute the output with a kernel; keep
 //! *ghosts* (identity and size, no data) of input and output; in the backward closure take the output's gradient out
 //! of the table and add to the input's.
+//!
+//! Tensors are `[B, C, H, W]`; the kernels want the channels last ([`map`]). An op turns its input once and its output
+//! once, so the larger an op, the less is turned and copied: [`residual`] is a whole block of the network, made of the
+//! parts that [`norm_conv`] and [`conv`] are made of.
 
 mod activation;
 mod attention;
@@ -10,8 +14,11 @@ mod combine;
 mod conv;
 mod linear;
 mod loss;
+mod map;
+mod norm;
 mod norm_conv;
 mod resample;
+mod residual;
 mod tape;
 
 use dfdx::shapes::Shape;
@@ -22,7 +29,7 @@ use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
 use crate::cpu::conv::ConvCache;
 use crate::cpu::linear::LinearCache;
 use crate::device_ext::DeviceExt;
-use crate::layers::{Conv2d, GroupNorm, Linear};
+use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
 impl Backend for Cpu {
     type Device = Cpu;
@@ -49,6 +56,18 @@ impl Backend for Cpu {
         U: Tape<f32, Cpu>,
     {
         norm_conv::norm_conv(x, norm, modulation, activation, conv)
+    }
+
+    fn residual<T, U>(
+        x: Tensor4<Cpu, T>,
+        modulation: Tensor2<Cpu, U>,
+        layers: &Residual<'_, Cpu>,
+    ) -> Result<Tensor4<Cpu, T>, CpuError>
+    where
+        T: Tape<f32, Cpu> + Merge<U>,
+        U: Tape<f32, Cpu>,
+    {
+        residual::residual(x, modulation, layers)
     }
 
     fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<Tensor4<Cpu, T>, CpuError> {

@@ -7,8 +7,8 @@ use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, OwnedTape, Tensor, TensorFromVec, Trace, WithEmptyTape};
 use dfdx::tensor_ops::Backward;
 use nn::{
-    Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, GroupNorm, Linear, Parameter, Parameters, Scalar, Tensor2,
-    Tensor4, Traced4,
+    Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, GroupNorm, Linear, Parameter, Parameters, Residual, Scalar,
+    Tensor2, Tensor4, Traced4,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -185,6 +185,51 @@ fn modulated_norm_silu_conv<B: Backend>(backend: &B) -> Found {
     found
 }
 
+/// The layers of a residual block as one list of parameters.
+struct Block<B: Backend> {
+    norm1: GroupNorm<B>,
+    conv1: Conv2d<B>,
+    norm2: GroupNorm<B>,
+    conv2: Conv2d<B>,
+    skip: Option<Conv2d<B>>,
+}
+nn::parameters!(Block: norm1, conv1, norm2, conv2, skip);
+
+/// A residual block from 6 channels to `c_out`.
+fn residual<B: Backend>(backend: &B, c_out: usize) -> Found {
+    let conv = |c_in, kernel| Conv2d::new(backend, c_in, c_out, kernel, 1, &mut uniform(3));
+    let mut block = Block {
+        norm1: GroupNorm::new(backend, 6, 3),
+        conv1: conv(6, 3),
+        norm2: GroupNorm::new(backend, c_out, 2),
+        conv2: conv(c_out, 3),
+        skip: (c_out != 6).then(|| conv(6, 1)),
+    };
+    randomise(&mut block);
+    let layers = Residual {
+        norm1: &block.norm1,
+        conv1: &block.conv1,
+        norm2: &block.norm2,
+        conv2: &block.conv2,
+        skip: block.skip.as_ref(),
+    };
+    let (x, m) = (images(backend, (2, 6, 5, 4), 7), vectors(backend, (2, 2 * c_out), 8));
+    let y = B::residual(x.leaky_trace(), m.leaky_trace(), &layers);
+    let (mut found, mut gradients) = backward(backend, y.expect("a forward pass"));
+    note::<B, _>(&mut found, &mut gradients, "the input", &x);
+    note::<B, _>(&mut found, &mut gradients, "the modulation", &m);
+    note_parameters(&mut found, &mut gradients, &block);
+    found
+}
+
+fn residual_with_skip_convolution<B: Backend>(backend: &B) -> Found {
+    residual(backend, 4)
+}
+
+fn residual_with_identity<B: Backend>(backend: &B) -> Found {
+    residual(backend, 6)
+}
+
 fn attention<B: Backend>(backend: &B) -> Found {
     let layer = Attention::new(backend, 8, 2, 4, &mut uniform(5));
     layer_case(backend, layer, (2, 8, 2, 3), |layer, x| layer.forward(x))
@@ -333,6 +378,8 @@ mod against_the_kernels {
         norm_conv,
         norm_silu_conv,
         modulated_norm_silu_conv,
+        residual_with_skip_convolution,
+        residual_with_identity,
         attention,
         linear_and_silu,
         upsample,

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::channels_last::Onto;
 use crate::conv::tile::{PANEL, Panels, Rows, Start, multiply};
-use crate::conv::winograd::transform::{F2, F4, Winograd, input, output};
+use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways};
 use crate::conv::winograd::{MOST_TILES, Task, Tiling, position_stride};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch};
@@ -119,9 +120,9 @@ impl Job<'_> {
             .for_each(|(index, part)| {
                 let (group, task) = (index / tiling.tasks(), index % tiling.tasks());
                 let outputs = group * GROUP..self.outputs.min((group + 1) * GROUP);
-                let start = match start {
-                    Start::Existing => Start::Zero,
-                    other => other,
+                let start = Start {
+                    onto: Onto::Overwrite,
+                    ..start
                 };
                 self.compute(task, outputs, start, part);
             });
@@ -131,7 +132,7 @@ impl Job<'_> {
             tasks.for_each(|(band, y)| {
                 let task = image * tiling.bands() + band;
                 let parts = parts.chunks_exact(part_len).skip(task).step_by(tiling.tasks());
-                join_groups(self.outputs, parts, start, y);
+                join_groups(self.outputs, parts, start.onto, y);
             });
         });
     }
@@ -173,7 +174,7 @@ impl Job<'_> {
                     stride: steps.positions * inputs * PANEL,
                     count: width / PANEL,
                 };
-                multiply(path, &rows, v, weights, Start::Zero, products);
+                multiply(path, &rows, v, weights, Start::ZERO, products);
             }
             let products = Products {
                 tiles: &tiles,
@@ -189,15 +190,15 @@ impl Job<'_> {
 }
 
 /// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`.
-fn join_groups<'a>(outputs: usize, groups: impl Iterator<Item = &'a [f32]>, start: Start<'_>, y: &mut [f32]) {
+fn join_groups<'a>(outputs: usize, groups: impl Iterator<Item = &'a [f32]>, onto: Onto, y: &mut [f32]) {
     for (group, part) in groups.enumerate() {
         let first = group * GROUP;
         let width = GROUP.min(outputs - first);
         for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
             let y = &mut y[first..first + width];
-            match start {
-                Start::Existing => y.iter_mut().zip(part).for_each(|(y, part)| *y += part),
-                Start::Zero | Start::Bias(_) => y.copy_from_slice(part),
+            match onto {
+                Onto::Add => y.iter_mut().zip(part).for_each(|(y, part)| *y += part),
+                Onto::Overwrite => y.copy_from_slice(part),
             }
         }
     }
@@ -253,13 +254,14 @@ fn input_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
                 &tiles.zeros[..depth]
             }
         };
-        let pixels: [[&[f32]; A]; A] = std::array::from_fn(|r| std::array::from_fn(|c| pixel(r, c)));
-        for channel in (0..depth).step_by(S::LANES) {
-            let mut x = [[simd.splat(0.0); A]; A];
-            for (x, pixel) in x.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
-                *x = simd.load(&pixel[channel..]);
+        let mut pixels: [[&[f32]; A]; A] = [[&[]; A]; A];
+        for (r, row) in pixels.iter_mut().enumerate() {
+            for (c, from) in row.iter_mut().enumerate() {
+                *from = pixel(r, c);
             }
-            let v = input::<S, W, M, A>(simd, x);
+        }
+        for channel in (0..depth).step_by(S::LANES) {
+            let v = both_ways!(simd, W::input, (r, c) => simd.load(&pixels[r][c][channel..]), A => A);
             let to = &mut to[tile * depth + channel..];
             for (position, v) in v.as_flattened().iter().enumerate() {
                 simd.store(*v, &mut to[position * tiles.stride..]);
@@ -324,11 +326,7 @@ fn output_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
         let corner = ((image - first_image) * tiling.height + row - first_row) * tiling.width + column;
         for channel in (0..width).step_by(S::LANES) {
             let from = &values[tile * width + channel..];
-            let mut x = [[simd.splat(0.0); A]; A];
-            for (position, x) in x.as_flattened_mut().iter_mut().enumerate() {
-                *x = simd.load(&from[position * stride..]);
-            }
-            let sums = output::<S, W, M, A>(simd, x);
+            let sums = both_ways!(simd, W::output, (r, c) => simd.load(&from[(r * A + c) * stride..]), A => M);
             for (r, sums) in sums.iter().enumerate().take(rows) {
                 for (c, sum) in sums.iter().enumerate().take(columns) {
                     let y = &mut y[(corner + r * tiling.width + c) * outputs + first + channel..][..S::LANES];

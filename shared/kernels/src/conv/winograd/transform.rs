@@ -113,75 +113,35 @@ impl Winograd<4, 6> for F4 {
     }
 }
 
-/// A one-dimensional transform of all columns, then of all rows. A macro and no function that takes a closure: a
-/// closure is compiled without the path's vector instructions unless it is inlined, which nobody promises.
+/// A one-dimensional transform of all columns, then of all rows, of `$from` x `$from` vectors to `$to` x `$to`; `$x` is
+/// the one in row r and column c. A macro and no function that takes a closure: a closure is compiled without the
+/// path's vector instructions unless it is inlined, which nobody promises.
 macro_rules! both_ways {
-    ($simd:ident, $one_way:expr, $x:ident: $from:tt => $to:tt) => {{
+    ($simd:ident, $one_way:expr, ($r:ident, $c:ident) => $x:expr, $from:tt => $to:tt) => {{
         let mut columns = [[$simd.splat(0.0); $to]; $from];
-        for (c, to) in columns.iter_mut().enumerate() {
-            *to = $one_way($simd, column($simd, &$x, c));
+        for ($c, to) in columns.iter_mut().enumerate() {
+            let mut column = [$simd.splat(0.0); $from];
+            for ($r, x) in column.iter_mut().enumerate() {
+                *x = $x;
+            }
+            *to = $one_way($simd, column);
         }
         let mut y = [[$simd.splat(0.0); $to]; $to];
         for (r, to) in y.iter_mut().enumerate() {
-            *to = $one_way($simd, column($simd, &columns, r));
+            let mut row = [$simd.splat(0.0); $from];
+            for (x, column) in row.iter_mut().zip(&columns) {
+                *x = column[r];
+            }
+            *to = $one_way($simd, row);
         }
         y
     }};
 }
-
-/// Column `c` of a matrix.
-#[inline(always)]
-fn column<S: Simd, const ROWS: usize, const COLUMNS: usize>(
-    simd: S,
-    x: &[[S::Vector; COLUMNS]; ROWS],
-    c: usize,
-) -> [S::Vector; ROWS] {
-    let mut column = [simd.splat(0.0); ROWS];
-    for (to, row) in column.iter_mut().zip(x) {
-        *to = row[c];
-    }
-    column
-}
-
-/// `B' x B`
-#[inline(always)]
-pub(super) fn input<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    x: [[S::Vector; A]; A],
-) -> [[S::Vector; A]; A] {
-    both_ways!(simd, W::input, x: A => A)
-}
-
-/// `A' x A`
-#[inline(always)]
-pub(super) fn output<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    x: [[S::Vector; A]; A],
-) -> [[S::Vector; M]; M] {
-    both_ways!(simd, W::output, x: A => M)
-}
-
-/// `A y A'`
-#[inline(always)]
-pub(super) fn output_grad<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    y: [[S::Vector; M]; M],
-) -> [[S::Vector; A]; A] {
-    both_ways!(simd, W::output_grad, y: M => A)
-}
-
-/// `G g G'`
-#[inline(always)]
-pub(super) fn kernel<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    g: [[S::Vector; 3]; 3],
-) -> [[S::Vector; A]; A] {
-    both_ways!(simd, kernel_one_way::<S, W, M, A>, g: 3 => A)
-}
+pub(super) use both_ways;
 
 /// `G g`
 #[inline(always)]
-fn kernel_one_way<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
+pub(super) fn kernel<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     simd: S,
     [g0, g1, g2]: [S::Vector; 3],
 ) -> [S::Vector; A] {
@@ -193,18 +153,9 @@ fn kernel_one_way<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     u
 }
 
-/// `G' u G`
-#[inline(always)]
-pub(super) fn kernel_grad<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    u: [[S::Vector; A]; A],
-) -> [[S::Vector; 3]; 3] {
-    both_ways!(simd, kernel_grad_one_way::<S, W, M, A>, u: A => 3)
-}
-
 /// `G' u`
 #[inline(always)]
-fn kernel_grad_one_way<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
+pub(super) fn kernel_grad<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     simd: S,
     u: [S::Vector; A],
 ) -> [S::Vector; 3] {

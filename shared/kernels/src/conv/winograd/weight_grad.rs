@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::conv::ConvShape;
 use crate::conv::tile::{PANEL, Pixels, Segment, add_outer};
 use crate::conv::winograd::convolve::{Tiles, input_f2, input_f4};
-use crate::conv::winograd::transform::{F2, F4, Winograd, kernel_grad, output_grad};
+use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways, kernel_grad};
 use crate::conv::winograd::{Tiling, position_stride};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch};
@@ -189,13 +189,14 @@ fn output_grad_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>
                 &tiles.zeros[..depth]
             }
         };
-        let pixels: [[&[f32]; M]; M] = std::array::from_fn(|r| std::array::from_fn(|c| pixel(r, c)));
-        for channel in (0..depth).step_by(S::LANES) {
-            let mut y = [[simd.splat(0.0); M]; M];
-            for (y, pixel) in y.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
-                *y = simd.load(&pixel[channel..]);
+        let mut pixels: [[&[f32]; M]; M] = [[&[]; M]; M];
+        for (r, row) in pixels.iter_mut().enumerate() {
+            for (c, from) in row.iter_mut().enumerate() {
+                *from = pixel(r, c);
             }
-            let v = output_grad::<S, W, M, A>(simd, y);
+        }
+        for channel in (0..depth).step_by(S::LANES) {
+            let v = both_ways!(simd, W::output_grad, (r, c) => simd.load(&pixels[r][c][channel..]), M => A);
             let to = &mut to[tile * depth + channel..];
             for (position, v) in v.as_flattened().iter().enumerate() {
                 simd.store(*v, &mut to[position * tiles.stride..]);
@@ -231,11 +232,9 @@ fn kernels_of_sums<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     kernels: &mut Kernels,
 ) {
     for lane in (0..PANEL).step_by(S::LANES) {
-        let mut x = [[simd.splat(0.0); A]; A];
-        for (position, x) in x.as_flattened_mut().iter_mut().enumerate() {
-            *x = simd.load(&sums[position * stride + lane..]);
-        }
-        let taps = kernel_grad::<S, W, M, A>(simd, x);
+        let taps = both_ways!(
+            simd, kernel_grad::<S, W, M, A>, (r, c) => simd.load(&sums[(r * A + c) * stride + lane..]), A => 3
+        );
         for (kernel, tap) in kernels.iter_mut().zip(taps.as_flattened()) {
             simd.store(*tap, &mut kernel[lane..]);
         }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::conv::tile::PANEL;
-use crate::conv::winograd::transform::{F2, F4, Winograd, kernel};
+use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways, kernel};
 use crate::simd::{Simd, SimdPath, dispatch, simd_path};
 
 /// The nine values of the kernel between one input and sixteen outputs.
@@ -69,11 +69,9 @@ fn transform_input<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     to: &mut [f32],
 ) {
     for lane in (0..PANEL).step_by(S::LANES) {
-        let mut g = [[simd.splat(0.0); 3]; 3];
-        for (g, kernel) in g.as_flattened_mut().iter_mut().zip(kernels) {
-            *g = simd.load(&kernel[lane..]);
-        }
-        let u = kernel::<S, W, M, A>(simd, g);
+        let u = both_ways!(
+            simd, kernel::<S, W, M, A>, (r, c) => simd.load(&kernels[3 * r + c][lane..]), 3 => A
+        );
         for (position, u) in u.as_flattened().iter().enumerate() {
             simd.store(*u, &mut to[position * stride + lane..]);
         }

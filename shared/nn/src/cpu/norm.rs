@@ -1,0 +1,180 @@
+//! Group normalisation with modulation and activation, on feature maps: half of a residual block.
+
+use dfdx::tensor::{Cpu, CpuError, Gradients, Tape};
+use kernels::norm::{Activation, NormInput, NormShape, NormStats, group_norm, group_norm_grad};
+use kernels::scratch::Scratch;
+
+use crate::backend::{Tensor1, Tensor2};
+use crate::cpu::map::Map;
+use crate::cpu::tape::read;
+use crate::layers::GroupNorm;
+
+/// The kernel knows one scale and one shift per image and channel. With weight `w`, bias `c` and modulation `(a, b)`,
+/// `(xhat w + c)(1 + a) + b` is `xhat scale + shift` with these two.
+struct Affine {
+    scale: Scratch,
+    shift: Scratch,
+}
+
+impl Affine {
+    fn new(batch: usize, weight: &[f32], bias: &[f32], modulation: Option<&[f32]>) -> Self {
+        let channels = weight.len();
+        let [mut scale, mut shift] = [0, 1].map(|_| Scratch::take(batch * channels));
+        let images = scale.chunks_exact_mut(channels).zip(shift.chunks_exact_mut(channels));
+        for (n, (scale, shift)) in images.enumerate() {
+            for c in 0..channels {
+                let (a, b) = modulation.map_or((0.0, 0.0), |m| at(m, n, c, channels));
+                scale[c] = weight[c] * (1.0 + a);
+                shift[c] = bias[c] * (1.0 + a) + b;
+            }
+        }
+        Self { scale, shift }
+    }
+}
+
+/// The pair `(a, b)` of image `n` and channel `c` in `[B, 2 C]`.
+fn at(modulation: &[f32], n: usize, c: usize, channels: usize) -> (f32, f32) {
+    let row = &modulation[2 * channels * n..2 * channels * (n + 1)];
+    (row[c], row[channels + c])
+}
+
+/// A normalisation that was done, and what its backward pass needs.
+pub struct Normalised {
+    shape: NormShape,
+    input: Map,
+    affine: Affine,
+    stats: NormStats,
+    activation: Activation,
+    /// `[a | b]` of every image, where there is a modulation.
+    modulation: Option<Scratch>,
+    weight: Scratch,
+    bias: Scratch,
+    wanted: Wanted,
+}
+
+/// The tensors whose gradients are wanted. (They share their memory with the originals.)
+struct Wanted {
+    modulation: Option<Tensor2<Cpu>>,
+    /// Weight and bias, where they are trained.
+    parameters: Option<[Tensor1<Cpu>; 2]>,
+}
+
+/// Whether an op's modulation is part of what is differentiated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ModulationGradient {
+    Wanted,
+    Unwanted,
+}
+
+impl ModulationGradient {
+    /// It is, where the modulation comes with a tape.
+    pub fn of<U: Tape<f32, Cpu>>() -> Self {
+        if U::OWNS_TAPE { Self::Wanted } else { Self::Unwanted }
+    }
+}
+
+/// `act(group_norm(x) (1 + a) + b)` with the modulation `[a | b]`; keeps `x` for the backward pass.
+pub fn normalise(
+    x: Map,
+    norm: &GroupNorm<Cpu>,
+    modulation: Option<(&Tensor2<Cpu>, ModulationGradient)>,
+    activation: Activation,
+) -> (Map, Normalised) {
+    let (batch, channels, height, width) = x.shape;
+    assert_eq!(
+        channels, norm.channels,
+        "a norm over {} channels got an input of {channels}",
+        norm.channels
+    );
+    let shape = NormShape {
+        batch,
+        channels,
+        pixels: height * width,
+        groups: norm.groups,
+    };
+    let (weight, bias) = (read(norm.weight.value()), read(norm.bias.value()));
+    let values = modulation.map(|(modulation, _)| read(modulation));
+    let affine = Affine::new(batch, &weight, &bias, values.as_deref());
+    let mut y = Map::take(x.shape);
+    let stats = group_norm(
+        &shape,
+        &x.values,
+        &affine.scale,
+        &affine.shift,
+        activation,
+        &mut y.values,
+    );
+    let parameters = || [norm.weight.value().clone(), norm.bias.value().clone()];
+    let wanted = Wanted {
+        modulation: modulation.and_then(|(m, wanted)| (wanted == ModulationGradient::Wanted).then(|| m.clone())),
+        parameters: norm.weight.is_trainable().then(parameters),
+    };
+    let normalised = Normalised {
+        shape,
+        input: x,
+        affine,
+        stats,
+        activation,
+        modulation: values,
+        weight,
+        bias,
+        wanted,
+    };
+    (y, normalised)
+}
+
+impl Normalised {
+    /// What was normalised.
+    pub fn input(&self) -> &Map {
+        &self.input
+    }
+
+    /// Turns the gradient `d` of the output into that of the input, and adds those of modulation and parameters.
+    pub fn gradient(&self, d: &mut Map, gradients: &mut Gradients<f32, Cpu>) -> Result<(), CpuError> {
+        let [mut dscale, mut dshift] = [0, 1].map(|_| Scratch::take(self.affine.scale.len()));
+        let input = NormInput {
+            x: &self.input.values,
+            stats: &self.stats,
+            scale: &self.affine.scale,
+            shift: &self.affine.shift,
+            activation: self.activation,
+        };
+        group_norm_grad(&self.shape, input, &mut d.values, &mut dscale, &mut dshift);
+        if let Some(modulation) = &self.wanted.modulation {
+            let dm = gradients.get_or_alloc_mut(modulation)?;
+            add_modulation_gradient(dm, &self.weight, &self.bias, &dscale, &dshift);
+        }
+        if let Some([weight, bias]) = &self.wanted.parameters {
+            let modulation = self.modulation.as_deref();
+            add_parameter_gradient(gradients.get_or_alloc_mut(weight)?, &dscale, modulation);
+            add_parameter_gradient(gradients.get_or_alloc_mut(bias)?, &dshift, modulation);
+        }
+        Ok(())
+    }
+}
+
+/// Chain rule through [`Affine`]: `da = w dscale + c dshift` and `db = dshift`.
+fn add_modulation_gradient(dm: &mut [f32], weight: &[f32], bias: &[f32], dscale: &[f32], dshift: &[f32]) {
+    let channels = weight.len();
+    for ((dm, dscale), dshift) in dm
+        .chunks_mut(2 * channels)
+        .zip(dscale.chunks(channels))
+        .zip(dshift.chunks(channels))
+    {
+        for c in 0..channels {
+            dm[c] += weight[c] * dscale[c] + bias[c] * dshift[c];
+            dm[channels + c] += dshift[c];
+        }
+    }
+}
+
+/// Chain rule through [`Affine`]: `dw = sum_n (1 + a) dscale`, and the same for the bias with `dshift`.
+fn add_parameter_gradient(dw: &mut [f32], d_affine: &[f32], modulation: Option<&[f32]>) {
+    let channels = dw.len();
+    for (n, d) in d_affine.chunks(channels).enumerate() {
+        for c in 0..channels {
+            let a = modulation.map_or(0.0, |m| at(m, n, c, channels).0);
+            dw[c] += (1.0 + a) * d[c];
+        }
+    }
+}
