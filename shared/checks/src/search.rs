@@ -57,6 +57,7 @@ pub(crate) fn explain(sum: &Sum) -> Fault {
 fn cause(sum: &Sum) -> Option<(usize, Fault)> {
     given_back(sum)
         .or_else(|| structure::clamped(sum))
+        .or_else(|| structure::constant_added(sum))
         .or_else(|| structure::same_numbers_elsewhere(sum))
         .map(|fault| (PLAIN, fault))
         .or_else(|| with_changes(sum))

@@ -521,6 +521,14 @@ mod tests {
     }
 
     #[test]
+    fn a_constant_is_recognised() {
+        says(
+            |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt()) + 0.1,
+            "a constant, 0.1000, is added",
+        );
+    }
+
+    #[test]
     fn what_cannot_be_named_is_told_in_facts() {
         let said = verdict(|x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a).sin(), z, (1.0 - p).sqrt()));
         assert!(said.contains("no product of the known quantities"), "{said}");
