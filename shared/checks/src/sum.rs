@@ -36,6 +36,7 @@ pub struct Sum {
     pub(crate) bracket: Monomial,
     pub(crate) terms: Vec<Term>,
     pub(crate) remarks: Vec<(String, String)>,
+    pub(crate) unchanged: Option<String>,
     pub(crate) alternatives: Vec<(String, Vec<(String, String)>)>,
     pub(crate) cases: Vec<Case>,
 }
@@ -72,6 +73,7 @@ impl Sum {
             bracket: Monomial::one(),
             terms: Vec::new(),
             remarks: Vec::new(),
+            unchanged: None,
             alternatives: Vec::new(),
             cases: Vec::new(),
         }
@@ -112,6 +114,13 @@ impl Sum {
             right: coefficient,
             is_bracketed: false,
         });
+        self
+    }
+
+    /// What to say if the result is always the first term, as it was.
+    #[must_use]
+    pub fn unchanged(mut self, words: impl Into<String>) -> Self {
+        self.unchanged = Some(words.into());
         self
     }
 
