@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, Axis, s};
 
-use crate::coefficients::{Found, Measured, name_coefficients};
+use crate::coefficients::{Found, Measured, UNNAMED, name_coefficients};
 use crate::fault::Fault;
 use crate::least_squares::fit;
 use crate::structure;
@@ -51,6 +51,15 @@ pub(crate) fn explain(sum: &Sum) -> Fault {
     let fault = best.0.map(|(_, fault)| fault);
     let fault = fault.unwrap_or_else(|| structure::where_it_is_wrong(sum));
     fault.fact(format!("formula: {}", sum.formula))
+}
+
+/// The fault of a sum that is wrong, if all of it has a name.
+pub(crate) fn named(sum: &Sum) -> Option<Fault> {
+    let mut best = Best::default();
+    best.consider(cause(sum));
+    best.consider(cause_where_wrong(sum));
+    let (cost, fault) = best.0?;
+    (cost < UNNAMED).then(|| fault.fact(format!("formula: {}", sum.formula)))
 }
 
 /// The cause, and what it costs to tell.

@@ -51,7 +51,15 @@ pub fn examine_forward(spec: &Forward, forward: OfAlphaBar) -> Result<(), Fault>
     }
     let ends = [(1.0, [2, 2, 4, 5]), (0.0, [3, 1, 5, 4])];
     let feeds = of_schedule(Schedule::linear().num_steps()).into_iter().chain(ends);
-    examine(spec.function, sum, feeds, spec.alpha_bar, [spec.clean, "eps"], 1.0, forward)
+    examine(
+        spec.function,
+        sum,
+        feeds,
+        spec.alpha_bar,
+        [spec.clean, "eps"],
+        1.0,
+        forward,
+    )
 }
 
 /// Tweedie's formula as a function of `x_t`, the score and `alpha_bar_t` (Chung et al. 2023, Eq. 10).
@@ -63,7 +71,15 @@ pub fn examine_tweedie(function: &str, tweedie: OfAlphaBar) -> Result<(), Fault>
     let sum = crate::formula::tweedie(function);
     let feeds = of_schedule(Schedule::linear().num_steps());
     let size_of_score = -0.5;
-    examine(function, sum, feeds.into_iter(), "alpha_bar_t", ["x_t", "the score"], size_of_score, tweedie)
+    examine(
+        function,
+        sum,
+        feeds.into_iter(),
+        "alpha_bar_t",
+        ["x_t", "the score"],
+        size_of_score,
+        tweedie,
+    )
 }
 
 fn of_schedule(last: usize) -> Vec<(f64, [usize; 4])> {
@@ -85,7 +101,11 @@ fn examine(
 ) -> Result<(), Fault> {
     let mut guard = Guard::new(function, FORMULA);
     for (index, (alpha_bar, [b, c, h, w])) in feeds.enumerate() {
-        let size = if power < 0.0 { (1.0 - alpha_bar).powf(power) } else { 1.0 };
+        let size = if power < 0.0 {
+            (1.0 - alpha_bar).powf(power)
+        } else {
+            1.0
+        };
         let first = noise((b, c, h, w), 10 * index as u64 + 1);
         let second = noise((b, c, h, w), 10 * index as u64 + 2) * size as f32;
         let name = format!("{alpha_bar_name} = {alpha_bar:.4}, images [{b}, {c}, {h}, {w}]");
@@ -135,7 +155,9 @@ fn remarks(name: &str) -> [(String, String); 3] {
     [
         (
             format!("1 - sqrt({name})"),
-            format!("it is the squares of the factors, the variances, that add up to 1: sqrt(1 - {name}) is not 1 - sqrt({name})"),
+            format!(
+                "it is the squares of the factors, the variances, that add up to 1: sqrt(1 - {name}) is not 1 - sqrt({name})"
+            ),
         ),
         (
             format!("1 + {name}"),

@@ -68,7 +68,9 @@ fn check<M: ScoreModel + Clone + Send + 'static>(
         let exact = posterior_mean(model, &x_t, t);
         let fed = format!("{prior}, t = {t}, {} images", x0.dim().0);
         let (asked, images) = (model.clone(), x_t.clone());
-        let got = guard.call(&fed, move || denoise(&asked, &images, t).map_err(|error| error.to_string()))?;
+        let got = guard.call(&fed, move || {
+            denoise(&asked, &images, t).map_err(|error| error.to_string())
+        })?;
         let got = got.map_err(|error| Fault::new(format!("denoise returned an error: {error}")).fact(&fed))?;
         let off = (&got - &exact).iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let size = exact.iter().fold(1.0f32, |m, v| m.max(v.abs()));
