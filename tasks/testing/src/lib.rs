@@ -3,6 +3,7 @@
 //!
 //! - [`arrays`]: noise, its statistics, and how alike two batches are;
 //! - [`forward`]: functions that know `alpha_bar` alone;
+//! - [`still`]: random numbers that are known;
 //! - [`linear`]: linear equations in `f64`;
 //! - [`steps`]: reverse steps to try a formula on;
 //! - [`ddpm_step`], [`step_noise`]: what can go wrong with a step, and with its noise;
@@ -27,6 +28,7 @@ pub mod run;
 pub mod sampler;
 pub mod step_noise;
 pub mod steps;
+pub mod still;
 pub mod tweedie;
 pub mod view;
 pub mod watch;

@@ -6,6 +6,8 @@ mod formulas;
 
 mod sampler;
 
-mod restore;
+mod sampler_mask;
 
-mod closed_form;
+mod solver;
+
+mod statistics;
