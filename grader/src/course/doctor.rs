@@ -207,6 +207,7 @@ impl Findings<'_> {
         for path in [
             format!("grader/worker/src/task{number}.rs"),
             format!("tasks/{}/tests/mistakes.toml", task.crate_name),
+            format!("tasks/{}/tests/variants.toml", task.crate_name),
         ] {
             self.read(&path);
         }

@@ -29,8 +29,8 @@ const FOR_STUDENTS: [&str; 17] = [
 const FOR_GRADING: [&str; 2] = ["grader", "results"];
 /// The crate with which students check their own work; in their tree it stands at the top.
 pub const CHECK: &str = "grader/check";
-/// The lists of mistakes that students make.
-const MISTAKES: &str = "/tests/mistakes.toml";
+/// The lists of mistakes that students make, and of solutions that are written otherwise.
+const SOLUTIONS_AND_MISTAKES: [&str; 2] = ["/tests/mistakes.toml", "/tests/variants.toml"];
 /// What builds and runs leave behind.
 const LEFTOVERS: [&str; 2] = ["target", "out"];
 
@@ -42,7 +42,7 @@ const LEFTOVERS: [&str; 2] = ["target", "out"];
 /// If the tree cannot be read.
 pub fn students_files(root: &Path) -> Result<Vec<String>> {
     let mut paths = files(root, &FOR_STUDENTS)?;
-    paths.retain(|path| !path.ends_with(MISTAKES));
+    paths.retain(|path| !SOLUTIONS_AND_MISTAKES.iter().any(|list| path.ends_with(list)));
     paths.extend(files(root, &[CHECK])?);
     Ok(paths)
 }

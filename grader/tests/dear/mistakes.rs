@@ -1,5 +1,6 @@
 //! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in
-//! the reference solution, one at a time, and the task's tests must fail and say what is wrong.
+//! the reference solution, one at a time, and the task's tests must fail and say what is wrong. And do they know what is
+//! right? Correct solutions that are written otherwise, in `tests/variants.toml`, must pass.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use grader::course::rehearse::test_targets;
 use grader::grading::kit::MAY_NAME;
 use toml_edit::{DocumentMut, Item, TableLike};
 
-use crate::list::{Mistake, mistakes};
+use crate::list::{Mistake, mistakes, variants};
 use crate::part::Part;
 use crate::{chosen_tasks, root, target_folder};
 
@@ -169,6 +170,23 @@ impl Copy {
     }
 }
 
+impl Copy {
+    /// Correct variants that the tests of a task refuse, in words.
+    fn refused(&self, task: Task, part: &Part) -> Result<Vec<String>> {
+        let (name, solution) = (task.crate_name(), fs::read_to_string(self.source(task))?);
+        let (variants, mut refused) = (part.of(variants(task)?), Vec::new());
+        for variant in &variants.taken {
+            let (passed, text) = self.test(task, &variant.of(&solution)?)?;
+            if !passed {
+                refused.push(format!("{name}: the correct variant `{}` is refused: {text}", variant.name));
+            }
+        }
+        println!("{name}: {variants} of the correct variants; {} are refused", refused.len());
+        write(&self.source(task), solution.as_bytes())?;
+        Ok(refused)
+    }
+}
+
 fn parse(manifest: &Path) -> Result<DocumentMut> {
     let text = fs::read_to_string(manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
     text.parse().with_context(|| format!("`{}`", manifest.display()))
@@ -225,6 +243,7 @@ fn the_tests_of_the_tasks_name_every_mistake() -> Result<()> {
     let (copy, part, mut missed) = (Copy::new()?, Part::from_environment("mistakes")?, Vec::new());
     for task in chosen_tasks()? {
         missed.extend(copy.missed(task, &part)?);
+        missed.extend(copy.refused(task, &part)?);
     }
     ensure!(missed.is_empty(), "{}", missed.join("\n\n"));
     Ok(())

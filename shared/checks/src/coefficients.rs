@@ -29,6 +29,8 @@ pub(crate) struct Named {
     /// Of two explanations the one that costs less is better: a name is worth more than none, a short one more than a
     /// long one.
     pub cost: usize,
+    /// Whether every coefficient has a name.
+    pub is_complete: bool,
     pub sentences: Vec<String>,
     pub facts: Vec<String>,
 }
@@ -45,12 +47,16 @@ enum Outcome {
 pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
     let wrong: Vec<usize> = (0..sum.terms.len()).filter(|&k| !is_right(sum, found, k)).collect();
     if wrong.is_empty() {
-        return Named::default();
+        return Named {
+            is_complete: true,
+            ..Named::default()
+        };
     }
     let facts = examples(sum, found, &wrong);
-    if let Some(sentence) = substituted(sum, found) {
+    if let Some(sentence) = exchanged(sum, found).or_else(|| substituted(sum, found)) {
         return Named {
             cost: 10,
+            is_complete: true,
             sentences: vec![sentence],
             facts,
         };
@@ -71,7 +77,12 @@ pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
         names.iter().any(is_named)
     }));
     let cost = sentences_cost(sum, &outcomes);
-    Named { cost, sentences, facts }
+    Named {
+        cost,
+        is_complete: !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown)),
+        sentences,
+        facts,
+    }
 }
 
 fn sentences_cost(sum: &Sum, outcomes: &[Outcome]) -> usize {
@@ -141,6 +152,21 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
     named.filter(holds).map_or(Outcome::Unknown, Outcome::Named)
 }
 
+/// Two terms have each other's coefficients.
+fn exchanged(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
+    let has = |k: usize, other: usize| agrees(found, k, |f| f.right[other]);
+    for a in 0..sum.terms.len() {
+        for b in a + 1..sum.terms.len() {
+            let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(sum, found, k));
+            if others_right && has(a, b) && has(b, a) {
+                let (a, b) = (&sum.terms[a].name, &sum.terms[b].name);
+                return Some(format!("the factors of {a} and {b} have changed places"));
+            }
+        }
+    }
+    None
+}
+
 /// One quantity stands everywhere in the place of another.
 fn substituted(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
     let quantities = found.first()?.unit.quantities();
@@ -206,9 +232,6 @@ fn remarks(sum: &Sum, holds: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// Either each term for itself, or the factor of the bracket and what is left: whichever takes fewer words.
 fn best_sentences(sum: &Sum, outcomes: &[Outcome]) -> Vec<String> {
-    if let Some(sentence) = exchanged(sum, outcomes) {
-        return vec![sentence];
-    }
     let one_by_one = each_by_itself(sum, outcomes);
     // Brackets, roots and fractions make a sentence longer than words do.
     let length = |sentences: &[String]| {
@@ -219,21 +242,6 @@ fn best_sentences(sum: &Sum, outcomes: &[Outcome]) -> Vec<String> {
         Some(bracketed) if length(&bracketed) < length(&one_by_one) => bracketed,
         _ => one_by_one,
     }
-}
-
-/// Two terms that have each other's coefficients.
-fn exchanged(sum: &Sum, outcomes: &[Outcome]) -> Option<String> {
-    let has = |k: usize, other: usize| matches!(&outcomes[k], Outcome::Named(name) if *name == sum.terms[other].right);
-    for a in 0..outcomes.len() {
-        for b in a + 1..outcomes.len() {
-            let others_right = (0..outcomes.len()).all(|k| k == a || k == b || matches!(outcomes[k], Outcome::Right));
-            if has(a, b) && has(b, a) && others_right {
-                let (a, b) = (&sum.terms[a].name, &sum.terms[b].name);
-                return Some(format!("the factors of {a} and {b} have changed places"));
-            }
-        }
-    }
-    None
 }
 
 fn each_by_itself(sum: &Sum, outcomes: &[Outcome]) -> Vec<String> {
@@ -379,7 +387,12 @@ fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &st
 fn missing_factor(got: &Monomial, right: &Monomial) -> String {
     let ratio = right.times(&got.inverse());
     if ratio.len() == 1 && got.distance(right) == 1 && got.len() < right.len() && !ratio.is_negative() {
-        return format!(": the factor {ratio} is missing");
+        let is_division = ratio.halves().iter().all(|(_, power)| *power < 0);
+        return if is_division {
+            format!(": the division by {} is missing", ratio.inverse())
+        } else {
+            format!(": the factor {ratio} is missing")
+        };
     }
     String::new()
 }

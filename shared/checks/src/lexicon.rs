@@ -49,7 +49,7 @@ impl Lexicon {
             .map(|case| case.iter().map(|q| q.value).collect())
             .collect();
         let mut lexicon = Self {
-            chosen: choose(&cases),
+            chosen: choose(&names, &cases),
             names,
             cases,
             table: Vec::new(),
@@ -256,18 +256,12 @@ fn pairs() -> impl Iterator<Item = (i32, i32)> {
     all().flat_map(move |p| all().map(move |q| (p, q)))
 }
 
-/// Cases in which all quantities are positive, no two alike. A quantity that is never positive, as `sigma` where all noise
-/// is left out, does not count.
-fn choose(cases: &[Vec<f64>]) -> Vec<usize> {
-    let width = cases.first().map_or(0, Vec::len);
-    let counts: Vec<bool> = (0..width)
-        .map(|name| cases.iter().any(|case| is_usable(case[name])))
-        .collect();
-    let is_complete = |case: &[f64]| {
-        case.iter()
-            .zip(&counts)
-            .all(|(value, counts)| !counts || is_usable(*value))
-    };
+/// Cases in which all common quantities are positive, no two alike. One that is never positive, as `sigma` where all noise
+/// is left out, does not count; a rare one that is not in all of these cases will be left out.
+fn choose(names: &[(String, Kind)], cases: &[Vec<f64>]) -> Vec<usize> {
+    let counts = |name: usize| names[name].1 == Kind::Plain && cases.iter().any(|case| is_usable(case[name]));
+    let counting: Vec<usize> = (0..names.len()).filter(|&name| counts(name)).collect();
+    let is_complete = |case: &[f64]| counting.iter().all(|&name| is_usable(case[name]));
     let mut chosen: Vec<usize> = Vec::new();
     for (index, case) in cases.iter().enumerate() {
         let is_new = chosen.iter().all(|&other: &usize| cases[other] != *case);

@@ -44,6 +44,7 @@ impl Change {
 /// The fault of a sum that is wrong.
 pub(crate) fn explain(sum: &Sum) -> Fault {
     let mut best = Best::default();
+    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
     best.consider(cause(sum));
     if !best.is_plain() {
         best.consider(cause_where_wrong(sum));
@@ -55,8 +56,7 @@ pub(crate) fn explain(sum: &Sum) -> Fault {
 
 /// The cause, and what it costs to tell.
 fn cause(sum: &Sum) -> Option<(usize, Fault)> {
-    given_back(sum)
-        .or_else(|| structure::clamped(sum))
+    structure::clamped(sum)
         .or_else(|| structure::same_numbers_elsewhere(sum))
         .map(|fault| (PLAIN, fault))
         .or_else(|| with_changes(sum))
@@ -93,7 +93,11 @@ fn cause_where_wrong(sum: &Sum) -> Option<(usize, Fault)> {
 fn given_back(sum: &Sum) -> Option<Fault> {
     let index = (0..sum.terms.len()).find(|&k| sum.cases.iter().all(|case| case.got == case.terms[k]))?;
     let name = &sum.terms[index].name;
-    Some(Fault::new(format!("{}: {name} came back unchanged", sum.what)))
+    let words = match &sum.unchanged {
+        Some(words) if index == 0 => words.clone(),
+        _ => format!("{name} came back unchanged"),
+    };
+    Some(Fault::new(format!("{}: {words}", sum.what)))
 }
 
 /// Wrong coefficients, or other arrays in the place of terms: none, one, or two of them, whichever tells it in the fewest
@@ -252,7 +256,9 @@ fn try_changes(sum: &Sum, changes: &[&Change], probes: &[Unit<'_>]) -> Option<(u
     }
     sentences.extend(named.sentences);
     let fault = Fault::new(format!("{}: {}", sum.what, sentences.join("; and ")));
-    let cost = named.cost + PLAIN * changes.len();
+    // Where coefficients stay without a name, an array that happens to span the same sums proves nothing.
+    let change = if named.is_complete { PLAIN } else { 50 * PLAIN };
+    let cost = named.cost + change * changes.len();
     Some((cost, named.facts.into_iter().fold(fault, Fault::fact)))
 }
 

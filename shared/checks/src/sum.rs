@@ -36,6 +36,7 @@ pub struct Sum {
     pub(crate) bracket: Monomial,
     pub(crate) terms: Vec<Term>,
     pub(crate) remarks: Vec<(String, String)>,
+    pub(crate) unchanged: Option<String>,
     pub(crate) alternatives: Vec<(String, Vec<(String, String)>)>,
     pub(crate) cases: Vec<Case>,
 }
@@ -72,6 +73,7 @@ impl Sum {
             bracket: Monomial::one(),
             terms: Vec::new(),
             remarks: Vec::new(),
+            unchanged: None,
             alternatives: Vec::new(),
             cases: Vec::new(),
         }
@@ -112,6 +114,13 @@ impl Sum {
             right: coefficient,
             is_bracketed: false,
         });
+        self
+    }
+
+    /// What to say if the result is always the first term, as it was.
+    #[must_use]
+    pub fn unchanged(mut self, words: impl Into<String>) -> Self {
+        self.unchanged = Some(words.into());
         self
     }
 
@@ -225,7 +234,13 @@ impl Case {
     /// - `terms`: the arrays of the sum's terms, in their order; `[B, C, H, W]` as `got`
     #[must_use]
     pub fn new(name: impl Into<String>, quantities: Vec<Quantity>, terms: Vec<Array4<f32>>, got: Array4<f32>) -> Self {
-        let images = terms.first().map_or(0, |term| term.dim().0);
+        let (images, c, h, w) = terms.first().map_or((0, 0, 0, 0), |term| term.dim());
+        let mut quantities = quantities;
+        // What a mean divides by.
+        if c * h * w > 1 {
+            quantities.push(Quantity::rare("the number of images", images as f64));
+            quantities.push(Quantity::rare("the number of values of an image", (c * h * w) as f64));
+        }
         Self {
             name: name.into(),
             tags: Vec::new(),

@@ -116,9 +116,35 @@ pub fn examine_with<const N: usize>(
             let fed = feed.clone();
             check_purity(function, &got, &guard.call(&feed.name, move || call(&fed))?)?;
         }
-        sum.add(case(&feed, got));
+        sum.add(tagged(case(&feed, got), &feed));
     }
     with_remarks(sum).verdict()
+}
+
+/// The words for where a call differs from others.
+fn tagged<const N: usize>(case: Case, feed: &Feed<N>) -> Case {
+    let (images, channels, height, width) = feed.arrays[0].dim();
+    let step = &feed.step;
+    let mut case = case;
+    for (holds, tag) in [
+        (step.is_last(), "at the last step"),
+        (!step.is_last(), "at all steps but the last"),
+        (step.t_prev + 1 < step.t, "where the step skips times"),
+        (step.t_prev + 1 == step.t, "where the step skips no time"),
+        (step.t == 1, "at t = 1"),
+        (step.t == 1000, "at t = T"),
+        (images > 1, "with more than one image"),
+        (images == 1, "with one image alone"),
+        (height != width, "where height and width differ"),
+        (height == width, "with square images"),
+        (channels > 1, "with more than one channel"),
+        (channels == 1, "with a single channel"),
+    ] {
+        if holds {
+            case = case.tag(tag);
+        }
+    }
+    case
 }
 
 /// The same arguments give the same result.

@@ -4,7 +4,12 @@ use checks::{Quantity, Sum};
 use diffusion::{Schedule, Step};
 
 /// What to add where a coefficient turns out to hold one of these.
-const REMARKS: [(&str, &str); 9] = [
+const REMARKS: [(&str, &str); 11] = [
+    (NOISY_DDIM_WEIGHT, "that is DDIM's step with noise, another sampler"),
+    (
+        "1 - alpha_bar_{t-1} - sigma_t^2",
+        "1 - alpha_bar_{t-1} - sigma_t^2 belongs to DDIM, another sampler",
+    ),
     (
         "alpha(t)",
         "alpha(t) and beta(t) = 1 - alpha(t) are those of the full schedule; this step skips times, and its own alpha is \
@@ -44,6 +49,10 @@ const REMARKS: [(&str, &str); 9] = [
 /// The weight of `x0_hat` in a step of DDIM.
 const DDIM_WEIGHT: &str = "sqrt(alpha_bar_{t-1}) - sqrt(alpha_bar_t (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t))";
 
+/// The same with noise.
+const NOISY_DDIM_WEIGHT: &str =
+    "sqrt(alpha_bar_{t-1}) - sqrt(alpha_bar_t (1 - alpha_bar_{t-1} - sigma_t^2) / (1 - alpha_bar_t))";
+
 /// The remarks on quantities of a step, put to a sum.
 #[must_use]
 pub fn with_remarks(sum: Sum) -> Sum {
@@ -59,6 +68,8 @@ pub fn of_step(step: &Step) -> Vec<Quantity> {
     let (alpha, abar, prev, t) = (step.alpha, step.alpha_bar, step.alpha_bar_prev, step.t);
     let last = schedule.num_steps();
     let ddim = prev.sqrt() - (abar * (1.0 - prev) / (1.0 - abar)).sqrt();
+    let rest = 1.0 - prev - step.sigma.powi(2);
+    let noisy_ddim = prev.sqrt() - (abar * rest / (1.0 - abar)).sqrt();
     let share = (t as f64 / last as f64).min(1.0 - 1e-9);
     let pair = |name: &str, value: f64| {
         [
@@ -91,6 +102,8 @@ pub fn of_step(step: &Step) -> Vec<Quantity> {
         Quantity::rare("1 + alpha_bar_t", 1.0 + abar),
         Quantity::rare("1 + alpha_t", 1.0 + alpha),
         Quantity::rare(DDIM_WEIGHT, ddim),
+        Quantity::rare(NOISY_DDIM_WEIGHT, noisy_ddim),
+        Quantity::rare("1 - alpha_bar_{t-1} - sigma_t^2", rest),
         Quantity::rare("1 + (1 - alpha_t) / 2", 1.0 + (1.0 - alpha) / 2.0),
         Quantity::rare("2 - sqrt(alpha_t)", 2.0 - alpha.sqrt()),
         Quantity::constant("2", 2.0),

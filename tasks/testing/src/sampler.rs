@@ -173,7 +173,13 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> 
         let head: Vec<String> = times.iter().take(6).map(usize::to_string).collect();
         head.join(", ") + if times.len() > 6 { ", ..." } else { "" }
     };
-    let what = if asked == 0 {
+    let what = if asked > count && times.iter().all(|t| *t == times[0]) {
+        format!(
+            "the model is asked at t = {} again and again: the loop does not go on to the next step (it was stopped \
+             after {asked} calls)",
+            times[0]
+        )
+    } else if asked == 0 {
         "the model was never asked for a score".to_owned()
     } else if let Some(n) = (2..=8).find(|n| each(*n)) {
         format!("the model is asked {n} times in each step: one call is enough, its score serves x0_hat and the step")
@@ -181,6 +187,8 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> 
         "the last step is left out".to_owned()
     } else if asked + 1 == count && times == &right[1..] {
         "the first step is left out".to_owned()
+    } else if let Some(n) = (2..count).find(|n| times.iter().eq(right.iter().step_by(*n))) {
+        format!("only every step number {n} is taken, the others are left out")
     } else if asked < count && right.starts_with(times) {
         format!("only the first {asked} of {count} steps are taken")
     } else if asked == count && times.iter().eq(right.iter().rev()) {
@@ -213,7 +221,9 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> 
 ///
 /// The first fault.
 pub fn check_mean(spec: &Loop, paths: &[Path]) -> Result<(), Fault> {
-    let mut sum = with_remarks(with_neighbours((spec.mean)()));
+    let mut sum = with_remarks(with_neighbours((spec.mean)())).unchanged(
+        "x_t is the same before and after every step: the result of a step is not what the next starts from",
+    );
     for path in paths {
         for i in 0..path.setting.steps.len() {
             sum.add(tagged((spec.terms)(path, i), path, i));

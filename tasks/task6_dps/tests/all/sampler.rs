@@ -110,7 +110,15 @@ fn terms(path: &Path, i: usize) -> Case {
     ] {
         case = case.rare_of_each_image(name, &norms);
     }
+    case = case.rare_of_each_image(
+        "the number of measured values",
+        &vec![path.setting.measured as f64; images],
+    );
     let of = |at: &Array4<f32>, r: &Array4<f32>| gradient(path, i, at, r);
+    let all_so_far = (0..=i).fold(Array4::<f32>::zeros(x_t.dim()), |sum, k| {
+        let x0_hat = path.x0_hat(k);
+        sum + gradient(path, k, &x0_hat, &residual(path, &x0_hat))
+    });
     case.other(2, of(x_t, &r), "measurement_gradient is given x_t in place of x0_hat")
         .other(
             2,
