@@ -337,8 +337,8 @@ fn broken_measurements(guard: &mut Guard) -> Result<(), Fault> {
     let (n, c, h, w) = x.dim();
     for shape in [(1, c, h, w), (n - 1, c, h, w), (n, c, h, w - 1)] {
         let should = format!(
-            "b of the shape {shape:?} for x_t of the shape {:?} should be an error, which `residual(operator, b, x_t)?` \
-             gives (ndarray would repeat a single measurement for all images)",
+            "b of the shape {shape:?} for x_t of the shape {:?} should be an error, which `residual(operator, b, \
+             x_t)?` gives (ndarray would repeat a single measurement for all images)",
             x.dim()
         );
         is_error(guard, &should, [Array4::zeros(shape), x.clone()], (0.3, 0.5))?;
