@@ -73,11 +73,20 @@ pub fn likelihood() -> Result<(), Fault> {
         for (feed, guidance) in feeds::<3>().iter().zip(SIGMA_AND_GAMMA) {
             sum.add(case(&mut guard, name, make, measurement, feed, guidance)?);
         }
-        sum.verdict().map_err(|fault| fault.fact(format!("A: {name}")))?;
+        sum.verdict()
+            .map_err(|fault| of_the_slide(fault).fact(format!("A: {name}")))?;
     }
     pure(&mut guard)?;
     broken_variances(&mut guard)?;
     broken_measurements(&mut guard)
+}
+
+/// The lecture's slide has the sign that is wrong, as the handout says.
+fn of_the_slide(fault: Fault) -> Fault {
+    if fault.hint().contains("wrong sign") {
+        return fault.fact("the minus on the lecture's slide is a slip: the score climbs towards the measurement");
+    }
+    fault
 }
 
 /// One call, of which `feed` gives `x_t`, what was measured, and the noise of the measurement.
@@ -255,11 +264,12 @@ fn of_variance(sigma: f64, gamma_t: f64) -> Vec<Quantity> {
         Quantity::rare("1 + gamma_t^2", 1.0 + gamma_t.powi(2)),
         Quantity::rare("1 + sigma^2", 1.0 + sigma.powi(2)),
     ];
-    for (of_sigma, s) in parts("sigma", sigma) {
-        for (of_gamma, g) in parts("gamma_t", gamma_t) {
-            let name = format!("{of_sigma} + {of_gamma}");
-            if name != VARIANCE {
-                quantities.push(Quantity::rare(name, s + g));
+    for (i, (of_sigma, s)) in parts("sigma", sigma).into_iter().enumerate() {
+        for (j, (of_gamma, g)) in parts("gamma_t", gamma_t).into_iter().enumerate() {
+            // Squares with a factor only beside a plain one: else the factor is one of the whole.
+            let is_useful = (i, j) != (0, 0) && (i < 4 || j == 0) && (j < 4 || i == 0);
+            if is_useful {
+                quantities.push(Quantity::rare(format!("{of_sigma} + {of_gamma}"), s + g));
             }
         }
     }
@@ -327,8 +337,8 @@ fn broken_measurements(guard: &mut Guard) -> Result<(), Fault> {
     let (n, c, h, w) = x.dim();
     for shape in [(1, c, h, w), (n - 1, c, h, w), (n, c, h, w - 1)] {
         let should = format!(
-            "b of the shape {shape:?} for x_t of the shape {:?} should be an error, which `residual(operator, b, x_t)?` \
-             gives (ndarray would repeat a single measurement for all images)",
+            "b of the shape {shape:?} for x_t of the shape {:?} should be an error, which `residual(operator, b, \
+             x_t)?` gives (ndarray would repeat a single measurement for all images)",
             x.dim()
         );
         is_error(guard, &should, [Array4::zeros(shape), x.clone()], (0.3, 0.5))?;

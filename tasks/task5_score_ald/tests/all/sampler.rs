@@ -2,7 +2,7 @@
 
 use checks::{Case, Exercise, Fault, Guard, Monomial, Quantity, SAMPLER, Sum};
 use diffusion::{Observer, Schedule};
-use imaging::{Inpainting, norms};
+use imaging::{ForwardOperator, Inpainting, norms};
 use ndarray::{Array2, Array4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,7 +13,7 @@ use testing::sampler::{Loop, at, examine, quantities_on};
 
 use crate::formulas::{GAMMA, LIKELIHOOD, POSTERIOR_STEP, PREDICT_X0};
 
-pub static LOOP: Exercise = Exercise::new("5.4b score_ald", || examine(&SCORE_ALD))
+pub static LOOP: Exercise = Exercise::new("5.4b score_ald", the_loop)
     .needs(&[&GAMMA, &LIKELIHOOD, &POSTERIOR_STEP, &PREDICT_X0])
     .after(&PREDICT_X0);
 
@@ -27,6 +27,42 @@ const SCORE_ALD: Loop = Loop {
     pullbacks: 0,
     residual: Some(|path, x0_hat| norms(&residual(path, x0_hat))),
 };
+
+fn the_loop() -> Result<(), Fault> {
+    let Err(fault) = examine(&SCORE_ALD) else { return Ok(()) };
+    if fault.hint().contains("x_T is not standard normal") {
+        start_of_a_measurement()?;
+    }
+    Err(fault)
+}
+
+/// A start that is made of the measurement.
+fn start_of_a_measurement() -> Result<(), Fault> {
+    let steps = Schedule::linear()
+        .steps(3)
+        .expect("a number of steps within the schedule");
+    let path = Path::take(
+        &mut Guard::new(SCORE_ALD.name, SAMPLER),
+        SCORE_ALD.sampler,
+        &Setting::new(steps, 2),
+    )?;
+    let Some((start, _)) = path.asked().first().copied() else {
+        return Ok(());
+    };
+    let nowhere = Array4::zeros(start.dim());
+    let back = path.operator.back(&nowhere, &path.b);
+    let first_guess = path.operator.start_image(&path.b).unwrap_or_else(|_| nowhere.clone());
+    let is = |known: &Array4<f32>| start.iter().zip(known).all(|(a, b)| (a - b).abs() <= 1e-5);
+    for (known, what) in [(back, "A^T b"), (first_guess, "operator.start_image(b)")] {
+        if is(&known) {
+            return Err(Fault::new(format!(
+                "score_ald: x_T is {what}; Score-ALD starts from pure noise, standard normal (task 4 starts from an \
+                 image)"
+            )));
+        }
+    }
+    Ok(())
+}
 
 /// Another one in each run: strong enough to be seen beside the prior, weak enough not to overshoot.
 fn guidance(setting: &Setting) -> Guidance {
@@ -51,13 +87,16 @@ const VARIANCE: &str = "sigma^2 + gamma_t^2";
 fn mean() -> Sum {
     let sum = Sum::new(
         "score_ald, from one x_t to the next",
-        "x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t), where sigma_t = 0, with l = A^T (b - A x_t) / (sigma^2 + \
-         gamma_t^2)",
+        "x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t), where sigma_t = 0, with l = A^T (b - A x_t) / \
+         (sigma^2 + gamma_t^2)",
     )
     .bracket(Monomial::of(&[("alpha_t", -0.5)]))
     .bracketed("x_t", Monomial::one())
     .bracketed("the score", Monomial::of(&[("1 - alpha_t", 1.0)]))
-    .bracketed("A^T (b - A x_t)", Monomial::of(&[("1 - alpha_t", 1.0), (VARIANCE, -1.0)]));
+    .bracketed(
+        "A^T (b - A x_t)",
+        Monomial::of(&[("1 - alpha_t", 1.0), (VARIANCE, -1.0)]),
+    );
     OTHER_VARIANCES.iter().fold(sum, |sum, other| {
         let renames = vec![(VARIANCE.to_owned(), other.name.to_owned())];
         sum.alternative(other.because, renames)
@@ -169,12 +208,12 @@ const OTHER_VARIANCES: [OtherVariance; 23] = [
     ),
     other(
         "sigma^2 + lambda^2 (1 - alpha_bar_t)",
-        "gamma_t is multiplied by sqrt(lambda) once too often: gamma has it already",
+        "lambda^2 (1 - alpha_bar_t) stands where gamma_t^2 = lambda (1 - alpha_bar_t) belongs",
         |path, i| with_lambda(path, i, guidance(&path.setting).lambda.powi(2)),
     ),
     other(
         "sigma^2 + lambda^3 (1 - alpha_bar_t)",
-        "gamma_t is multiplied by lambda: gamma has its root already",
+        "lambda^3 (1 - alpha_bar_t) stands where gamma_t^2 = lambda (1 - alpha_bar_t) belongs",
         |path, i| with_lambda(path, i, guidance(&path.setting).lambda.powi(3)),
     ),
     other(
@@ -293,23 +332,51 @@ fn terms(path: &Path, i: usize) -> Case {
         .other(
             2,
             pull(path, &moved),
-            "the likelihood score is taken at the result of the prior's step, one after the other; both scores belong to x_t",
+            "the likelihood score is taken at the result of the prior's step; both scores belong to x_t",
         )
-        .other(2, pull(path, before), "the likelihood score is that of the x_t of the step before")
+        .other(
+            2,
+            pull(path, before),
+            "the likelihood score is that of the x_t of the step before",
+        )
         .other(2, pull(path, start), "the likelihood score is always that of x_T")
-        .other(2, pull(path, &clamped), "the likelihood score is taken at x_t clamped to [-1, 1]")
-        .other(2, pull(path, &of_clamped), "the likelihood score is taken at x0_hat clamped to [-1, 1]")
-        .other(2, path.operator.back(x_t, &path.b), "A x_t is not subtracted from b in the likelihood score")
+        .other(
+            2,
+            pull(path, &clamped),
+            "the likelihood score is taken at x_t clamped to [-1, 1]",
+        )
+        .other(
+            2,
+            pull(path, &of_clamped),
+            "the likelihood score is taken at x0_hat clamped to [-1, 1]",
+        )
+        .other(
+            2,
+            path.operator.back(x_t, &path.b),
+            "A x_t is not subtracted from b in the likelihood score",
+        )
         .other(
             2,
             path.operator.back(x_t, &(&path.b * root - path.operator.of(x_t))),
             "b is multiplied by sqrt(alpha_bar_t) in the likelihood score; Score-ALD takes it as it is",
         )
-        .other(1, path.probe.score(x_t, step.t_prev), "the score is that of step.t_prev")
-        .other(1, path.probe.score(before, step.t), "the score is that of the x_t of the step before")
+        .other(
+            1,
+            path.probe.score(x_t, step.t_prev),
+            "the score is that of step.t_prev",
+        )
+        .other(
+            1,
+            path.probe.score(before, step.t),
+            "the score is that of the x_t of the step before",
+        )
         .other(1, path.probe.score(start, step.t), "the score is always that of x_T")
         .other(1, score_of_clamped, "x0_hat is clamped to [-1, 1] in the step")
-        .other(0, start.clone(), "every step starts from x_T: x_t is not replaced by the result of the step")
+        .other(
+            0,
+            start.clone(),
+            "every step starts from x_T: x_t is not replaced by the result of the step",
+        )
         .other(0, before.clone(), "x_t is that of the step before")
         .other(0, x0_hat, "the step starts from x0_hat in place of x_t")
 }
