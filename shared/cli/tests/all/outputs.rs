@@ -99,7 +99,7 @@ fn a_report_says_prior_seed_and_time_and_over_how_many_images_a_mean_is() -> Res
 #[test]
 fn what_is_done_is_written_whatever_ends_the_run() -> Result<()> {
     for (trouble, status, said) in [
-        ("nan", 2, "error: guess of"),
+        ("nan", 2, "holds a NaN or an infinity"),
         ("error", 2, "error: something went wrong"),
         ("interrupt", 130, "interrupted"),
     ] {
