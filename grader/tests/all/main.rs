@@ -4,6 +4,7 @@ mod commands;
 mod crates;
 mod doctor;
 mod fairness;
+mod interrupted;
 mod one_build;
 mod programs;
 mod releases;

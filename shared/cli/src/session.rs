@@ -14,6 +14,7 @@ use score_unet::Prior;
 
 use crate::options::{CommonOptions, ImageOptions};
 use crate::report::Report;
+use crate::run::check_interrupted;
 
 /// So many images that did not fit are told one by one; more are told in one line.
 const TOLD: usize = 4;
@@ -117,7 +118,11 @@ impl Session {
                 list.count()
             ));
         }
-        let images = list.read(count, size)?;
+        let mut images = Vec::new();
+        for place in 0..list.wanted(count)? {
+            check_interrupted()?;
+            images.push(list.read_one(place, size)?);
+        }
         tell_adapted(&images);
         Ok(images)
     }

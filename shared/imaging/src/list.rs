@@ -22,6 +22,8 @@ const MAX_IMAGES: usize = 20_000;
 /// files than images are passed over.
 pub struct ImageList {
     sources: Vec<Source>,
+    /// Of each image its source, its place in that, and what it is called.
+    entries: Vec<(usize, usize, String)>,
 }
 
 impl ImageList {
@@ -42,13 +44,14 @@ impl ImageList {
             }
             sources.push(source);
         }
-        Ok(Self { sources })
+        let entries = entries(&sources);
+        Ok(Self { sources, entries })
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.sources.iter().map(Source::len).sum()
+        self.entries.len()
     }
 
     /// How many files were passed over and of which kinds, such as `2 files passed over: .heic, .tif`.
@@ -57,17 +60,12 @@ impl ImageList {
         passed_over::describe(self.sources.iter().flat_map(Source::passed_over))
     }
 
-    /// Reads the first `count` of them (or all, if there are fewer) as RGB of `size` x `size` pixels.
-    ///
-    /// Grey images, images with alpha (laid on white) and of 16 bits become 8-bit RGB; an image of another size is
-    /// cropped to its centre square and resized, colours of another profile are converted to sRGB, and
-    /// [`NamedImage::adapted`] says so.
+    /// How many there are to read, where `count` are wanted: no more than there are.
     ///
     /// # Errors
     ///
-    /// A broken image, which the message names; more images than fit in memory.
-    pub fn read(&mut self, count: usize, size: usize) -> Result<Vec<NamedImage>, ImageError> {
-        check_image_size(size)?;
+    /// More images than fit in memory.
+    pub fn wanted(&self, count: usize) -> Result<usize, ImageError> {
         let wanted = count.min(self.count());
         if wanted > MAX_IMAGES {
             let paths: Vec<String> = self.sources.iter().map(Source::called).collect();
@@ -77,38 +75,67 @@ impl ImageList {
                 limit: format!("{MAX_IMAGES} images"),
             });
         }
-        let names = self.names();
-        let mut images = Vec::with_capacity(wanted);
-        for source in &mut self.sources {
-            for index in 0..source.len().min(wanted - images.len()) {
-                let bytes = source.read(index)?;
-                let (rgb, adapted) = read_rgb(&bytes, size, &source.label(index))?;
-                images.push(NamedImage {
-                    name: names[images.len()].clone(),
-                    pixels: to_array(&rgb),
-                    adapted,
-                });
-            }
-        }
-        Ok(images)
+        Ok(wanted)
     }
 
-    /// What all images are called. Two folders may both hold a `0000.png`: such images go by their whole path.
-    fn names(&self) -> Vec<String> {
-        let all = || {
-            let of_one = |source| (0..Source::len(source)).map(move |index| (source, index));
-            self.sources.iter().flat_map(of_one)
-        };
-        let mut uses: HashMap<&str, usize> = HashMap::new();
-        for (source, index) in all() {
-            *uses.entry(source.name(index)).or_default() += 1;
-        }
-        let name = |(source, index): (&Source, usize)| match uses.get(source.name(index)) {
-            Some(&n) if n > 1 => source.label(index),
-            _ => source.name(index).to_owned(),
-        };
-        all().map(name).collect()
+    /// Reads the first `count` of them (or all, if there are fewer), each as [`Self::read_one`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::wanted`] and [`Self::read_one`].
+    pub fn read(&mut self, count: usize, size: usize) -> Result<Vec<NamedImage>, ImageError> {
+        let wanted = self.wanted(count)?;
+        (0..wanted).map(|place| self.read_one(place, size)).collect()
     }
+
+    /// Reads the image at `place`, from 0, as RGB of `size` x `size` pixels.
+    ///
+    /// A grey image, one with alpha (laid on white) or of 16 bits becomes 8-bit RGB; one of another size is cropped to
+    /// its centre square and resized, colours of another profile are converted to sRGB, and [`NamedImage::adapted`]
+    /// says so.
+    ///
+    /// # Errors
+    ///
+    /// A broken image, which the message names; a place beyond the last.
+    pub fn read_one(&mut self, place: usize, size: usize) -> Result<NamedImage, ImageError> {
+        check_image_size(size)?;
+        let count = self.count();
+        let Some((source, index, name)) = self.entries.get(place) else {
+            return Err(ImageError::Invalid {
+                what: "the image's place",
+                expected: format!("below {count}, as many as there are"),
+                found: place.to_string(),
+            });
+        };
+        let source = &mut self.sources[*source];
+        let bytes = source.read(*index)?;
+        let (rgb, adapted) = read_rgb(&bytes, size, &source.label(*index))?;
+        Ok(NamedImage {
+            name: name.clone(),
+            pixels: to_array(&rgb),
+            adapted,
+        })
+    }
+}
+
+/// All images with their names. Two folders may both hold a `0000.png`: such images go by their whole path.
+fn entries(sources: &[Source]) -> Vec<(usize, usize, String)> {
+    let places = || (0..sources.len()).flat_map(|source| (0..sources[source].len()).map(move |index| (source, index)));
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    for (source, index) in places() {
+        *uses.entry(sources[source].name(index)).or_default() += 1;
+    }
+    let entry = |(source, index): (usize, usize)| {
+        let name = sources[source].name(index);
+        let is_used_twice = uses.get(name).is_some_and(|&n| n > 1);
+        let name = if is_used_twice {
+            sources[source].label(index)
+        } else {
+            name.to_owned()
+        };
+        (source, index, name)
+    };
+    places().map(entry).collect()
 }
 
 fn to_array(rgb: &RgbImage) -> Array3<f32> {

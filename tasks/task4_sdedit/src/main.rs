@@ -93,7 +93,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         let Settings { t0, repeats } = settings(spec);
         let steps = steps(options, &prior, t0)?.len();
         evaluations += steps * repeats;
-        told.push(format!("{}: t0 = {t0}, {steps} steps, repeats {repeats}", spec.name()));
+        told.push(format!("{spec}: t0 = {t0}, {steps} steps, repeats {repeats}"));
     }
     let method = Method {
         name: "SDEdit",

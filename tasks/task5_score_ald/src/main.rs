@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use cli::{CommonOptions, Method, Problem, ProblemOptions, Session, StepOptions, solve_problems};
 use diffusion::{Observer, ScoreModel, Step};
-use imaging::{ForwardOperator, operator_norm};
+use imaging::{OperatorSpec, operator_norm};
 use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald, stable_sigma, tuned_lambda};
 
@@ -50,10 +50,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     let specs = &options.problem.operator;
     let guidances = specs
         .iter()
-        .map(|spec| {
-            let operator = spec.build(prior.image_shape(), options.common.seed)?;
-            guidance(options, operator.as_ref(), &steps, session)
-        })
+        .map(|spec| guidance(options, spec, prior.image_shape(), &steps, session))
         .collect::<Result<Vec<Guidance>>>()?;
     let method = Method {
         name: "Score-ALD",
@@ -91,23 +88,29 @@ fn list(guidances: &[Guidance], number: fn(&Guidance) -> f64) -> String {
 ///
 /// A measurement with less noise than steps of this size can make use of is trusted less than it deserves, because the
 /// sampler would diverge; but who names a `lambda` sees what it leads to.
-fn guidance(options: &Options, operator: &dyn ForwardOperator, steps: &[Step], session: &Session) -> Result<Guidance> {
-    let norm = operator_norm(operator)?;
+fn guidance(
+    options: &Options,
+    spec: &OperatorSpec,
+    image_shape: [usize; 3],
+    steps: &[Step],
+    session: &Session,
+) -> Result<Guidance> {
+    let operator = spec.build(image_shape, options.common.seed)?;
+    let norm = operator_norm(operator.as_ref())?;
     let lambda = options.lambda.unwrap_or_else(|| tuned_lambda(steps.len(), norm));
     let (sigma, stable) = (options.problem.assumed_sigma(), stable_sigma(steps, lambda, norm));
     if sigma >= stable {
         return Ok(Guidance { sigma, lambda });
     }
-    let name = operator.name();
     if options.lambda.is_some() {
         session.note(&format!(
-            "{name}: with lambda = {lambda} steps overshoot where sigma is below {stable:.3}, and it is {sigma}: the \
+            "{spec}: with lambda = {lambda} steps overshoot where sigma is below {stable:.3}, and it is {sigma}: the \
              result may be wild; use a larger --lambda or more --steps"
         ));
         return Ok(Guidance { sigma, lambda });
     }
     session.note(&format!(
-        "{name}: reckoning with a sigma of {stable:.3} in place of {sigma}, as steps of this size would overshoot"
+        "{spec}: reckoning with a sigma of {stable:.3} in place of {sigma}, as steps of this size would overshoot"
     ));
     Ok(Guidance { sigma: stable, lambda })
 }

@@ -71,10 +71,20 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.kind(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
     };
+    let zetas: Vec<String> = options
+        .problem
+        .operator
+        .iter()
+        .map(|spec| format!("{spec}: {:?}", step_size(spec)))
+        .collect();
     let method = Method {
         name: "DPS",
         evaluations: steps.len(),
-        settings: vec![("steps", steps.len().to_string()), options.steps.variance.setting()],
+        settings: vec![
+            ("steps", steps.len().to_string()),
+            ("zeta", zetas.join("; ")),
+            options.steps.variance.setting(),
+        ],
         advice: advice(options),
     };
     solve_problems(

@@ -96,7 +96,9 @@ fn load(options: &Options) -> anyhow::Result<Vec<Array3<f32>>> {
         }
         Err(imaging::ImageError::NoSplit { .. }) => {
             let mut list = ImageList::open(&[data])?;
-            list.passed_over().iter().for_each(|line| say(line));
+            // What lies beside the shipped images is no news.
+            let passed_over = list.passed_over().filter(|_| options.data.is_some());
+            passed_over.iter().for_each(|line| say(line));
             let all = list.read(usize::MAX, options.size)?;
             let chosen: Vec<usize> = spread(all.len());
             Ok(chosen.into_iter().map(|place| all[place].pixels.clone()).collect())

@@ -152,7 +152,7 @@ fn impossible_options_are_refused_before_anything_is_read_or_made() {
     refused(&["--resume", "--steps", "1"], &["cannot resume", "checkpoint.ckpt"]);
     refused(
         &["--init", "nowhere", "--steps", "1"],
-        &["--init", "no prior at nowhere"],
+        &["--init", "no prior `nowhere`"],
     );
     // The images are not there either: that is told last, and leaves nothing behind.
     refused(&["--steps", "1"], &["nowhere"]);
