@@ -55,7 +55,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("one_build", "nix serde_core serde_json"),
     (
         "plots",
-        "epaint_default_fonts files image imaging ndarray plotters thiserror",
+        "ab_glyph deunicode epaint_default_fonts files image imaging ndarray plotters thiserror",
     ),
     ("program", "anyhow clap ctrlc rayon signal-hook"),
     (

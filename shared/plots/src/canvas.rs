@@ -10,6 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::error::PlotError;
 use crate::figure::Figure;
+use crate::text::shown;
 
 /// The name that the embedded font goes by.
 pub(crate) const FONT: &str = "figure";
@@ -17,8 +18,6 @@ pub(crate) const FONT: &str = "figure";
 pub(crate) const FINE: usize = 3;
 /// Nobody looks at a figure with more pixels than this.
 const MAX_PIXELS: usize = 24_000_000;
-/// A longer text is cut.
-const MAX_TEXT: usize = 60;
 
 /// The plotting library's view of a canvas, or of a part of it.
 pub(crate) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
@@ -134,8 +133,7 @@ impl Canvas {
                     .into_font()
                     .color(&text.colour)
                     .pos(position);
-                area.draw_text(&shorten(&text.text), &style, (x, y))
-                    .map_err(draw_error)?;
+                area.draw_text(&shown(&text.text), &style, (x, y)).map_err(draw_error)?;
             }
             Ok(())
         })
@@ -182,14 +180,7 @@ impl Canvas {
 pub(crate) fn text_width(text: &str, size: usize) -> Result<usize, PlotError> {
     let (width, _) = (FONT, (size * FINE) as i32)
         .into_font()
-        .box_size(&shorten(text))
+        .box_size(&shown(text))
         .map_err(draw_error)?;
     Ok((width as usize).div_ceil(FINE))
-}
-
-fn shorten(text: &str) -> String {
-    if text.chars().count() <= MAX_TEXT {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_TEXT - 1).chain(std::iter::once('…')).collect()
 }

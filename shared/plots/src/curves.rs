@@ -1,14 +1,14 @@
 //! Lines over two axes.
 
-use std::ops::Range;
-
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
+use crate::axis::Axis;
 use crate::canvas::{Anchor, Area, Canvas, Chart, FINE, FONT, GREY, INK, Text, draw_error, fine, text_width, use_font};
 use crate::error::PlotError;
 use crate::figure::Figure;
 use crate::palette::PALETTE;
+use crate::text::shown;
 
 const WIDTH: usize = 900;
 const PLOT_HEIGHT: usize = 520;
@@ -34,7 +34,7 @@ pub struct Series {
 /// No series, or none with a finite point.
 pub fn curves(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> Result<Figure, PlotError> {
     use_font()?;
-    let (x_range, y_range) = ranges(series)?;
+    let [x_axis, y_axis] = both_axes(series)?;
     let (keys, legend_lines) = legend(series, MARGIN + 36)?;
     let top = MARGIN + 36 + legend_lines * LINE;
     let mut canvas = Canvas::new(WIDTH, top + PLOT_HEIGHT)?;
@@ -47,48 +47,51 @@ pub fn curves(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> R
             draw_key(area, index, key)?;
         }
         let plot = area.margin(fine(top), fine(MARGIN), fine(MARGIN), fine(2 * MARGIN));
-        let mut chart = axes(&plot, x_range, y_range, (x_label, y_label))?;
+        let mut chart = axes(&plot, [&x_axis, &y_axis], [x_label, y_label])?;
         for (index, one) in series.iter().enumerate() {
-            draw_series(&mut chart, index, &one.points)?;
+            let place = |&(x, y): &(f64, f64)| (x_axis.place(x), y_axis.place(y));
+            let points: Vec<(f64, f64)> = one.points.iter().map(place).collect();
+            draw_series(&mut chart, index, &points)?;
         }
         Ok(())
     })?;
     Ok(canvas.finish())
 }
 
-/// From where to where the axes reach.
-fn ranges(series: &[Series]) -> Result<(Range<f64>, Range<f64>), PlotError> {
-    let points = series.iter().flat_map(|one| &one.points);
-    let finite: Vec<&(f64, f64)> = points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
-    if finite.is_empty() {
-        return Err(PlotError::Empty("no series with a finite point"));
+/// The axis of x and that of y, for all points that are finite.
+fn both_axes(series: &[Series]) -> Result<[Axis; 2], PlotError> {
+    let points = || {
+        let points = series.iter().flat_map(|one| &one.points);
+        points.filter(|(x, y)| x.is_finite() && y.is_finite())
+    };
+    let x_axis = Axis::new(points().map(|point| point.0), 0.0);
+    let y_axis = Axis::new(points().map(|point| point.1), 0.05);
+    match (x_axis, y_axis) {
+        (Some(x_axis), Some(y_axis)) => Ok([x_axis, y_axis]),
+        _ => Err(PlotError::Empty("no series with a finite point")),
     }
-    let x_range = range(finite.iter().map(|point| point.0), 0.0);
-    let y_range = range(finite.iter().map(|point| point.1), 0.05);
-    Ok((x_range, y_range))
 }
 
 /// Axes with their names, numbers and the lines of the grid.
 fn axes<'a, 'b>(
     area: &'a Area<'b>,
-    x_range: Range<f64>,
-    y_range: Range<f64>,
-    (x_label, y_label): (&str, &str),
+    [x_axis, y_axis]: [&Axis; 2],
+    names: [&str; 2],
 ) -> Result<Chart<'a, 'b>, PlotError> {
-    let (x_span, y_span) = (x_range.end - x_range.start, y_range.end - y_range.start);
+    let [x_name, y_name] = names.map(shown);
     let mut chart = ChartBuilder::on(area)
         .x_label_area_size(fine(56))
         .y_label_area_size(fine(84))
-        .build_cartesian_2d(x_range, y_range)
+        .build_cartesian_2d(x_axis.range(), y_axis.range())
         .map_err(draw_error)?;
     chart
         .configure_mesh()
-        .x_desc(x_label)
-        .y_desc(y_label)
+        .x_desc(x_name)
+        .y_desc(y_name)
         .axis_desc_style((FONT, fine(LABEL)).into_font().color(&INK))
         .label_style((FONT, fine(TICK)).into_font().color(&GREY))
-        .x_label_formatter(&|value| tick(*value, x_span))
-        .y_label_formatter(&|value| tick(*value, y_span))
+        .x_label_formatter(&|place| x_axis.label(*place))
+        .y_label_formatter(&|place| y_axis.label(*place))
         .x_labels(10)
         .y_labels(8)
         .axis_style(GREY.stroke_width(FINE as u32))
@@ -165,31 +168,4 @@ fn draw_key(area: &Area<'_>, index: usize, key: &Key) -> Result<(), PlotError> {
     } else {
         area.draw(&PathElement::new(points, stroke(index))).map_err(draw_error)
     }
-}
-
-/// The smallest and the largest value, with a share of `room` on both sides; never empty.
-fn range(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-        (low.min(v), high.max(v))
-    });
-    if high > low {
-        let extra = (high - low) * room;
-        return low - extra..high + extra;
-    }
-    let extra = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
-    low - extra..high + extra
-}
-
-/// A number at an axis: as many decimals as the axis' span calls for.
-pub(crate) fn tick(value: f64, span: f64) -> String {
-    if !(1e-4..1e6).contains(&span) {
-        return format!("{value:.1e}");
-    }
-    let decimals = (1.0 - span.log10().floor()).clamp(0.0, 6.0) as usize;
-    let text = format!("{value:.decimals$}");
-    if !text.contains('.') {
-        return if text == "-0" { "0".into() } else { text };
-    }
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".into() } else { text.to_owned() }
 }

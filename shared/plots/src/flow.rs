@@ -2,11 +2,12 @@
 
 use plotters::prelude::*;
 
+use crate::axis::Axis;
 use crate::canvas::{Anchor, Area, Canvas, Chart, FINE, FONT, GREY, INK, Text, draw_error, fine, use_font};
-use crate::curves::tick;
 use crate::error::PlotError;
 use crate::figure::Figure;
 use crate::palette::PALETTE;
+use crate::text::shown;
 
 const COLUMNS: usize = 3;
 /// The width and the height of a panel with its axes.
@@ -33,6 +34,25 @@ pub struct FlowPanel {
     pub arrows: Vec<Arrow>,
     /// Places to be marked by crosses.
     pub marks: Vec<(f64, f64)>,
+}
+
+impl FlowPanel {
+    /// The same in the units of the plotting library; arrows that are not finite are left out.
+    fn placed(&self, axis: &Axis) -> Self {
+        let place = |&(x, y): &(f64, f64)| (axis.place(x), axis.place(y));
+        let finite = |((x, y), (dx, dy)): &&Arrow| [x, y, dx, dy].into_iter().all(|number| number.is_finite());
+        Self {
+            title: self.title.clone(),
+            points: self.points.iter().map(place).collect(),
+            arrows: self
+                .arrows
+                .iter()
+                .filter(finite)
+                .map(|(at, v)| (place(at), place(v)))
+                .collect(),
+            marks: self.marks.iter().map(place).collect(),
+        }
+    }
 }
 
 /// Panels in rows of three, one for each moment, over axes from `-extent` to `extent`. In each panel arrows are scaled
@@ -70,35 +90,37 @@ pub fn flow(
     let mut titles: Vec<Text> = panels.iter().enumerate().map(title).collect();
     titles.retain(|title| !title.text.is_empty());
     canvas.write(&titles)?;
+    let axis = Axis::new([-extent, extent].into_iter(), 0.0).ok_or(PlotError::Empty("axes without an end"))?;
     canvas.draw(|area| {
         for (index, panel) in panels.iter().enumerate() {
             let (left, upper) = corner(index);
             let area = area
                 .clone()
                 .shrink((fine(left), fine(upper + TITLE_HEIGHT)), (fine(PANEL), fine(PANEL)));
-            let mut chart = axes(&area, extent, (x_label, y_label))?;
-            draw_panel(&mut chart, panel, extent, longest)?;
+            let mut chart = axes(&area, &axis, [x_label, y_label])?;
+            draw_panel(&mut chart, &panel.placed(&axis), axis.range().end, axis.place(longest))?;
         }
         Ok(())
     })?;
     Ok(canvas.finish())
 }
 
-fn axes<'a, 'b>(area: &'a Area<'b>, extent: f64, (x_label, y_label): (&str, &str)) -> Result<Chart<'a, 'b>, PlotError> {
+fn axes<'a, 'b>(area: &'a Area<'b>, axis: &Axis, names: [&str; 2]) -> Result<Chart<'a, 'b>, PlotError> {
+    let [x_name, y_name] = names.map(shown);
     let mut chart = ChartBuilder::on(area)
         .margin_right(fine(8))
         .x_label_area_size(fine(44))
         .y_label_area_size(fine(52))
-        .build_cartesian_2d(-extent..extent, -extent..extent)
+        .build_cartesian_2d(axis.range(), axis.range())
         .map_err(draw_error)?;
     chart
         .configure_mesh()
-        .x_desc(x_label)
-        .y_desc(y_label)
+        .x_desc(x_name)
+        .y_desc(y_name)
         .axis_desc_style((FONT, fine(LABEL)).into_font().color(&INK))
         .label_style((FONT, fine(TICK)).into_font().color(&GREY))
-        .x_label_formatter(&|value| tick(*value, 2.0 * extent))
-        .y_label_formatter(&|value| tick(*value, 2.0 * extent))
+        .x_label_formatter(&|place| axis.label(*place))
+        .y_label_formatter(&|place| axis.label(*place))
         .x_labels(5)
         .y_labels(5)
         .axis_style(GREY.stroke_width(FINE as u32))

@@ -5,8 +5,8 @@ use ndarray::{Array3, ArrayRef2, ArrayView2};
 use plotters::style::RGBColor;
 use plotters::style::colors::colormaps::ViridisRGB;
 
+use crate::axis::tick;
 use crate::canvas::{Anchor, Canvas, Text, text_width, use_font};
-use crate::curves::tick;
 use crate::error::PlotError;
 use crate::figure::Figure;
 
@@ -71,7 +71,12 @@ pub fn heat_maps(maps: &[HeatMap<'_>], top: f32, unit: &str) -> Result<Figure, P
 /// What the labels right of the bar, and the unit above it, take.
 fn bar_text_width(top: f32, unit: &str) -> Result<usize, PlotError> {
     let above = text_width(unit, TICK)?.saturating_sub(BAR_WIDTH + 8);
-    Ok(text_width(&tick(f64::from(top) / INTERVALS as f64, f64::from(top)), TICK)?.max(above) + 8)
+    Ok(text_width(
+        &tick(f64::from(top) / INTERVALS as f64, f64::from(top), f64::from(top)),
+        TICK,
+    )?
+    .max(above)
+        + 8)
 }
 
 /// The bar, brightest at its upper end; returns its labels.
@@ -84,7 +89,7 @@ fn draw_bar(canvas: &mut Canvas, (left, upper): (usize, usize), height: usize, t
         let y = upper + height * (INTERVALS - k) / INTERVALS;
         // The outermost letters stay beside the bar.
         let y = y.clamp(upper + TICK / 2, upper + height - TICK / 2);
-        let number = tick(value, f64::from(top));
+        let number = tick(value, f64::from(top), f64::from(top));
         Text::grey(&number, (left + BAR_WIDTH + 8, y), TICK, Anchor::Left)
     };
     (0..=INTERVALS).map(label).collect()

@@ -12,6 +12,7 @@
 //! - [`heat_maps`]: numbers as colours, side by side, with one colour bar for all;
 //! - [`flow`]: points in the plane and the vector field that moves them, at several moments.
 
+mod axis;
 mod canvas;
 mod curves;
 mod error;
@@ -20,6 +21,7 @@ mod flow;
 mod heat;
 mod palette;
 mod pictures;
+mod text;
 
 pub use curves::{Series, curves};
 pub use error::PlotError;

@@ -53,6 +53,11 @@ pub fn find_prior(name: &str, data: Result<PathBuf>) -> Result<PathBuf> {
     if path.is_dir() {
         return Ok(path.to_owned());
     }
+    if path.is_file() {
+        bail!(
+            "the prior `{name}` is a file: name the folder that it lies in, with config.json and weights.safetensors"
+        );
+    }
     if !is_name {
         bail!(
             "there is no prior at `{name}`: expected a folder with config.json and weights.safetensors, \
@@ -68,16 +73,12 @@ pub fn find_prior(name: &str, data: Result<PathBuf>) -> Result<PathBuf> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     there.sort();
-    let there = if there.is_empty() {
-        "none".to_owned()
-    } else {
-        there.join(", ")
+    let priors = priors.display();
+    let there = match there.as_slice() {
+        [] => format!("and no other in `{priors}`: name"),
+        there => format!("in `{priors}` there is {}: name one of these, or", there.join(", ")),
     };
-    bail!(
-        "there is no prior `{name}`: in `{}` there is {there}; name one of these, or a folder with config.json and \
-         weights.safetensors",
-        priors.display()
-    )
+    bail!("there is no prior `{name}`, {there} a folder with config.json and weights.safetensors")
 }
 
 #[cfg(test)]
@@ -112,6 +113,11 @@ mod tests {
         let missing = said(find("./plums"));
         assert!(missing.contains("no prior at `./plums`"), "{missing}");
         assert!(said(find("")).contains("no prior at ``"));
+        let file = folder.join("weights.safetensors");
+        std::fs::write(&file, "")?;
+        assert!(said(find(&file.display().to_string())).contains("is a file: name the folder"));
+        let none = said(find_prior("plums", Ok(data.path().join("priors"))));
+        assert!(none.contains("no other in") && !none.contains("one of these"), "{none}");
         Ok(())
     }
 }

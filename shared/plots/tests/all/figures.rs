@@ -128,6 +128,28 @@ fn curves_take_gaps_points_and_many_series() -> Result {
     Ok(())
 }
 
+/// The plotting library itself neither ends nor lives with all of these.
+#[test]
+fn values_that_are_nearly_equal_or_far_apart_are_drawn() -> Result {
+    for (low, high) in [
+        (1e15, 1e15 + 0.125),
+        (1e-300, 1.000_000_1e-300),
+        (f64::MIN, f64::MAX),
+        (0.0, 5e-324),
+        (f64::MIN_POSITIVE, 1e300),
+    ] {
+        let points = vec![(low, low), (high, high)];
+        let label = "line".into();
+        curves("", "x", "y", &[Series { label, points }])?;
+    }
+    for extent in [5e-324, 1e-200, f64::MAX] {
+        let mut panel = flow_panel("t");
+        panel.arrows.push(((0.0, 0.0), (f64::INFINITY, extent)));
+        flow(&[panel], extent, extent, ("x", "y"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn what_cannot_be_drawn_is_an_error() {
     let image = flat(0.0);
