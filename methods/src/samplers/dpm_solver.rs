@@ -49,7 +49,8 @@ struct Coefficients {
 }
 
 impl DpmSolver {
-    /// The second-order solver of the flow.
+    /// The second-order solver of the flow. It stops where EDM does and not, as the authors do, at even steps of time
+    /// or of [`Spacing::LogSnr`], so that it and Heun's method differ in their steps only.
     pub const ODE: Self = Self {
         equation: Equation::Ode,
         spacing: Spacing::Karras { rho: 7.0 },
