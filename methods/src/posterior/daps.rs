@@ -251,16 +251,17 @@ impl PosteriorMethod for Daps {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let settings = self.settings_for(problem.operator);
-        let mut best: Option<(Array4<f32>, Vec<f32>)> = None;
-        for start in 0..self.starts {
-            let observer = &mut Pass::new(start, self.starts, observer);
-            let images = settings.solve_once(model, problem, stepping.num_steps, rng, observer)?;
+        let mut start = |start: usize| -> Result<(Array4<f32>, Vec<f32>), MethodError> {
+            let observer = &mut Pass::new(start, self.starts, &mut *observer);
+            let images = settings.solve_once(model, problem, stepping.num_steps, &mut *rng, observer)?;
             let residuals = residual_norms(problem.operator, problem.b, &images)?;
-            match &mut best {
-                None => best = Some((images, residuals)),
-                Some(best) => keep_better(best, &images, &residuals),
-            }
+            Ok((images, residuals))
+        };
+        let mut best = start(0)?;
+        for again in 1..self.starts {
+            let (images, residuals) = start(again)?;
+            keep_better(&mut best, &images, &residuals);
         }
-        Ok(best.map_or_else(|| Array4::zeros((0, 0, 0, 0)), |(images, _)| images))
+        Ok(best.0)
     }
 }
