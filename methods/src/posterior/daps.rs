@@ -25,7 +25,7 @@ use crate::{PosteriorMethod, Problem};
 /// ```
 ///
 /// The second line is exact for a linear `A`, where that density is Gaussian: its mode for `x0_hat` and `b` with noise of
-/// their own added (Papandreou and Yuille 2010). For any other `A` it takes [`Langevin`] steps (Eq. 9). The result is the
+/// their own added (Papandreou and Yuille 2010). For any other `A` it takes Langevin steps (Eq. 9). The result is the
 /// `x0_hat` of the last level: the last `x_0` would have its noise.
 ///
 /// The steps that are asked for are the calls of the network: there are as many levels as calls for each allow.
@@ -219,7 +219,18 @@ impl PosteriorMethod for Daps {
     }
 
     fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
-        Ok(format!("{} starts, {:?}", self.starts, self.settings_for(operator)))
+        let DapsSettings {
+            ode_steps,
+            levels: (first, last),
+            langevin_steps,
+            rate,
+            tau,
+        } = self.settings_for(operator);
+        Ok(format!(
+            "{} starts; {ode_steps} calls at each level from {first} to {last}; {langevin_steps} Langevin steps of rate \
+             {rate}, tau {tau}",
+            self.starts
+        ))
     }
 
     fn cost(&self, operator: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
@@ -240,16 +251,17 @@ impl PosteriorMethod for Daps {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let settings = self.settings_for(problem.operator);
-        let mut best: Option<(Array4<f32>, Vec<f32>)> = None;
-        for start in 0..self.starts {
-            let observer = &mut Pass::new(start, self.starts, observer);
-            let images = settings.solve_once(model, problem, stepping.num_steps, rng, observer)?;
+        let mut start = |start: usize| -> Result<(Array4<f32>, Vec<f32>), MethodError> {
+            let observer = &mut Pass::new(start, self.starts, &mut *observer);
+            let images = settings.solve_once(model, problem, stepping.num_steps, &mut *rng, observer)?;
             let residuals = residual_norms(problem.operator, problem.b, &images)?;
-            match &mut best {
-                None => best = Some((images, residuals)),
-                Some(best) => keep_better(best, &images, &residuals),
-            }
+            Ok((images, residuals))
+        };
+        let mut best = start(0)?;
+        for again in 1..self.starts {
+            let (images, residuals) = start(again)?;
+            keep_better(&mut best, &images, &residuals);
         }
-        Ok(best.map_or_else(|| Array4::zeros((0, 0, 0, 0)), |(images, _)| images))
+        Ok(best.0)
     }
 }

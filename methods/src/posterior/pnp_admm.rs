@@ -104,7 +104,11 @@ impl PosteriorMethod for PnpAdmm {
     }
 
     fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
-        Ok(format!("{:?}", self.settings_for(operator.kind())))
+        let PnpAdmmSettings {
+            lambda,
+            levels: (first, last),
+        } = self.settings_for(operator.kind());
+        Ok(format!("lambda {lambda}, sigma_k from {first} to {last}"))
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {

@@ -21,6 +21,12 @@ pub(crate) struct Walk<'a> {
     pub(crate) observer: &'a mut dyn Observer,
 }
 
+/// The way from one step to the next: to `x_{t-1}` from what is known at `t`.
+pub(crate) type Take<'t> = dyn FnMut(&Moment<'_>) -> Result<Array4<f32>, MethodError> + 't;
+
+/// The same with the pullback of the score at `x_t`.
+pub(crate) type TakeWithPullback<'t> = dyn FnMut(&Moment<'_>, Pullback<'_>) -> Result<Array4<f32>, MethodError> + 't;
+
 /// What is known at a step before it is taken. Images are `[B, C, H, W]`.
 pub(crate) struct Moment<'a> {
     pub(crate) step: &'a Step,
@@ -34,11 +40,7 @@ pub(crate) struct Moment<'a> {
 
 impl Walk<'_> {
     /// Goes from `x_start` where `take` leads, with one forward pass of the network a step.
-    pub(crate) fn run(
-        self,
-        x_start: Array4<f32>,
-        take: &mut dyn FnMut(&Moment<'_>) -> Result<Array4<f32>, MethodError>,
-    ) -> Result<Array4<f32>, MethodError> {
+    pub(crate) fn run(self, x_start: Array4<f32>, take: &mut Take<'_>) -> Result<Array4<f32>, MethodError> {
         let mut x_t = x_start;
         for (index, step) in self.steps.iter().enumerate() {
             let score = self.model.score(&x_t, step.t)?;
@@ -62,7 +64,7 @@ impl Walk<'_> {
     pub(crate) fn run_with_pullback(
         self,
         x_start: Array4<f32>,
-        take: &mut dyn FnMut(&Moment<'_>, Pullback<'_>) -> Result<Array4<f32>, MethodError>,
+        take: &mut TakeWithPullback<'_>,
     ) -> Result<Array4<f32>, MethodError> {
         let mut x_t = x_start;
         for (index, step) in self.steps.iter().enumerate() {

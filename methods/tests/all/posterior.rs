@@ -116,10 +116,19 @@ fn a_nonlinear_operator_is_refused_in_one_line_by_those_who_cannot_take_it() -> 
         assert_eq!(prior.forwards(), 0, "{}", method.name());
         refused.push(method.name());
     }
-    for name in ["pseudo-inverse", "tikhonov", "total-variation"] {
+    for name in [
+        "pseudo-inverse",
+        "tikhonov",
+        "total-variation",
+        "pigdm",
+        "ddnm",
+        "ddrm",
+        "diffpir",
+        "pnp-admm",
+    ] {
         assert!(refused.contains(&name), "{refused:?}");
     }
-    for name in ["sdedit", "score-ald", "dps"] {
+    for name in ["sdedit", "score-ald", "dps", "daps", "red-diff"] {
         assert!(!refused.contains(&name), "{refused:?}");
     }
     Ok(())
