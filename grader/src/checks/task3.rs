@@ -96,7 +96,7 @@ fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
         .with("from", 1000)
         .with("steps", 20);
     let mut requests = trace::requests(&run);
-    requests.push(run.with("form", "through x0"));
+    requests.push(requests[0].clone().with("form", "through x0"));
     Ok(requests)
 }
 

@@ -99,11 +99,7 @@ fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
         .with("from", 600)
         .with("steps", 15);
     let mut requests = trace::requests(&run);
-    requests.push(
-        run.clone()
-            .with_array("mask", mask(bench).into_dyn())
-            .with("watch", "yes"),
-    );
+    requests.push(requests[0].clone().with_array("mask", mask(bench).into_dyn()));
     Ok(requests)
 }
 
