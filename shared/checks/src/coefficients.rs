@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::lexicon::{Lexicon, Target};
+use crate::lexicon::{LEAST_CASES, Lexicon, Target};
 use crate::monomial::{Kind, Monomial, Quantity};
 use crate::sum::{Sum, Term, Unit, Wording};
 
@@ -44,11 +44,13 @@ enum Outcome {
     Right,
     Missing,
     Named(Monomial),
+    /// The right formula, of quantities that were rounded to `f32`.
+    Rounded,
     Unknown,
 }
 
 pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
-    let wrong: Vec<usize> = (0..sum.terms.len()).filter(|&k| !is_right(sum, found, k)).collect();
+    let wrong: Vec<usize> = (0..sum.terms.len()).filter(|&k| !is_right(found, k)).collect();
     if wrong.is_empty() {
         return Named {
             is_complete: true,
@@ -56,7 +58,11 @@ pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
         };
     }
     let facts = examples(sum, found, &wrong);
-    if let Some(sentence) = exchanged(sum, found).or_else(|| substituted(sum, found)) {
+    let several = cases_apart(found) >= LEAST_CASES;
+    if let Some(sentence) = exchanged(sum, found)
+        .or_else(|| substituted(sum, found))
+        .filter(|_| several)
+    {
         return Named {
             cost: 10,
             is_complete: true,
@@ -88,10 +94,21 @@ pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
     }
 }
 
+/// How many of the cases have quantities of their own.
+fn cases_apart(found: &[Found<'_>]) -> usize {
+    let mut apart: Vec<&[Quantity]> = Vec::new();
+    for f in found {
+        if !apart.contains(&f.unit.quantities()) {
+            apart.push(f.unit.quantities());
+        }
+    }
+    apart.len()
+}
+
 fn sentences_cost(sum: &Sum, outcomes: &[Outcome]) -> usize {
     let cost = |(term, outcome): (&Term, &Outcome)| match outcome {
         Outcome::Right => 0,
-        Outcome::Missing => 8,
+        Outcome::Missing | Outcome::Rounded => 8,
         Outcome::Named(name) => 4 + 3 * name.distance(&term.right),
         Outcome::Unknown => UNNAMED,
     };
@@ -109,21 +126,12 @@ fn agrees(found: &[Found<'_>], term: usize, value: impl Fn(&Found<'_>) -> f64) -
     })
 }
 
-/// The same for the right coefficient, which may have been computed in `f32`.
-fn is_right(sum: &Sum, found: &[Found<'_>], term: usize) -> bool {
-    found.iter().all(|f| {
-        let Some(measured) = f.coefficients[term] else {
-            return true;
-        };
-        let right = f.right[term];
-        let rounding = sum.terms[term].right.rounding(f.unit.quantities());
-        let bound = (2.0 * measured.error).max(measured.slack) + (2e-6 + rounding) * right.abs();
-        (measured.value - right).abs() <= bound
-    })
+fn is_right(found: &[Found<'_>], term: usize) -> bool {
+    agrees(found, term, |f| f.right[term])
 }
 
 fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Outcome {
-    if is_right(sum, found, term) {
+    if is_right(found, term) {
         return Outcome::Right;
     }
     if agrees(found, term, |_| 0.0) {
@@ -134,6 +142,9 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
         if agrees(found, term, |f| candidate.value(f.unit.quantities())) {
             return Outcome::Named(candidate);
         }
+    }
+    if agrees(found, term, |f| right.value_in_f32(f.unit.quantities())) {
+        return Outcome::Rounded;
     }
     let right_values: Vec<f64> = found.iter().map(|f| f.right[term]).collect();
     let pick = |of: fn(&Measured) -> f64| -> Vec<f64> {
@@ -158,10 +169,11 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
 /// Two terms have each other's coefficients.
 fn exchanged(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
     let has = |k: usize, other: usize| agrees(found, k, |f| f.right[other]);
+    let is_measured = |k: usize| found.iter().all(|f| f.coefficients[k].is_some() && f.right[k] != 0.0);
     for a in 0..sum.terms.len() {
         for b in a + 1..sum.terms.len() {
-            let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(sum, found, k));
-            if others_right && has(a, b) && has(b, a) {
+            let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(found, k));
+            if others_right && is_measured(a) && is_measured(b) && has(a, b) && has(b, a) {
                 let (a, b) = (&sum.terms[a].name, &sum.terms[b].name);
                 return Some(format!("the factors of {a} and {b} have changed places"));
             }
@@ -340,6 +352,11 @@ fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
     match (outcome, sum.wording) {
         (Outcome::Missing, Wording::Factor) => Some(format!("the term with {name} is missing")),
         (Outcome::Missing, Wording::Number) => Some(format!("{name} is 0; it should be {}", term.right)),
+        (Outcome::Rounded, _) => Some(format!(
+            "the coefficient of {name} is computed of numbers rounded to f32: {} loses its digits where it is small; compute in \
+             f64, and convert once, at the end",
+            term.right.complements().join(" or ")
+        )),
         (Outcome::Unknown, Wording::Factor) => Some(format!(
             "the coefficient of {name} is not {} (no product of the known quantities has its values)",
             term.right

@@ -44,6 +44,7 @@ impl Change {
 /// The fault of a sum that is wrong.
 pub(crate) fn explain(sum: &Sum) -> Fault {
     let mut best = Best::default();
+    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
     best.consider(cause(sum));
     if !best.is_plain() {
         best.consider(cause_where_wrong(sum));
@@ -56,6 +57,7 @@ pub(crate) fn explain(sum: &Sum) -> Fault {
 /// The fault of a sum that is wrong, if all of it has a name.
 pub(crate) fn named(sum: &Sum) -> Option<Fault> {
     let mut best = Best::default();
+    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
     best.consider(cause(sum));
     best.consider(cause_where_wrong(sum));
     let (cost, fault) = best.0?;
@@ -64,8 +66,7 @@ pub(crate) fn named(sum: &Sum) -> Option<Fault> {
 
 /// The cause, and what it costs to tell.
 fn cause(sum: &Sum) -> Option<(usize, Fault)> {
-    given_back(sum)
-        .or_else(|| structure::clamped(sum))
+    structure::clamped(sum)
         .or_else(|| structure::constant_added(sum))
         .or_else(|| structure::same_numbers_elsewhere(sum))
         .map(|fault| (PLAIN, fault))

@@ -20,7 +20,7 @@ pub struct Feed<const N: usize> {
 
 /// Steps to try a formula on, and the shapes of the arrays: wide ones first, which tell all coefficients apart, then
 /// such as skip no time, and both ends.
-const STEPS: [(usize, usize, [usize; 4]); 12] = [
+const STEPS: [(usize, usize, [usize; 4]); 13] = [
     (400, 360, [3, 2, 4, 6]),
     (40, 1, [2, 3, 5, 5]),
     (880, 840, [3, 1, 5, 5]),
@@ -31,6 +31,7 @@ const STEPS: [(usize, usize, [usize; 4]); 12] = [
     (300, 299, [3, 2, 4, 4]),
     (800, 799, [2, 3, 3, 4]),
     (1000, 999, [2, 2, 4, 4]),
+    (2, 1, [2, 2, 3, 4]),
     (50, 0, [2, 2, 5, 4]),
     (1, 0, [1, 3, 4, 4]),
 ];
@@ -116,9 +117,35 @@ pub fn examine_with<const N: usize>(
             let fed = feed.clone();
             check_purity(function, &got, &guard.call(&feed.name, move || call(&fed))?)?;
         }
-        sum.add(case(&feed, got));
+        sum.add(tagged(case(&feed, got), &feed));
     }
     with_remarks(sum).verdict()
+}
+
+/// The words for where a call differs from others.
+fn tagged<const N: usize>(case: Case, feed: &Feed<N>) -> Case {
+    let (images, channels, height, width) = feed.arrays[0].dim();
+    let step = &feed.step;
+    let mut case = case;
+    for (holds, tag) in [
+        (step.is_last(), "at the last step"),
+        (!step.is_last(), "at all steps but the last"),
+        (step.t_prev + 1 < step.t, "where the step skips times"),
+        (step.t_prev + 1 == step.t, "where the step skips no time"),
+        (step.t == 1, "at t = 1"),
+        (step.t == 1000, "at t = T"),
+        (images > 1, "with more than one image"),
+        (images == 1, "with one image alone"),
+        (height != width, "where height and width differ"),
+        (height == width, "with square images"),
+        (channels > 1, "with more than one channel"),
+        (channels == 1, "with a single channel"),
+    ] {
+        if holds {
+            case = case.tag(tag);
+        }
+    }
+    case
 }
 
 /// The same arguments give the same result.
@@ -134,6 +161,30 @@ pub fn check_purity(function: &str, first: &Array4<f32>, again: &Array4<f32>) ->
     Err(Fault::new(format!(
         "{function} gave two results for the same arguments: it is to depend on them alone"
     )))
+}
+
+/// The forward process in one jump, of clean images and `eps`.
+#[must_use]
+pub fn noising(function: &str, clean: &str) -> Sum {
+    let formula = format!("sqrt(alpha_bar_t) {clean} + sqrt(1 - alpha_bar_t) eps");
+    Sum::new(function, formula)
+        .term(clean, Monomial::of(&[("alpha_bar_t", 0.5)]))
+        .term("eps", Monomial::of(&[("1 - alpha_bar_t", 0.5)]))
+}
+
+/// The DDPM step with the score of the posterior, of `x_t`, the prior's score, the likelihood score and `z`.
+#[must_use]
+pub fn posterior_step(function: &str) -> Sum {
+    let beta = || Monomial::of(&[("1 - alpha_t", 1.0)]);
+    Sum::new(
+        function,
+        "x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z",
+    )
+    .bracket(Monomial::of(&[("alpha_t", -0.5)]))
+    .bracketed("x_t", Monomial::one())
+    .bracketed("the score", beta())
+    .bracketed("the likelihood score", beta())
+    .term("z", Monomial::of(&[("sigma_t", 1.0)]))
 }
 
 /// Tweedie's formula, of `x_t` and the score.

@@ -187,6 +187,8 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> 
         "the last step is left out".to_owned()
     } else if asked + 1 == count && times == &right[1..] {
         "the first step is left out".to_owned()
+    } else if let Some(n) = (2..count).find(|n| times.iter().eq(right.iter().step_by(*n))) {
+        format!("only every step number {n} is taken, the others are left out")
     } else if asked < count && right.starts_with(times) {
         format!("only the first {asked} of {count} steps are taken")
     } else if asked == count && times.iter().eq(right.iter().rev()) {

@@ -4,83 +4,70 @@
 //! finite size, which shifts the moments a little; for the Gaussian that shift is computed below without any sampling,
 //! by following the mean and the variance through all the steps.
 
-use checks::{Expected, expect_moments};
-use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel, Step};
+use checks::{Exercise, Expected, Fault, check_moments};
+use diffusion::{GaussianMixtureModel, GaussianModel, Schedule, ScoreModel, Step, StepVariance};
 use ndarray::{Array1, Array2, Array4, array};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task3_generate::{StepForm, sample};
-use testing::steps::{VARIANCES, with_variance};
 
-const FORMS: [StepForm; 2] = [StepForm::Direct, StepForm::ThroughX0];
+use crate::sampler::{LOOP, LOOP_THROUGH_X0};
 
-fn steps(num_steps: usize) -> Vec<Step> {
-    Schedule::linear().steps(num_steps).unwrap()
+pub static DISTRIBUTION: Exercise = Exercise::new("3.3 sample", distribution)
+    .needs(&[&LOOP, &LOOP_THROUGH_X0])
+    .after(&LOOP_THROUGH_X0);
+
+fn distribution() -> Result<(), Fault> {
+    few_steps_shift_the_moments_by_what_theory_says()?;
+    samples_of_a_mixture()
 }
 
-fn draw(model: &dyn ScoreModel, num_images: usize, steps: &[Step], form: StepForm, seed: u64) -> Array4<f32> {
+#[test]
+fn exercise_3_3_the_samples_are_distributed_as_theory_says() {
+    DISTRIBUTION.tell();
+}
+
+fn steps(num_steps: usize, variance: StepVariance) -> Vec<Step> {
+    let steps = Schedule::linear().steps(num_steps).expect("within the schedule");
+    steps.into_iter().map(|step| step.with_variance(variance)).collect()
+}
+
+fn draw(model: &dyn ScoreModel, num_images: usize, steps: &[Step], seed: u64) -> Result<Array4<f32>, Fault> {
     let rng = &mut StdRng::seed_from_u64(seed);
-    sample(model, num_images, steps, form, rng, &mut ()).expect("neither the model nor the observer failed")
+    let samples = sample(model, num_images, steps, StepForm::Direct, rng, &mut ());
+    samples.map_err(|error| Fault::new(format!("sample returned an error, though nothing had failed: {error}")))
 }
 
-#[test]
-fn samples_of_a_gaussian() {
-    let covariance = array![[0.30, 0.12, 0.00], [0.12, 0.20, -0.05], [0.00, -0.05, 0.10]];
-    let mean = array![0.5, -0.3, 0.1];
-    let model = GaussianModel::new(Schedule::linear(), [3, 1, 1], mean.clone(), covariance.clone()).unwrap();
-    for form in FORMS {
-        let expected = Expected {
-            mean: mean.clone(),
-            covariance: covariance.clone(),
-            sigmas: 5.0,
-            mean_allowance: 0.004,
-            covariance_allowance: 0.001,
-        };
-        let samples = draw(&model, 3000, &steps(1000), form, 1);
-        expect_moments(
-            &format!("1000 steps ({form:?}) on a Gaussian prior"),
-            &samples,
-            &expected,
-        );
-    }
-}
-
-#[test]
-fn samples_of_a_mixture() {
+fn samples_of_a_mixture() -> Result<(), Fault> {
     let means = array![[-0.7, 0.3], [0.5, 0.5], [0.2, -0.8]];
     let weights = array![0.5, 0.3, 0.2];
     let variances = array![0.01, 0.03, 0.02];
     let model =
         GaussianMixtureModel::isotropic(Schedule::linear(), [1, 1, 2], weights.clone(), means, variances).unwrap();
-    for form in FORMS {
-        let samples = draw(&model, 2500, &steps(1000), form, 2);
-        let expected = Expected {
-            mean: model.mean(),
-            covariance: model.covariance(),
-            sigmas: 5.0,
-            mean_allowance: 0.004,
-            covariance_allowance: 0.002,
-        };
-        expect_moments(
-            &format!("1000 steps ({form:?}) on a Gaussian-mixture prior"),
-            &samples,
-            &expected,
-        );
-        // Not only the moments: each mode gets its share. At t = 1 the modes are far apart, so that a sample tells its
-        // own.
-        let shares = model
-            .responsibilities(&samples, 1)
-            .unwrap()
-            .mean_axis(ndarray::Axis(0))
-            .unwrap();
-        for (k, (share, weight)) in shares.iter().zip(&weights).enumerate() {
-            let error = (weight * (1.0 - weight) / 2500.0).sqrt();
-            assert!(
-                (share - weight).abs() < 5.0 * error + 0.01,
-                "mode {k} of the mixture gets {share:.3} of the samples ({form:?}); its weight is {weight:.3}"
-            );
+    let count = 1000;
+    let samples = draw(&model, count, &steps(1000, StepVariance::Beta), 2)?;
+    let expected = Expected {
+        mean: model.mean(),
+        covariance: model.covariance(),
+        sigmas: 5.0,
+        mean_allowance: 0.004,
+        covariance_allowance: 0.002,
+    };
+    check_moments("1000 steps on a Gaussian-mixture prior", &samples, &expected).map_err(Fault::new)?;
+    // Not only the moments: each mode gets its share. At t = 1 the modes are far apart, so that a sample tells its own.
+    let shares = model
+        .responsibilities(&samples, 1)
+        .expect("images of the model's shape");
+    let shares = shares.mean_axis(ndarray::Axis(0)).unwrap_or_default();
+    for (k, (share, weight)) in shares.iter().zip(&weights).enumerate() {
+        let error = (weight * (1.0 - weight) / count as f64).sqrt();
+        if (share - weight).abs() > 5.0 * error + 0.01 {
+            return Err(Fault::new(format!(
+                "mode {k} of the mixture gets {share:.3} of the samples; its weight is {weight:.3}"
+            )));
         }
     }
+    Ok(())
 }
 
 /// Mean and variance of the DDPM sampler in one dimension, on the prior N(mu, v), followed through all steps: each step
@@ -100,15 +87,11 @@ fn follow(steps: &[Step], mu: f64, v: f64) -> (f64, f64) {
     (mean, variance)
 }
 
-#[test]
-fn few_steps_shift_the_moments_by_what_theory_says() {
+fn few_steps_shift_the_moments_by_what_theory_says() -> Result<(), Fault> {
     let (mu, v) = (array![0.4, -0.6], array![0.3, 0.02]);
     let model = GaussianModel::diagonal(Schedule::linear(), [2, 1, 1], mu.clone(), v.clone()).unwrap();
-    for (num_steps, variance) in [1, 5, 25, 100]
-        .into_iter()
-        .flat_map(|n| VARIANCES.map(|variance| (n, variance)))
-    {
-        let steps = with_variance(steps(num_steps), variance);
+    for (num_steps, variance) in [(5, StepVariance::Posterior), (25, StepVariance::Beta)] {
+        let steps = steps(num_steps, variance);
         let moments: Vec<(f64, f64)> = mu.iter().zip(&v).map(|(m, v)| follow(&steps, *m, *v)).collect();
         let expected = Expected {
             mean: moments.iter().map(|m| m.0).collect::<Array1<f64>>(),
@@ -117,15 +100,10 @@ fn few_steps_shift_the_moments_by_what_theory_says() {
             mean_allowance: 1e-5,
             covariance_allowance: 1e-5,
         };
-        for form in FORMS {
-            let samples = draw(&model, 10_000, &steps, form, 3);
-            expect_moments(
-                &format!("{num_steps} steps ({form:?}, {variance:?}) on a Gaussian prior"),
-                &samples,
-                &expected,
-            );
-        }
+        let what = format!("{num_steps} steps ({variance:?}) on a Gaussian prior");
+        check_moments(&what, &draw(&model, 6000, &steps, 3)?, &expected).map_err(Fault::new)?;
     }
+    Ok(())
 }
 
 #[test]
@@ -133,7 +111,7 @@ fn the_allowance_for_finite_steps_is_honest() {
     // What 1000 steps do to the moments without any sampling error, over the variances that occur above. This is about
     // the tests, not about your code.
     for (mu, v) in [(0.5, 0.37), (-0.7, 0.1), (0.8, 0.05), (0.5, 0.01)] {
-        let (mean, variance) = follow(&steps(1000), mu, v);
+        let (mean, variance) = follow(&steps(1000, StepVariance::Beta), mu, v);
         assert!(
             (mean - mu).abs() < 0.003 && (variance - v).abs() < 0.001,
             "{mu} -> {mean}, {v} -> {variance}"

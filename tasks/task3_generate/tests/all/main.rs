@@ -3,3 +3,5 @@
 mod formulas;
 
 mod sampler;
+
+mod closed_form;

@@ -110,7 +110,15 @@ fn terms(path: &Path, i: usize) -> Case {
     ] {
         case = case.rare_of_each_image(name, &norms);
     }
+    case = case.rare_of_each_image(
+        "the number of measured values",
+        &vec![path.setting.measured as f64; images],
+    );
     let of = |at: &Array4<f32>, r: &Array4<f32>| gradient(path, i, at, r);
+    let all_so_far = (0..=i).fold(Array4::<f32>::zeros(x_t.dim()), |sum, k| {
+        let x0_hat = path.x0_hat(k);
+        sum + gradient(path, k, &x0_hat, &residual(path, &x0_hat))
+    });
     case.other(2, of(x_t, &r), "measurement_gradient is given x_t in place of x0_hat")
         .other(
             2,
@@ -147,6 +155,7 @@ fn terms(path: &Path, i: usize) -> Case {
             of(&x0_hat, &of_clamped),
             "the residual is that of x0_hat clamped to [-1, 1]",
         )
+        .other(2, all_so_far, "the gradients of all steps so far are added up")
         .other(
             0,
             path.around(0).0.clone(),
