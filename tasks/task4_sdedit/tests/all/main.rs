@@ -10,4 +10,4 @@ mod sampler_mask;
 
 mod solver;
 
-mod statistics;
+mod closed_form;

@@ -14,7 +14,7 @@ use testing::still::Still;
 use testing::view::check_views;
 
 use crate::formulas::{NOISE_GUIDE, PREDICT_X0, REVERSE_STEP};
-use crate::guide::{guide, noise_on, way};
+use crate::guide::{Pair, check_pairs, guide, noise_on, other_guide, way};
 
 pub static LOOP: Exercise = Exercise::new("4.3 sdedit", examine)
     .needs(&[&NOISE_GUIDE, &PREDICT_X0, &REVERSE_STEP])
@@ -42,6 +42,14 @@ pub const SPEC: Loop = Loop {
 
 const STILL: Loop = Loop {
     sampler: with_still_numbers,
+    ..SPEC
+};
+
+const OTHER_GUIDE: Loop = Loop {
+    sampler: |given, rng, observer| {
+        let (steps, guide) = (&given.setting.steps, other_guide(&given.setting));
+        sdedit(&given.model, &guide, None, steps, rng, observer).map_err(|error| format!("{error:#}"))
+    },
     ..SPEC
 };
 
@@ -75,6 +83,7 @@ fn examine() -> Result<(), Fault> {
         check_fresh(&SPEC, path)?;
     }
     check_two_seeds(&SPEC, &first, &again, &other)?;
+    check_two_guides(&mut guard, &first)?;
     check_errors(&SPEC, &mut guard, &way(600, 12))
 }
 
@@ -116,7 +125,7 @@ fn check_start(exact: &[Path], still: &[Path]) -> Result<(), Fault> {
     let eps: Vec<Array4<f32>> = exact.iter().map(eps_of_start).collect();
     let eps: Vec<&Array4<f32>> = eps.iter().collect();
     check_normal(
-        "sdedit: eps, the noise on the guide over sqrt(1 - alpha_bar_{t0}),",
+        "sdedit: eps, that is (x_{t0} - sqrt(alpha_bar_{t0}) guide) / sqrt(1 - alpha_bar_{t0}),",
         &eps,
     )
 }
@@ -213,6 +222,22 @@ fn check_is_not_the_start(path: &Path) -> Result<(), Fault> {
         ))),
         None => Ok(()),
     }
+}
+
+/// The guide's share of the start is exact.
+fn check_two_guides(guard: &mut Guard, one: &Path) -> Result<(), Fault> {
+    let other = run(&OTHER_GUIDE, guard, &one.setting)?;
+    let root = one.setting.steps[0].alpha_bar.sqrt() as f32;
+    let pair = Pair {
+        at: "the first call of the model".into(),
+        got: [one.around(0).0.clone(), other.around(0).0.clone()],
+        right: [guide(&one.setting) * root, other_guide(&one.setting) * root],
+    };
+    check_pairs(
+        "sdedit",
+        "from two guides, should start with images that differ by sqrt(alpha_bar_{t0}) times the guides' difference",
+        &[pair],
+    )
 }
 
 #[test]

@@ -14,7 +14,7 @@ use testing::sampler::{Loop, check_errors, check_outcome, run};
 use testing::still::Still;
 use testing::view::check_views;
 
-use crate::guide::{guide, mean_of_step, noise_on, way};
+use crate::guide::{Pair, check_pairs, guide, mean_of_step, noise_on, way};
 use crate::sampler::{LOOP, SPEC};
 use crate::sampler_mask::MASKED_LOOP;
 
@@ -58,6 +58,18 @@ fn with_a_blur(given: &Given, _: &mut StdRng, observer: &mut dyn Observer) -> Re
     restore(&given.model, &operator, &b, &steps, PASSES, rng, observer).map_err(|error| format!("{error:#}"))
 }
 
+const OTHER_MEASUREMENT: Loop = Loop {
+    sampler: |given, rng, observer| {
+        let (steps, b) = (one_pass(&given.setting), other_b(&given.b));
+        restore(&given.model, &given.operator, &b, &steps, PASSES, rng, observer).map_err(|error| format!("{error:#}"))
+    },
+    ..SPEC_OF_RESTORE
+};
+
+fn other_b(b: &Array4<f32>) -> Array4<f32> {
+    b.mapv(|v| (2.0 * v).sin())
+}
+
 /// A blur that is not its own transpose.
 fn blur(setting: &Setting) -> Convolution {
     let kernel = array![[0.5, 0.2, 0.0], [0.1, 0.1, 0.0], [0.1, 0.0, 0.0]];
@@ -98,13 +110,12 @@ fn examine() -> Result<(), Fault> {
     }
     let [first, again, other] = [5, 5, 6].map(|seed| passes(&SPEC_OF_RESTORE, &mut guard, &setting(800, 6, seed)));
     let (first, again, other) = (first?, again?, other?);
-    check_noise(&first)?;
-    check_views(&SPEC_OF_RESTORE, &first)?;
     if first.result() != again.result() {
         return Err(Fault::new(
             "restore: two runs with the same seed differ: random numbers are to come from `rng` alone",
         ));
     }
+    check_two_measurements(&mut guard, &first)?;
     if noises_of_starts(&first)
         .iter()
         .zip(noises_of_starts(&other))
@@ -114,6 +125,8 @@ fn examine() -> Result<(), Fault> {
             "restore: the noise on the guide is the same with two seeds: it does not come from `rng`",
         ));
     }
+    check_noise(&first)?;
+    check_views(&SPEC_OF_RESTORE, &first)?;
     check_errors(&SPEC_OF_RESTORE, &mut guard, &setting(600, 4, 1).steps)?;
     check_odd_calls(&mut guard)
 }
@@ -259,6 +272,35 @@ fn result_case(path: &Path, kind: Kind) -> Case {
         0,
         guide_of(path, kind, PASSES - 1),
         "the result of the pass before the last one came back",
+    )
+}
+
+/// The guides' shares of the starts are exact.
+fn check_two_measurements(guard: &mut Guard, one: &Path) -> Result<(), Fault> {
+    let other = passes(&OTHER_MEASUREMENT, guard, &one.setting)?;
+    let of_pass = one_pass(&one.setting).len();
+    let root = one.setting.steps[0].alpha_bar.sqrt() as f32;
+    let start_of_other = other
+        .operator
+        .start_image(&other_b(&other.b))
+        .expect("a measurement that fits");
+    let pair = |pass: usize| {
+        let second = if pass == 0 {
+            start_of_other.clone()
+        } else {
+            guide_of(&other, Kind::Bent, pass)
+        };
+        Pair {
+            at: format!("the start of pass {}", pass + 1),
+            got: [one, &other].map(|path| path.around(pass * of_pass).0.clone()),
+            right: [guide_of(one, Kind::Bent, pass) * root, second * root],
+        }
+    };
+    check_pairs(
+        "restore",
+        "with two measurements, should start their passes with images that differ by sqrt(alpha_bar_{t0}) times the \
+         guides' difference",
+        &(0..PASSES).map(pair).collect::<Vec<_>>(),
     )
 }
 
