@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use exchange::Message;
 use ndarray::{Array4, ArrayD, Axis};
 
-use super::{Verdict, reference};
+use super::{Verdict, named, reference};
 use crate::course::task::Task;
 
 /// The largest error allowed, relative to the largest expected value. The public tests ask for a tenth of it.
@@ -31,7 +31,10 @@ pub fn judge(task: Task, formula: &str, asked: &[Message], answers: &[Message]) 
         },
         text: match faults.first() {
             None => format!("All {all} random inputs: right."),
-            Some(first) => format!("Wrong on {wrong} of {all} random inputs. The first of them:\n{first}"),
+            Some(first) => match named::fault(asked, answers) {
+                Some(fault) => format!("Wrong on {wrong} of {all} random inputs.\n{fault}"),
+                None => format!("Wrong on {wrong} of {all} random inputs. The first of them:\n{first}"),
+            },
         },
         ..Verdict::default()
     })
@@ -71,7 +74,7 @@ fn compare(formula: &str, request: &Message, expected: &Message, answer: &Messag
 }
 
 /// `exercise 6.1, t = 300, t_prev = 200`
-fn describe(request: &Message) -> String {
+pub fn describe(request: &Message) -> String {
     let names = [
         "t",
         "t_prev",

@@ -7,6 +7,7 @@
 mod bench;
 mod formula;
 mod images;
+mod named;
 mod task2;
 mod task3;
 mod task4;
@@ -140,7 +141,7 @@ impl Check {
                 .map(|a| a.0.as_str())
                 .collect();
             return Ok(Verdict::nothing(format!(
-                "{} holds a NaN, an infinity or a huge number: a division by zero, or a step too far?",
+                "{} holds a NaN, an infinity or a number above 1e12.",
                 names.join(", ")
             )));
         }

@@ -246,8 +246,7 @@ fn wrong_noise(noises: &[(String, Array4<f32>)]) -> Option<String> {
         if mean.abs() > DEVIATIONS / n.sqrt() || (variance - 1.0).abs() > DEVIATIONS * (2.0 / n).sqrt() {
             return Some(format!(
                 "In {what}, what is left after the formula should be fresh standard normal noise, but its mean is \
-                 {mean:.3} and its variance {variance:.3}: is the step the formula's, with this step's \
-                 coefficients and the score at its time?"
+                 {mean:.3} and its variance {variance:.3}. It is what x_(t-1) - mean leaves, over sigma_t."
             ));
         }
         for (one, other) in z.outer_iter().zip(z.outer_iter().skip(1)) {

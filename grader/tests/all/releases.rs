@@ -62,10 +62,19 @@ fn no_line_of_a_solution_and_nothing_hidden_is_in_the_students_tree() -> Result<
         }
     }
     let text = all_text(out.path());
-    for mark in ["BEGIN SOLUTION 2", "BEGIN SOLUTION 6", "[[mistake]]", "[[variant]]", "hidden-0000"] {
+    for mark in [
+        "BEGIN SOLUTION 2",
+        "BEGIN SOLUTION 6",
+        "[[mistake]]",
+        "[[variant]]",
+        "hidden-0000",
+    ] {
         assert!(!text.contains(mark), "`{mark}` is in the students' tree");
     }
-    let lists = ["tasks/task6_dps/tests/mistakes.toml", "tasks/task6_dps/tests/variants.toml"];
+    let lists = [
+        "tasks/task6_dps/tests/mistakes.toml",
+        "tasks/task6_dps/tests/variants.toml",
+    ];
     for path in ["grader", "results", ".ci"].into_iter().chain(lists) {
         assert!(!out.path().join(path).exists(), "{path} is in the students' tree");
     }

@@ -26,8 +26,8 @@ const ROOMS: &[(&str, &str)] = &[
         "grader",
         "anyhow base64 cargo_metadata check checks clap cli csv diffusion exchange files image imaging \
          indicatif libc metrics ndarray ndarray-rand quick-xml rand sandbox score_unet serde serde_json \
-         sha2 task3_generate task4_sdedit task5_score_ald task6_dps tempfile toml toml_edit walkdir worker \
-         zip",
+         sha2 task3_generate task4_sdedit task5_score_ald task6_dps tempfile testing toml toml_edit walkdir \
+         worker zip",
     ),
     (
         "imaging",

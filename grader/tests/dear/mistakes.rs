@@ -178,10 +178,16 @@ impl Copy {
         for variant in &variants.taken {
             let (passed, text) = self.test(task, &variant.of(&solution)?)?;
             if !passed {
-                refused.push(format!("{name}: the correct variant `{}` is refused: {text}", variant.name));
+                refused.push(format!(
+                    "{name}: the correct variant `{}` is refused: {text}",
+                    variant.name
+                ));
             }
         }
-        println!("{name}: {variants} of the correct variants; {} are refused", refused.len());
+        println!(
+            "{name}: {variants} of the correct variants; {} are refused",
+            refused.len()
+        );
         write(&self.source(task), solution.as_bytes())?;
         Ok(refused)
     }

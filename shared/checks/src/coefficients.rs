@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::lexicon::{Lexicon, Target};
+use crate::lexicon::{LEAST_CASES, Lexicon, Target};
 use crate::monomial::{Kind, Monomial, Quantity};
 use crate::sum::{Sum, Term, Unit, Wording};
 
@@ -53,7 +53,11 @@ pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
         };
     }
     let facts = examples(sum, found, &wrong);
-    if let Some(sentence) = exchanged(sum, found).or_else(|| substituted(sum, found)) {
+    let several = cases_apart(found) >= LEAST_CASES;
+    if let Some(sentence) = exchanged(sum, found)
+        .or_else(|| substituted(sum, found))
+        .filter(|_| several)
+    {
         return Named {
             cost: 10,
             is_complete: true,
@@ -83,6 +87,17 @@ pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
         sentences,
         facts,
     }
+}
+
+/// How many of the cases have quantities of their own.
+fn cases_apart(found: &[Found<'_>]) -> usize {
+    let mut apart: Vec<&[Quantity]> = Vec::new();
+    for f in found {
+        if !apart.contains(&f.unit.quantities()) {
+            apart.push(f.unit.quantities());
+        }
+    }
+    apart.len()
 }
 
 fn sentences_cost(sum: &Sum, outcomes: &[Outcome]) -> usize {
@@ -155,10 +170,11 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
 /// Two terms have each other's coefficients.
 fn exchanged(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
     let has = |k: usize, other: usize| agrees(found, k, |f| f.right[other]);
+    let is_measured = |k: usize| found.iter().all(|f| f.coefficients[k].is_some() && f.right[k] != 0.0);
     for a in 0..sum.terms.len() {
         for b in a + 1..sum.terms.len() {
             let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(sum, found, k));
-            if others_right && has(a, b) && has(b, a) {
+            if others_right && is_measured(a) && is_measured(b) && has(a, b) && has(b, a) {
                 let (a, b) = (&sum.terms[a].name, &sum.terms[b].name);
                 return Some(format!("the factors of {a} and {b} have changed places"));
             }

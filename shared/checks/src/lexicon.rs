@@ -5,7 +5,7 @@ use crate::monomial::{Kind, Monomial, Quantity};
 /// So many cases go into the table; the others confirm what it finds.
 const TABLE_CASES: usize = 8;
 /// Fewer different cases than this prove no name.
-const LEAST_CASES: usize = 3;
+pub(crate) const LEAST_CASES: usize = 3;
 /// Powers of one factor of many, in halves.
 const POWERS: [i32; 4] = [-2, -1, 1, 2];
 /// Powers of a factor that stands alone, or beside one other.

@@ -240,6 +240,8 @@ impl Case {
         if c * h * w > 1 {
             quantities.push(Quantity::rare("the number of images", images as f64));
             quantities.push(Quantity::rare("the number of values of an image", (c * h * w) as f64));
+            let all = (images * c * h * w) as f64;
+            quantities.push(Quantity::rare("the number of values of the batch", all));
         }
         Self {
             name: name.into(),

@@ -162,6 +162,30 @@ pub fn check_purity(function: &str, first: &Array4<f32>, again: &Array4<f32>) ->
     )))
 }
 
+/// The forward process in one jump, of clean images and `eps`.
+#[must_use]
+pub fn noising(function: &str, clean: &str) -> Sum {
+    let formula = format!("sqrt(alpha_bar_t) {clean} + sqrt(1 - alpha_bar_t) eps");
+    Sum::new(function, formula)
+        .term(clean, Monomial::of(&[("alpha_bar_t", 0.5)]))
+        .term("eps", Monomial::of(&[("1 - alpha_bar_t", 0.5)]))
+}
+
+/// The DDPM step with the score of the posterior, of `x_t`, the prior's score, the likelihood score and `z`.
+#[must_use]
+pub fn posterior_step(function: &str) -> Sum {
+    let beta = || Monomial::of(&[("1 - alpha_t", 1.0)]);
+    Sum::new(
+        function,
+        "x_{t-1} = (x_t + (1 - alpha_t) (s + l)) / sqrt(alpha_t) + sigma_t z",
+    )
+    .bracket(Monomial::of(&[("alpha_t", -0.5)]))
+    .bracketed("x_t", Monomial::one())
+    .bracketed("the score", beta())
+    .bracketed("the likelihood score", beta())
+    .term("z", Monomial::of(&[("sigma_t", 1.0)]))
+}
+
 /// Tweedie's formula, of `x_t` and the score.
 #[must_use]
 pub fn tweedie(function: &str) -> Sum {

@@ -155,6 +155,7 @@ fn terms(path: &Path, i: usize) -> Case {
             of(&x0_hat, &of_clamped),
             "the residual is that of x0_hat clamped to [-1, 1]",
         )
+        .other(2, all_so_far, "the gradients of all steps so far are added up")
         .other(
             0,
             path.around(0).0.clone(),
