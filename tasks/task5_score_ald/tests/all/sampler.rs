@@ -7,6 +7,7 @@ use ndarray::{Array2, Array4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald};
+use testing::noise_of_steps::check_normal;
 use testing::path::{Given, Path, Setting};
 use testing::probe::{Log, ProbeModel};
 use testing::sampler::{Loop, at, examine, quantities_on};
@@ -33,7 +34,45 @@ fn the_loop() -> Result<(), Fault> {
     if fault.hint().contains("x_T is not standard normal") {
         start_of_a_measurement()?;
     }
+    if fault.hint().contains("no sum of its terms") {
+        noise_as_a_score()?;
+    }
     Err(fault)
+}
+
+/// `z` among the arguments of the step, but in the place of a score: there it shows where `sigma_t` is 0.
+fn noise_as_a_score() -> Result<(), Fault> {
+    const STEPS: usize = 12;
+    let steps = Schedule::linear()
+        .steps(STEPS)
+        .expect("a number of steps within the schedule");
+    let setting = Setting::new(steps, 1).without_noise();
+    let path = Path::take(&mut Guard::new(SCORE_ALD.name, SAMPLER), SCORE_ALD.sampler, &setting)?;
+    if path.asked().len() != STEPS || path.outcome.is_err() {
+        return Ok(());
+    }
+    for (term, name) in [(1, "the score"), (2, "the likelihood score")] {
+        // What stands in the place of this term, at each step.
+        let instead = |i: usize| {
+            let ((x_t, next), step) = (path.around(i), &path.setting.steps[i]);
+            let score = path.score(i);
+            let likelihood = pull(&path, x_t) / variance(&path, i) as f32;
+            let other = if term == 1 { likelihood } else { score };
+            (next * step.alpha.sqrt() as f32 - x_t) / step.beta() as f32 - other
+        };
+        let at_the_end = instead(STEPS - 1)
+            .iter()
+            .fold(0.0f32, |largest, v| largest.max(v.abs()));
+        let noise: Vec<Array4<f32>> = (0..STEPS - 1).map(instead).collect();
+        let references: Vec<&Array4<f32>> = noise.iter().collect();
+        if at_the_end < 1e-3 && check_normal("z", &references).is_ok() {
+            return Err(Fault::new(format!(
+                "score_ald, from one x_t to the next: z stands where {name} belongs among the arguments of posterior_step"
+            ))
+            .fact("what stands there is standard normal in all steps but the last, and 0 in the last, as z is"));
+        }
+    }
+    Ok(())
 }
 
 /// A start that is made of the measurement.
