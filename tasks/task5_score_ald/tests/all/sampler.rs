@@ -10,7 +10,7 @@ use task5_score_ald::{Guidance, score_ald};
 use testing::noise_of_steps::check_normal;
 use testing::path::{Given, Path, Setting};
 use testing::probe::{Log, ProbeModel};
-use testing::sampler::{Loop, at, examine, quantities_on};
+use testing::sampler::{Loop, at, direct_mean, direct_terms, examine, quantities_on};
 
 use crate::formulas::{GAMMA, LIKELIHOOD, POSTERIOR_STEP, PREDICT_X0};
 
@@ -52,13 +52,15 @@ fn noise_as_a_score() -> Result<(), Fault> {
         return Ok(());
     }
     for (term, name) in [(1, "the score"), (2, "the likelihood score")] {
-        // What stands in the place of this term, at each step.
+        // What stands in the place of this term, at each step: the right one, and what is too much.
         let instead = |i: usize| {
             let ((x_t, next), step) = (path.around(i), &path.setting.steps[i]);
-            let score = path.score(i);
-            let likelihood = pull(&path, x_t) / variance(&path, i) as f32;
-            let other = if term == 1 { likelihood } else { score };
-            (next * step.alpha.sqrt() as f32 - x_t) / step.beta() as f32 - other
+            let too_much = next - &mean().expected(&terms(&path, i));
+            let right = match term {
+                1 => path.score(i),
+                _ => pull(&path, x_t) / variance(&path, i) as f32,
+            };
+            too_much * (step.alpha.sqrt() / step.beta()) as f32 + right
         };
         let at_the_end = instead(STEPS - 1)
             .iter()
@@ -323,7 +325,7 @@ fn terms(path: &Path, i: usize) -> Case {
     let r = residual(path, x_t);
     let before = path.around(i.saturating_sub(1)).0;
     let start = path.around(0).0;
-    let moved = (x_t + &score * step.beta() as f32) / step.alpha.sqrt() as f32;
+    let moved = direct_mean("the prior's step").expected(&direct_terms(path, i));
     let clamped = x_t.mapv(|v| v.clamp(-1.0, 1.0));
     let of_clamped = x0_hat.mapv(|v| v.clamp(-1.0, 1.0));
     let root = step.alpha_bar.sqrt() as f32;
