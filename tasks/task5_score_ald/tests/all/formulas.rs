@@ -52,7 +52,23 @@ fn gammas() -> Result<(), Fault> {
         let got = guard.call(&fed, move || gamma(&step, lambda))?;
         let got = Array4::from_elem((1, 1, 1, 1), got as f32);
         let quantities = of_step(&step).into_iter().chain(of_lambda(&step, lambda)).collect();
-        sum.add(Case::new(fed, quantities, vec![Array4::ones((1, 1, 1, 1))], got));
+        let case = Case::new(fed, quantities, vec![Array4::ones((1, 1, 1, 1))], got);
+        let size = if lambda > 1.0 {
+            "where lambda is above 1"
+        } else {
+            "where lambda is at most 1"
+        };
+        let way = if step.t_prev + 1 < step.t {
+            "where the step skips times"
+        } else {
+            "where the step skips no time"
+        };
+        let end = if step.is_last() {
+            "at the last step"
+        } else {
+            "at all steps but the last"
+        };
+        sum.add(case.tag(size).tag(way).tag(end));
     }
     sum.verdict()?;
     let step = Schedule::linear().step(300, 200);

@@ -147,14 +147,6 @@ fn with_others(
     let mut case = Case::new(fed, of_variance(sigma, gamma_t), vec![back(x, &r)], got)
         .of_each_image("||b - A x_t||", &values)
         .rare_of_each_image("||b - A x_t|| of the whole batch", &vec![whole; images])
-        .rare_of_each_image(
-            "M, the numbers measured of an image,",
-            &vec![(b.len() / images) as f64; images],
-        )
-        .rare_of_each_image(
-            "the number of pixels of an image",
-            &vec![(x.len() / images) as f64; images],
-        )
         .other(
             0,
             back(x, b),
@@ -196,6 +188,7 @@ fn with_others(
             back(x, &r.mapv(f32::signum)),
             "only the signs of the residual are taken",
         );
+    case = tagged(case, x, [sigma, gamma_t]);
     case = match operator.as_linear() {
         Some(linear) => case.other(
             0,
@@ -208,8 +201,15 @@ fn with_others(
             "the Jacobian is taken at 0; of a nonlinear operator it depends on the image: operator.vjp(x_t, r)",
         ),
     };
+    let guess = operator.start_image(&r).expect("a residual that fits");
+    case = case.other(
+        0,
+        guess,
+        "operator.start_image stands where A^T belongs: operator.vjp(x_t, r)",
+    );
     if measurement == Measurement::OfAnotherShape {
-        return case;
+        let measured = (b.len() / images) as f64;
+        return case.rare_of_each_image("the number of values measured of an image", &vec![measured; images]);
     }
     case = case
         .other(
@@ -237,6 +237,32 @@ fn with_others(
             );
     }
     case
+}
+
+/// The words for where a call differs from others.
+fn tagged(case: Case, x_t: &Array4<f32>, [sigma, gamma_t]: [f64; 2]) -> Case {
+    let (images, channels, height, width) = x_t.dim();
+    let larger = if sigma < gamma_t {
+        "where gamma_t is larger than sigma"
+    } else {
+        "where sigma is larger than gamma_t"
+    };
+    let alone = if images == 1 {
+        "with one image alone"
+    } else {
+        "with more than one image"
+    };
+    let grey = if channels == 1 {
+        "with a single channel"
+    } else {
+        "with more than one channel"
+    };
+    let square = if height == width {
+        "with square images"
+    } else {
+        "where height and width differ"
+    };
+    case.tag(larger).tag(alone).tag(grey).tag(square)
 }
 
 const VARIANCE: &str = "sigma^2 + gamma_t^2";

@@ -7,9 +7,10 @@ use ndarray::{Array2, Array4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald};
+use testing::noise_of_steps::check_normal;
 use testing::path::{Given, Path, Setting};
 use testing::probe::{Log, ProbeModel};
-use testing::sampler::{Loop, at, examine, quantities_on};
+use testing::sampler::{Loop, at, direct_mean, direct_terms, examine, quantities_on};
 
 use crate::formulas::{GAMMA, LIKELIHOOD, POSTERIOR_STEP, PREDICT_X0};
 
@@ -33,7 +34,47 @@ fn the_loop() -> Result<(), Fault> {
     if fault.hint().contains("x_T is not standard normal") {
         start_of_a_measurement()?;
     }
+    if fault.hint().contains("no sum of its terms") {
+        noise_as_a_score()?;
+    }
     Err(fault)
+}
+
+/// `z` among the arguments of the step, but in the place of a score: there it shows where `sigma_t` is 0.
+fn noise_as_a_score() -> Result<(), Fault> {
+    const STEPS: usize = 12;
+    let steps = Schedule::linear()
+        .steps(STEPS)
+        .expect("a number of steps within the schedule");
+    let setting = Setting::new(steps, 1).without_noise();
+    let path = Path::take(&mut Guard::new(SCORE_ALD.name, SAMPLER), SCORE_ALD.sampler, &setting)?;
+    if path.asked().len() != STEPS || path.outcome.is_err() {
+        return Ok(());
+    }
+    for (term, name) in [(1, "the score"), (2, "the likelihood score")] {
+        // What stands in the place of this term, at each step: the right one, and what is too much.
+        let instead = |i: usize| {
+            let ((x_t, next), step) = (path.around(i), &path.setting.steps[i]);
+            let too_much = next - &mean().expected(&terms(&path, i));
+            let right = match term {
+                1 => path.score(i),
+                _ => pull(&path, x_t) / variance(&path, i) as f32,
+            };
+            too_much * (step.alpha.sqrt() / step.beta()) as f32 + right
+        };
+        let at_the_end = instead(STEPS - 1)
+            .iter()
+            .fold(0.0f32, |largest, v| largest.max(v.abs()));
+        let noise: Vec<Array4<f32>> = (0..STEPS - 1).map(instead).collect();
+        let references: Vec<&Array4<f32>> = noise.iter().collect();
+        if at_the_end < 1e-3 && check_normal("z", &references).is_ok() {
+            return Err(Fault::new(format!(
+                "score_ald, from one x_t to the next: z stands where {name} belongs among the arguments of posterior_step"
+            ))
+            .fact("what stands there is standard normal in all steps but the last, and 0 in the last, as z is"));
+        }
+    }
+    Ok(())
 }
 
 /// A start that is made of the measurement.
@@ -284,7 +325,7 @@ fn terms(path: &Path, i: usize) -> Case {
     let r = residual(path, x_t);
     let before = path.around(i.saturating_sub(1)).0;
     let start = path.around(0).0;
-    let moved = (x_t + &score * step.beta() as f32) / step.alpha.sqrt() as f32;
+    let moved = direct_mean("the prior's step").expected(&direct_terms(path, i));
     let clamped = x_t.mapv(|v| v.clamp(-1.0, 1.0));
     let of_clamped = x0_hat.mapv(|v| v.clamp(-1.0, 1.0));
     let root = step.alpha_bar.sqrt() as f32;

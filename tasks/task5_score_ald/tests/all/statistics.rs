@@ -129,8 +129,7 @@ fn inpainting() -> Linear {
 fn moments() -> Result<(), Fault> {
     const COUNT: usize = 3000;
     let mut guard = Guard::new("score_ald", SAMPLER);
-    let problems: [(&str, fn() -> Linear); 2] = [("a blur", blur), ("inpainting", inpainting)];
-    for (name, problem) in problems {
+    for (name, problem) in [("a blur", blur as fn() -> Linear), ("inpainting", inpainting)] {
         for (lambda, num_steps) in [(1.0, 40), (0.1, 20)] {
             let guidance = Guidance { sigma: 0.2, lambda };
             let exact = problem().follow(guidance, num_steps);
