@@ -33,8 +33,8 @@ pub fn check_batch(session: &Session, prior: &Prior, batch: usize) -> Result<()>
     }
     if let Some(free) = free_bytes().filter(|&free| needed > free) {
         session.note(&format!(
-            "note: {about}, and {:.1} GiB are free: should the system end the program for that, name a --batch of {} or \
-             less",
+            "note: {about}, and {:.1} GiB are free: should the system end the program for that, name a --batch of {} \
+             or less",
             free as f64 / GIB,
             (free / of_one).max(1)
         ));

@@ -1,4 +1,5 @@
-//! JPEG files, read strictly. The `image` crate asks its decoder to pass over what is missing, and to fill it with grey.
+//! JPEG files, read strictly. The `image` crate asks its decoder to pass over what is missing, and to fill it with
+//! grey.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_core::bytestream::ZCursor;

@@ -76,7 +76,8 @@ impl PixelSet {
 ///
 /// # Errors
 ///
-/// As [`load_images`](crate::load_images); and a data set without such a part, whose message says what it holds instead.
+/// As [`load_images`](crate::load_images); and a data set without such a part, whose message says what it holds
+/// instead.
 pub fn load_split(
     root: &Path,
     split: &str,
