@@ -44,7 +44,8 @@ struct Options {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many photographs are taken from it.
-    #[arg(long, value_name = "N", default_value_t = 16, requires = "data", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "data",
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
     photographs: u16,
     /// How many seeds.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]

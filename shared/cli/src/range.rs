@@ -60,7 +60,10 @@ pub(crate) fn far_from_images(results: &Array4<f32>, advice: Option<&str>) -> Op
         });
     let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
     (low < -FAR || high > FAR).then(|| {
-        format!("the result reaches from {low:.1} to {high:.1}, where images are from -1 to 1 (figures cut off the rest){advice}")
+        format!(
+            "the result reaches from {low:.1} to {high:.1}, where images are from -1 to 1 (figures cut off the \
+             rest){advice}"
+        )
     })
 }
 

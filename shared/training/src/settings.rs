@@ -25,8 +25,8 @@ pub fn require_same<T: Serialize>(what: &str, before: &T, now: &T) -> Result<()>
     let differences = differences(before, now);
     ensure!(
         differences.is_empty(),
-        "{what} cannot be another than that of the training that is gone on with: {}; leave the flag out, or train from \
-         the beginning in another --out",
+        "{what} cannot be another than that of the training that is gone on with: {}; leave the flag out, or train \
+         from the beginning in another --out",
         differences.join("; ")
     );
     Ok(())

@@ -43,7 +43,8 @@ fn run(options: &Options) -> Result<()> {
     trainer.remember(known_by);
     if trainer.fraction(&train) >= 1.0 && options.out.join("training.json").exists() {
         print(&format!(
-            "nothing to do: {} steps of training are made, and --epochs and --minutes count them in; name more to go on",
+            "nothing to do: {} steps of training are made, and --epochs and --minutes count them in; name more to go \
+             on",
             trainer.counters().step
         ));
         return Ok(());
