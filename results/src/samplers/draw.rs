@@ -81,9 +81,8 @@ impl Draw<'_> {
         // A GPU rounds differently, so what it made is not taken for the CPU's.
         let device = if prior.is_on_gpu() { "; on a GPU" } else { "" };
         let (name, settings, shape) = (prior.name(), sampler.settings(), prior.image_shape());
-        format!(
-            "{what}; prior {name} {fingerprint} {shape:?}; {settings}; {calls} calls; seed {seed}; images {first} + {size}{device}"
-        )
+        let images = format!("{calls} calls; seed {seed}; images {first} + {size}");
+        format!("{what}; prior {name} {fingerprint} {shape:?}; {settings}; {images}{device}")
     }
 }
 

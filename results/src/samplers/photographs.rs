@@ -53,8 +53,8 @@ impl Photographs {
         })
     }
 
-    /// The distances of the further sets from the photographs that samples are compared with: of the train split, and of
-    /// the test split.
+    /// The distances of the further sets from the photographs that samples are compared with: those of the train
+    /// split, and those of the test split.
     pub fn own_distances(&self) -> Result<(Vec<f64>, Vec<f64>)> {
         let to = |reference: &Moments| {
             let distances = self.others.iter().map(|other| frechet_distance(other, reference));
