@@ -25,7 +25,7 @@ use crate::{PosteriorMethod, Problem};
 /// ```
 ///
 /// The second line is exact for a linear `A`, where that density is Gaussian: its mode for `x0_hat` and `b` with noise of
-/// their own added (Papandreou and Yuille 2010). For any other `A` it takes Langevin steps (Eq. 9). The result is the
+/// their own added (Papandreou and Yuille 2010). For any other `A` it takes Langevin steps. The result is the
 /// `x0_hat` of the last level: the last `x_0` would have its noise.
 ///
 /// The steps that are asked for are the calls of the network: there are as many levels as calls for each allow.

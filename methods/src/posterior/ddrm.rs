@@ -13,7 +13,7 @@ use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Denoising Diffusion Restoration Models (Kawar et al. 2022), Eq. 4 and 5, in the authors' units: images divided by
+/// Denoising Diffusion Restoration Models (Kawar et al. 2022), section 3.2, in the authors' units: images divided by
 /// `sqrt(alpha_bar_t)`, whose noise is `sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t)`. With `x_bar = V^T x`, `y_bar =
 /// S^+ U^T b`, and `x_bar_0` that of the expected clean image, the coefficient of the singular value `s` becomes, at the
 /// next time `t`,
@@ -157,7 +157,7 @@ impl PosteriorMethod for Ddrm {
     }
 
     fn reference(&self) -> &'static str {
-        "Kawar et al. 2022, Denoising Diffusion Restoration Models, Eq. 4 and 5"
+        "Kawar et al. 2022, Denoising Diffusion Restoration Models, section 3.2"
     }
 
     fn needs(&self) -> &'static [Need] {

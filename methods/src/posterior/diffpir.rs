@@ -43,8 +43,9 @@ impl DiffPirSettings {
     #[must_use]
     pub fn tuned(kind: OperatorKind) -> Self {
         let lambda = match kind {
-            OperatorKind::ScatteredMask | OperatorKind::HoleMask => 3.0,
-            OperatorKind::Blur
+            OperatorKind::ScatteredMask
+            | OperatorKind::HoleMask
+            | OperatorKind::Blur
             | OperatorKind::MotionBlur
             | OperatorKind::Downsampling
             | OperatorKind::Colourisation
@@ -53,7 +54,7 @@ impl DiffPirSettings {
             | OperatorKind::Fourier
             // Never asked for: neither has a proximal map.
             | OperatorKind::PhaseRetrieval
-            | OperatorKind::Hdr => 3.0,
+            | OperatorKind::Hdr => 1.0,
         };
         Self { lambda, zeta: 1.0 }
     }

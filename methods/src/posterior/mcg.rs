@@ -15,7 +15,8 @@ use crate::posterior::walk::{Moment, Walk};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Improving Diffusion Models for Inverse Problems using Manifold Constraints (Chung et al. 2022), Eq. 14 and 15:
+/// Improving Diffusion Models for Inverse Problems using Manifold Constraints (Chung et al. 2022), their step for inpainting
+/// in the form that any linear `A` has:
 ///
 /// ```text
 /// x'_{t-1} = the ancestral step - alpha_t d/dx_t ||b - A x0_hat(x_t)||^2
@@ -60,7 +61,7 @@ impl PosteriorMethod for Mcg {
     }
 
     fn reference(&self) -> &'static str {
-        "Chung et al. 2022, Improving Diffusion Models for Inverse Problems using Manifold Constraints, Eq. 14 and 15"
+        "Chung et al. 2022, Improving Diffusion Models for Inverse Problems using Manifold Constraints"
     }
 
     fn needs(&self) -> &'static [Need] {

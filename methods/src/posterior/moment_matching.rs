@@ -17,7 +17,7 @@ use crate::{PosteriorMethod, Problem};
 
 /// Moment matching (Daras et al. 2024, "A Survey on Diffusion Models for Inverse Problems", section 3.1; Boys et al. 2023)
 /// by conjugate gradients, as Rozet et al. 2024, "Learning Diffusion Priors from Observations by Expectation
-/// Maximization", Algorithm 3: with `p(x_0 | x_t)` taken for `N(x0_hat, V)`,
+/// Maximization" (there called MMPS): with `p(x_0 | x_t)` taken for `N(x0_hat, V)`,
 ///
 /// ```text
 /// V             = (1 - alpha_bar_t) / sqrt(alpha_bar_t) d x0_hat / d x_t
@@ -116,7 +116,7 @@ impl PosteriorMethod for MomentMatching {
     }
 
     fn reference(&self) -> &'static str {
-        "Rozet et al. 2024, Learning Diffusion Priors from Observations by Expectation Maximization, Algorithm 3"
+        "Rozet et al. 2024, Learning Diffusion Priors from Observations by Expectation Maximization"
     }
 
     fn needs(&self) -> &'static [Need] {

@@ -43,7 +43,7 @@ impl RedDiffSettings {
     /// (`examples/posterior_sweep.rs`).
     #[must_use]
     pub fn tuned(kind: OperatorKind) -> Self {
-        let (lambda, rate) = match kind {
+        let lambda = match kind {
             OperatorKind::ScatteredMask
             | OperatorKind::HoleMask
             | OperatorKind::Blur
@@ -52,11 +52,10 @@ impl RedDiffSettings {
             | OperatorKind::Colourisation
             | OperatorKind::CompressedSensing
             | OperatorKind::Tomography
-            | OperatorKind::Fourier
-            | OperatorKind::PhaseRetrieval
-            | OperatorKind::Hdr => (0.25, 0.1),
+            | OperatorKind::Fourier => 0.1,
+            OperatorKind::PhaseRetrieval | OperatorKind::Hdr => 0.25,
         };
-        Self { lambda, rate }
+        Self { lambda, rate: 0.1 }
     }
 }
 
