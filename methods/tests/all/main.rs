@@ -2,9 +2,11 @@
 
 mod classical;
 mod ddim;
+mod decoupled;
 mod posterior;
 mod posterior_corners;
 mod posterior_limits;
 mod posterior_steps;
 mod program;
+mod replay;
 mod samplers;

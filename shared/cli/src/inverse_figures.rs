@@ -34,8 +34,8 @@ pub(crate) struct Answer {
     pub mean_caption: String,
 }
 
-/// All figures: the results, and the path of each method on each operator. With one method the files are named after the
-/// operator alone.
+/// All figures: the results, and the path of each method on each operator. With one method the files are named after
+/// the operator alone.
 pub(crate) fn save_figures(
     session: &mut Session,
     methods: &[&str],
@@ -63,8 +63,8 @@ pub(crate) fn save_figures(
     Ok(())
 }
 
-/// One row for each operator: ground truth, input, and the first reconstruction by each method; mid-grey where it cannot
-/// do the operator.
+/// One row for each operator: ground truth, input, and the first reconstruction by each method; mid-grey where it
+/// cannot do the operator.
 fn save_comparison(session: &mut Session, methods: &[&str], shown: &[(&OperatorSpec, Shown<'_>)]) -> Result<()> {
     let fit = |shown: &Shown<'_>| {
         let size = shown.outcome.image.pixels.dim();
