@@ -5,7 +5,7 @@ use imaging::ForwardOperator;
 use methods::posterior::ddnm::Ddnm;
 use methods::posterior::ddnm_plus::DdnmPlus;
 use methods::posterior::ddrm::Ddrm;
-use methods::posterior::diffpir::{DiffPir, DiffPirSettings};
+use methods::posterior::diffpir::DiffPir;
 use methods::posterior::ilvr::Ilvr;
 use methods::posterior::mcg::Mcg;
 use methods::posterior::moment_matching::MomentMatching;
@@ -196,10 +196,7 @@ fn ddnm_plus_takes_that_step_and_travels_back_in_time() -> Result {
 #[test]
 fn diffpir_weighs_them_by_a_proximal_map() -> Result {
     for sigma in [0.0, 0.3] {
-        let settings = DiffPirSettings { lambda: 2.0, zeta: 0.7 };
-        let method = DiffPir {
-            settings: Some(settings),
-        };
+        let method = DiffPir { lambda: 2.0, zeta: 0.7 };
         replay(
             &method,
             sigma,
