@@ -16,7 +16,7 @@ use diffusion::ScoreModel;
 use imaging::{ForwardOperator, Noise, OperatorKind, load_images, measure, parse_operator, sampler_rng, stack};
 use methods::posterior::daps::{Daps, DapsSettings};
 use methods::posterior::ddnm_plus::DdnmPlus;
-use methods::posterior::diffpir::{DiffPir, DiffPirSettings};
+use methods::posterior::diffpir::DiffPir;
 use methods::posterior::moment_matching::MomentMatching;
 use methods::posterior::pigdm::Pigdm;
 use methods::posterior::pnp_admm::{PnpAdmm, PnpAdmmSettings};
@@ -53,13 +53,10 @@ fn combinations(arguments: &[String]) -> Result<Vec<Settings>, Box<dyn Error>> {
 fn method(name: &str, kind: OperatorKind, settings: &Settings) -> Result<Box<dyn PosteriorMethod>, Box<dyn Error>> {
     let or = |name: &str, tuned: f64| settings.get(name).copied().unwrap_or(tuned);
     Ok(match name {
-        "diffpir" => {
-            let tuned = DiffPirSettings::tuned(kind);
-            let (lambda, zeta) = (or("lambda", tuned.lambda), or("zeta", tuned.zeta));
-            Box::new(DiffPir {
-                settings: Some(DiffPirSettings { lambda, zeta }),
-            })
-        }
+        "diffpir" => Box::new(DiffPir {
+            lambda: or("lambda", DiffPir::TUNED.lambda),
+            zeta: or("zeta", DiffPir::TUNED.zeta),
+        }),
         "pnp-admm" => {
             let tuned = PnpAdmmSettings::tuned(kind);
             let levels = (or("first", tuned.levels.0), or("last", tuned.levels.1));

@@ -15,10 +15,10 @@ const STEPS: &str = "How many calls of the network each method gets, from 1 to a
 
 /// All ways from a measurement to an image beside each other, on the same measurements.
 ///
-/// Each image is measured with each --operator, noise is added, and each --method reconstructs it. Writes a figure with a
-/// column for each method (PSNR and LPIPS underneath), one for each method with its samples, the path of the first image
-/// where there is one, and a report with every figure in it. A method that cannot do an operator says why and is left out
-/// there. `--method list` prints what each needs and costs.
+/// Each image is measured with each --operator, noise is added, and each --method reconstructs it. Writes a figure with
+/// a column for each method (PSNR and LPIPS underneath), one for each method with its samples, the path of the first
+/// image where there is one, and a report with every figure in it. A method that cannot do an operator says why and is
+/// left out there. `--method list` prints what each needs and costs.
 #[derive(Parser)]
 #[command(version, mut_arg("steps", |steps| steps.default_value("100").help(STEPS)))]
 struct Options {

@@ -1,4 +1,5 @@
-//! DAPS: at each level of noise a clean sample from the posterior, then noised anew, so that early mistakes can be mended.
+//! DAPS: at each level of noise a clean sample from the posterior, then noised anew, so that early mistakes can be
+//! mended.
 
 use diffusion::{Observer, Schedule, ScheduleError, ScoreModel, Step};
 use imaging::{ForwardOperator, OperatorKind, residual_norms};
@@ -15,8 +16,8 @@ use crate::posterior::walk::{Moment, Walk, at_time, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing (Zhang et al. 2024), Algorithm 1. For each
-/// level of noise `sigma_t`, from the largest down:
+/// Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing (Zhang et al. 2024), Algorithm 1. For
+/// each level of noise `sigma_t`, from the largest down:
 ///
 /// ```text
 /// x0_hat = the probability-flow ODE from x_t to t = 0, in a few steps of Euler's method
@@ -24,8 +25,8 @@ use crate::{PosteriorMethod, Problem};
 /// x_t'   = x_0 + sigma_t' z, at the next level t'
 /// ```
 ///
-/// The second line is exact for a linear `A`, where that density is Gaussian: its mode for `x0_hat` and `b` with noise of
-/// their own added (Papandreou and Yuille 2010). For any other `A` it takes Langevin steps (Eq. 9). The result is the
+/// The second line is exact for a linear `A`, where that density is Gaussian: its mode for `x0_hat` and `b` with noise
+/// of their own added (Papandreou and Yuille 2010). For any other `A` it takes Langevin steps. The result is the
 /// `x0_hat` of the last level: the last `x_0` would have its noise.
 ///
 /// The steps that are asked for are the calls of the network: there are as many levels as calls for each allow.
@@ -227,8 +228,8 @@ impl PosteriorMethod for Daps {
             tau,
         } = self.settings_for(operator);
         Ok(format!(
-            "{} starts; {ode_steps} calls at each level from {first} to {last}; {langevin_steps} Langevin steps of rate \
-             {rate}, tau {tau}",
+            "{} starts; {ode_steps} calls at each level from {first} to {last}; {langevin_steps} Langevin steps of \
+             rate {rate}, tau {tau}",
             self.starts
         ))
     }

@@ -40,8 +40,8 @@ pub(crate) fn proximal(
     Ok(x + linear.pseudo_inverse(&unexplained)?)
 }
 
-/// `b_t = sqrt(alpha_bar_t) b + sqrt(1 - alpha_bar_t) A z` with fresh `z ~ N(0, I)`: the measurement of an image that has
-/// the noise of time `t`.
+/// `b_t = sqrt(alpha_bar_t) b + sqrt(1 - alpha_bar_t) A z` with fresh `z ~ N(0, I)`: the measurement of an image that
+/// has the noise of time `t`.
 pub(crate) fn measurement_at(
     problem: &Problem<'_>,
     alpha_bar: f64,

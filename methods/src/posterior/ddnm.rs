@@ -13,16 +13,16 @@ use crate::posterior::walk::{Moment, Walk, at_time};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model (Wang et al. 2023), Algorithm 1, with the step of
-/// the authors' experiments, a DDIM whose noise is fresh for the most part:
+/// Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model (Wang et al. 2023), Algorithm 1, with the
+/// step of the authors' experiments, a DDIM whose noise is fresh for the most part:
 ///
 /// ```text
 /// x_{0|t}' = A^+ b + (I - A^+ A) x_{0|t}
 /// x_{t-1}  = sqrt(alpha_bar_{t-1}) x_{0|t}' + sqrt(1 - alpha_bar_{t-1}) (sqrt(1 - eta^2) eps_hat + eta z)
 /// ```
 ///
-/// For measurements without noise. What noise there is goes into the image as `A^+` passes it on: little for a mask, beyond
-/// all bounds for a blur. [`super::ddnm_plus::DdnmPlus`] is for those.
+/// For measurements without noise. What noise there is goes into the image as `A^+` passes it on: little for a mask,
+/// beyond all bounds for a blur. [`super::ddnm_plus::DdnmPlus`] is for those.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ddnm {
     /// The part of the noise that is fresh, 0 to 1.

@@ -14,8 +14,8 @@ use crate::posterior::walk::Walk;
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model (Wang et al. 2023), section 3.3 and appendix I. For
-/// each singular value `s`, with `sigma_t^2 = 1 - alpha_bar_{t-1}` and `a = sqrt(alpha_bar_{t-1})`:
+/// Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model (Wang et al. 2023), section 3.3 and appendix
+/// I. For each singular value `s`, with `sigma_t^2 = 1 - alpha_bar_{t-1}` and `a = sqrt(alpha_bar_{t-1})`:
 ///
 /// ```text
 /// x_{0|t}' = x_{0|t} + V Lambda S^+ (U^T b - S V^T x_{0|t}),  lambda = min(1, sqrt(1 - eta^2) sigma_t s / (a sigma))
@@ -23,10 +23,10 @@ use crate::{PosteriorMethod, Problem};
 /// ```
 ///
 /// with `Phi` such that the noise that comes with `b` and the added noise make `sigma_t` together (`eta sigma_t` where
-/// `lambda < 1`); what is not measured goes on as in DDNM. Written out, that is the step of [`Ddrm`] with `eta_b = 1`, which
-/// it is computed by. What it adds is time travel: each step is taken several times, in between the images go back to the
-/// time `t` by the forward process, so that what is measured and what is made up come to fit each other. The steps that
-/// are asked for are shared out: with 2 of each, half as many times are visited.
+/// `lambda < 1`); what is not measured goes on as in DDNM. Written out, that is the step of [`Ddrm`] with `eta_b = 1`,
+/// which it is computed by. What it adds is time travel: each step is taken several times, in between the images go
+/// back to the time `t` by the forward process, so that what is measured and what is made up come to fit each other.
+/// The steps that are asked for are shared out: with 2 of each, half as many times are visited.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DdnmPlus {
     /// The part of the noise that is fresh, 0 to 1.

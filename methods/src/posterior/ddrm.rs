@@ -13,10 +13,10 @@ use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Denoising Diffusion Restoration Models (Kawar et al. 2022), Eq. 4 and 5, in the authors' units: images divided by
-/// `sqrt(alpha_bar_t)`, whose noise is `sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t)`. With `x_bar = V^T x`, `y_bar =
-/// S^+ U^T b`, and `x_bar_0` that of the expected clean image, the coefficient of the singular value `s` becomes, at the
-/// next time `t`,
+/// Denoising Diffusion Restoration Models (Kawar et al. 2022), section 3.2, in the authors' units: images divided by
+/// `sqrt(alpha_bar_t)`, whose noise is `sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t)`. With `x_bar = V^T x`, `y_bar
+/// = S^+ U^T b`, and `x_bar_0` that of the expected clean image, the coefficient of the singular value `s` becomes, at
+/// the next time `t`,
 ///
 /// ```text
 /// s = 0:                x_bar_0 + sqrt(1 - eta^2) sigma_t (x_bar_{t+1} - x_bar_0) / sigma_{t+1}      + eta sigma_t z
@@ -122,7 +122,8 @@ impl<'a> Measured<'a> {
         Some((f64::from(self.y[[image, i]]) / s, self.sigma / s))
     }
 
-    /// `x_T` from standard normal noise `[B, C, H, W]`: around `y_bar` what was measured well enough, around 0 the rest.
+    /// `x_T` from standard normal noise `[B, C, H, W]`: around `y_bar` what was measured well enough, around 0 the
+    /// rest.
     pub(crate) fn start(&self, noise: &Array4<f32>, alpha_bar: f64) -> Result<Array4<f32>, MethodError> {
         let sigma_t = noise_level(alpha_bar);
         let mut start = self.operator.image_to_spectrum(noise)?;
@@ -157,7 +158,7 @@ impl PosteriorMethod for Ddrm {
     }
 
     fn reference(&self) -> &'static str {
-        "Kawar et al. 2022, Denoising Diffusion Restoration Models, Eq. 4 and 5"
+        "Kawar et al. 2022, Denoising Diffusion Restoration Models, section 3.2"
     }
 
     fn needs(&self) -> &'static [Need] {

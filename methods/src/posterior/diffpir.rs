@@ -1,7 +1,7 @@
 //! DiffPIR: plug-and-play along the diffusion, a proximal step on the measurement after each denoising.
 
 use diffusion::{Observer, Schedule, ScoreModel};
-use imaging::{ForwardOperator, OperatorKind};
+use imaging::ForwardOperator;
 use ndarray::Array4;
 use rand::RngCore;
 
@@ -24,51 +24,17 @@ use crate::{PosteriorMethod, Problem};
 /// with `sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DiffPir {
-    /// None: those that are tuned for the operator.
-    pub settings: Option<DiffPirSettings>,
-}
-
-/// What is free in [`DiffPir`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DiffPirSettings {
     /// How much the denoised image is trusted, relative to the measurement; above 0.
     pub lambda: f64,
     /// The part of the noise that is fresh, 0 to 1.
     pub zeta: f64,
 }
 
-impl DiffPirSettings {
-    /// Those that served best on photographs kept for tuning, with 100 steps and `sigma = 0.05`
-    /// (`examples/posterior_sweep.rs`).
-    #[must_use]
-    pub fn tuned(kind: OperatorKind) -> Self {
-        let lambda = match kind {
-            OperatorKind::ScatteredMask | OperatorKind::HoleMask => 3.0,
-            OperatorKind::Blur
-            | OperatorKind::MotionBlur
-            | OperatorKind::Downsampling
-            | OperatorKind::Colourisation
-            | OperatorKind::CompressedSensing
-            | OperatorKind::Tomography
-            | OperatorKind::Fourier
-            // Never asked for: neither has a proximal map.
-            | OperatorKind::PhaseRetrieval
-            | OperatorKind::Hdr => 3.0,
-        };
-        Self { lambda, zeta: 1.0 }
-    }
-}
-
 impl DiffPir {
-    /// With [`DiffPirSettings::tuned`].
-    pub const TUNED: Self = Self { settings: None };
+    /// What served best on photographs kept for tuning, for inpainting and deconvolution alike, with 100 steps and `sigma
+    /// = 0.05` (`examples/posterior_sweep.rs`).
+    pub const TUNED: Self = Self { lambda: 1.0, zeta: 1.0 };
 
-    fn settings_for(self, kind: OperatorKind) -> DiffPirSettings {
-        self.settings.unwrap_or_else(|| DiffPirSettings::tuned(kind))
-    }
-}
-
-impl DiffPirSettings {
     fn step(self, problem: &Problem<'_>, now: &Moment<'_>, rng: &mut dyn RngCore) -> Result<Array4<f32>, MethodError> {
         let rho_t = self.lambda * (problem.sigma / noise_level(now.step.alpha_bar)).powi(2);
         let x0 = proximal(problem, now.x0_hat, problem.b, rho_t)?;
@@ -95,9 +61,8 @@ impl PosteriorMethod for DiffPir {
         &[Need::Score, Need::Prox]
     }
 
-    fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
-        let DiffPirSettings { lambda, zeta } = self.settings_for(operator.kind());
-        Ok(format!("lambda {lambda}, zeta {zeta}"))
+    fn settings(&self, _: &dyn ForwardOperator, _: &Schedule, _: usize) -> Result<String, MethodError> {
+        Ok(format!("lambda {}, zeta {}", self.lambda, self.zeta))
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
@@ -113,7 +78,6 @@ impl PosteriorMethod for DiffPir {
         observer: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
-        let settings = self.settings_for(problem.operator.kind());
         let steps = &stepping.steps(model.schedule())?;
         let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
         let walk = Walk {
@@ -122,6 +86,6 @@ impl PosteriorMethod for DiffPir {
             steps,
             observer,
         };
-        walk.run(x_start, &mut |now| settings.step(problem, now, rng))
+        walk.run(x_start, &mut |now| self.step(problem, now, rng))
     }
 }

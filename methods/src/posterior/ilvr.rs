@@ -20,13 +20,14 @@ use crate::{PosteriorMethod, Problem};
 /// x_{t-1}  = x'_{t-1} + phi(y_{t-1}) - phi(x'_{t-1})
 /// ```
 ///
-/// with `phi` a low-pass filter and `y_{t-1}` the reference image at the noise of its time. For an inverse problem `phi`
-/// is the projection `A^+ A` onto what `A` sees (for super-resolution that is the paper's filter), and `phi(y_{t-1}) =
-/// A^+ b_{t-1}`, with `b_{t-1}` the noised measurement.
+/// with `phi` a low-pass filter and `y_{t-1}` the reference image at the noise of its time. For an inverse problem
+/// `phi` is the projection `A^+ A` onto what `A` sees (for super-resolution that is the paper's filter), and
+/// `phi(y_{t-1}) = A^+ b_{t-1}`, with `b_{t-1}` the noised measurement.
 ///
-/// The paper's reference has no noise of its own. Where the measurement has, `b_{t-1}` says that much less of the image,
-/// and `A^+` is taken with that slack, `A^T (A A^T + rho)^{-1}` with `rho = sigma^2 / sigma_{t-1}^2`, where `sigma_{t-1}` is
-/// the image's noise relative to it: all of `b` counts at first, nothing at the end. With `sigma = 0` it is the paper's.
+/// The paper's reference has no noise of its own. Where the measurement has, `b_{t-1}` says that much less of the
+/// image, and `A^+` is taken with that slack, `A^T (A A^T + rho)^{-1}` with `rho = sigma^2 / sigma_{t-1}^2`, where
+/// `sigma_{t-1}` is the image's noise relative to it: all of `b` counts at first, nothing at the end. With `sigma = 0`
+/// it is the paper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ilvr;
 

@@ -8,8 +8,8 @@ use crate::Problem;
 use crate::error::MethodError;
 use crate::parts::normal_like;
 
-/// Unadjusted Langevin steps on `p(x_0 | x0_hat, b) ~ exp(-||x_0 - x0_hat||^2 / (2 r^2) - ||b - A(x_0)||^2 / (2 tau^2))`
-/// (Zhang et al. 2024, Eq. 9):
+/// Unadjusted Langevin steps on `p(x_0 | x0_hat, b) ~ exp(-||x_0 - x0_hat||^2 / (2 r^2) - ||b - A(x_0)||^2 / (2
+/// tau^2))` (Zhang et al. 2024):
 ///
 /// ```text
 /// x <- x + rate (J_A(x)^T (b - A(x)) / tau^2 - (x - x0_hat) / r^2) + sqrt(2 rate) z

@@ -15,16 +15,17 @@ use crate::posterior::walk::{Moment, Walk};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Improving Diffusion Models for Inverse Problems using Manifold Constraints (Chung et al. 2022), Eq. 14 and 15:
+/// Improving Diffusion Models for Inverse Problems using Manifold Constraints (Chung et al. 2022), their step for
+/// inpainting in the form that any linear `A` has:
 ///
 /// ```text
 /// x'_{t-1} = the ancestral step - alpha_t d/dx_t ||b - A x0_hat(x_t)||^2
 /// x_{t-1}  = x'_{t-1} + A^+ (b_{t-1} - A x'_{t-1})
 /// ```
 ///
-/// with `b_{t-1}` the measurement at the noise of its time. `alpha_t = alpha / (2 ||b - A x0_hat||)`, as the authors' code
-/// has it. The first line is DPS, which came a year later, left the second out, and does better where there is noise in
-/// the measurement. The gradient is exercise 6.2, the step exercise 6.4; how `A^+` treats noise is said at
+/// with `b_{t-1}` the measurement at the noise of its time. `alpha_t = alpha / (2 ||b - A x0_hat||)`, as the authors'
+/// code has it. The first line is DPS, which came a year later, left the second out, and does better where there is
+/// noise in the measurement. The gradient is exercise 6.2, the step exercise 6.4; how `A^+` treats noise is said at
 /// [`super::ilvr::Ilvr`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mcg;
@@ -60,7 +61,7 @@ impl PosteriorMethod for Mcg {
     }
 
     fn reference(&self) -> &'static str {
-        "Chung et al. 2022, Improving Diffusion Models for Inverse Problems using Manifold Constraints, Eq. 14 and 15"
+        "Chung et al. 2022, Improving Diffusion Models for Inverse Problems using Manifold Constraints"
     }
 
     fn needs(&self) -> &'static [Need] {

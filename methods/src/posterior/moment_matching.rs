@@ -15,9 +15,9 @@ use crate::posterior::walk::{Moment, Walk};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Moment matching (Daras et al. 2024, "A Survey on Diffusion Models for Inverse Problems", section 3.1; Boys et al. 2023)
-/// by conjugate gradients, as Rozet et al. 2024, "Learning Diffusion Priors from Observations by Expectation
-/// Maximization", Algorithm 3: with `p(x_0 | x_t)` taken for `N(x0_hat, V)`,
+/// Moment matching (Daras et al. 2024, "A Survey on Diffusion Models for Inverse Problems", section 3.1; Boys et al.
+/// 2023) by conjugate gradients, as Rozet et al. 2024, "Learning Diffusion Priors from Observations by Expectation
+/// Maximization" (there called MMPS): with `p(x_0 | x_t)` taken for `N(x0_hat, V)`,
 ///
 /// ```text
 /// V             = (1 - alpha_bar_t) / sqrt(alpha_bar_t) d x0_hat / d x_t
@@ -26,11 +26,11 @@ use crate::{PosteriorMethod, Problem};
 /// x_{t-1}       = the ancestral step with the sum of both scores
 /// ```
 ///
-/// Both moments are exact, and so is the score for a Gaussian prior. `u` comes from a few rounds of conjugate gradients,
-/// `V` being as symmetric as the network's Jacobian should be. A round asks for one pullback, that of `A^T` times its
-/// direction, which serves for the matrix product and for the result; as a pullback can be called once, it asks for
-/// one call of the network as well. The steps that are asked for are shared out: with 2 rounds half as many times are
-/// visited.
+/// Both moments are exact, and so is the score for a Gaussian prior. `u` comes from a few rounds of conjugate
+/// gradients, `V` being as symmetric as the network's Jacobian should be. A round asks for one pullback, that of `A^T`
+/// times its direction, which serves for the matrix product and for the result; as a pullback can be called once, it
+/// asks for one call of the network as well. The steps that are asked for are shared out: with 2 rounds half as many
+/// times are visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MomentMatching {
     /// Rounds of conjugate gradients at each time; counts as 1 at least.
@@ -116,7 +116,7 @@ impl PosteriorMethod for MomentMatching {
     }
 
     fn reference(&self) -> &'static str {
-        "Rozet et al. 2024, Learning Diffusion Priors from Observations by Expectation Maximization, Algorithm 3"
+        "Rozet et al. 2024, Learning Diffusion Priors from Observations by Expectation Maximization"
     }
 
     fn needs(&self) -> &'static [Need] {

@@ -13,16 +13,17 @@ use crate::posterior::walk::{Moment, Walk};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Pseudoinverse-Guided Diffusion Models for Inverse Problems (Song et al. 2023), Algorithm 1: with `p(x_0 | x_t)` taken
-/// for `N(x0_hat, r_t^2 I)`, `r_t^2 = 1 - alpha_bar_t`,
+/// Pseudoinverse-Guided Diffusion Models for Inverse Problems (Song et al. 2023), Algorithm 1: with `p(x_0 | x_t)`
+/// taken for `N(x0_hat, r_t^2 I)`, `r_t^2 = 1 - alpha_bar_t`,
 ///
 /// ```text
 /// g       = (d x0_hat / d x_t)^T A^T (A A^T + (sigma / r_t)^2 I)^{-1} (b - A x0_hat)
 /// x_{t-1} = sqrt(alpha_bar_{t-1}) x0_hat + c_1 z + c_2 eps_hat + sqrt(alpha_bar_t) g
 /// ```
 ///
-/// where the first three terms are a step of DDIM: `c_1 = eta sigma_t` by the posterior variance, and `c_1^2 + c_2^2 = 1 -
-/// alpha_bar_{t-1}`. `g / r_t^2` is the score of the likelihood, and is exact if the prior is Gaussian with unit variance.
+/// where the first three terms are a step of DDIM: `c_1 = eta sigma_t` by the posterior variance, and `c_1^2 + c_2^2 =
+/// 1 - alpha_bar_{t-1}`. `g / r_t^2` is the score of the likelihood, and is exact if the prior is Gaussian with unit
+/// variance.
 ///
 /// The weight of `g` is the same whatever the width of a step is: it is meant for few of them (the authors take 20 to
 /// 100), and with many the measurement is followed too closely.

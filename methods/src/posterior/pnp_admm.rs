@@ -13,7 +13,7 @@ use crate::posterior::walk::{Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
 use crate::{PosteriorMethod, Problem};
 
-/// Plug-and-Play Priors for Model Based Reconstruction (Venkatakrishnan et al. 2013), section III, with the network as the
+/// Plug-and-Play Priors for Model Based Reconstruction (Venkatakrishnan et al. 2013), with the network as the
 /// denoiser `D`. From `v = A^T b` or what else the operator starts with, and `u = 0`:
 ///
 /// ```text
@@ -47,9 +47,8 @@ impl PnpAdmmSettings {
     #[must_use]
     pub fn tuned(kind: OperatorKind) -> Self {
         let lambda = match kind {
-            OperatorKind::ScatteredMask
-            | OperatorKind::HoleMask
-            | OperatorKind::Blur
+            OperatorKind::ScatteredMask | OperatorKind::HoleMask => 1.0,
+            OperatorKind::Blur
             | OperatorKind::MotionBlur
             | OperatorKind::Downsampling
             | OperatorKind::Colourisation
@@ -58,7 +57,7 @@ impl PnpAdmmSettings {
             | OperatorKind::Fourier
             // Never asked for: neither has a proximal map.
             | OperatorKind::PhaseRetrieval
-            | OperatorKind::Hdr => 1.0,
+            | OperatorKind::Hdr => 0.3,
         };
         Self {
             lambda,
@@ -96,7 +95,7 @@ impl PosteriorMethod for PnpAdmm {
     }
 
     fn reference(&self) -> &'static str {
-        "Venkatakrishnan et al. 2013, Plug-and-Play Priors for Model Based Reconstruction, section III"
+        "Venkatakrishnan et al. 2013, Plug-and-Play Priors for Model Based Reconstruction"
     }
 
     fn needs(&self) -> &'static [Need] {

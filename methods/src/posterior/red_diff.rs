@@ -1,4 +1,5 @@
-//! RED-diff: one image is fitted to the measurement, while the network says at all levels of noise what is unlike an image.
+//! RED-diff: one image is fitted to the measurement, while the network says at all levels of noise what is unlike an
+//! image.
 
 use diffusion::{Observer, Schedule, ScoreModel};
 use imaging::{ForwardOperator, OperatorKind};
@@ -21,8 +22,8 @@ use crate::{PosteriorMethod, Problem};
 /// 1/2 ||b - A(mu)||^2 + lambda sigma_t <eps_hat(x_t) - eps, mu>,     sigma_t = sqrt((1 - alpha_bar_t) / alpha_bar_t)
 /// ```
 ///
-/// where the network is not differentiated. It is a point estimate, near the mode, that draws its `eps`; the first of them
-/// takes the place of `x_T`. It starts at the operator's start image.
+/// where the network is not differentiated. It is a point estimate, near the mode, that draws its `eps`; the first of
+/// them takes the place of `x_T`. It starts at the operator's start image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RedDiff {
     /// None: those that are tuned for the operator.
@@ -43,7 +44,7 @@ impl RedDiffSettings {
     /// (`examples/posterior_sweep.rs`).
     #[must_use]
     pub fn tuned(kind: OperatorKind) -> Self {
-        let (lambda, rate) = match kind {
+        let lambda = match kind {
             OperatorKind::ScatteredMask
             | OperatorKind::HoleMask
             | OperatorKind::Blur
@@ -52,11 +53,10 @@ impl RedDiffSettings {
             | OperatorKind::Colourisation
             | OperatorKind::CompressedSensing
             | OperatorKind::Tomography
-            | OperatorKind::Fourier
-            | OperatorKind::PhaseRetrieval
-            | OperatorKind::Hdr => (0.25, 0.1),
+            | OperatorKind::Fourier => 0.1,
+            OperatorKind::PhaseRetrieval | OperatorKind::Hdr => 0.25,
         };
-        Self { lambda, rate }
+        Self { lambda, rate: 0.1 }
     }
 }
 

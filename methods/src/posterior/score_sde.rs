@@ -23,8 +23,9 @@ use crate::{PosteriorMethod, Problem};
 /// ```
 ///
 /// Where the rows of `A` are orthogonal and of one length this is a projection: what was measured is replaced by the
-/// noised measurement (a mask's known pixels, for one). Elsewhere it is a gradient step. It knows of no measurement noise;
-/// to keep that out of the image, the last steps, whose images are less noisy than the measurement, go unconditioned.
+/// noised measurement (a mask's known pixels, for one). Elsewhere it is a gradient step. It knows of no measurement
+/// noise; to keep that out of the image, the last steps, whose images are less noisy than the measurement, go
+/// unconditioned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScoreSde;
 

@@ -115,8 +115,8 @@ impl Moment<'_> {
         dps_step(self.x_t, x0, &no_gradient, &zeta_t, z, self.step)
     }
 
-    /// `(d x0_hat / d x_t)^T A^T u`, through operator and network: the gradient that the student writes in exercise 6.2,
-    /// which is -2 times that, with `u` in the place of the residual.
+    /// `(d x0_hat / d x_t)^T A^T u`, through operator and network: the gradient that the student writes in exercise
+    /// 6.2, which is -2 times that, with `u` in the place of the residual.
     ///
     /// - `u`: in the measurement's shape
     pub(crate) fn back_to_x_t(

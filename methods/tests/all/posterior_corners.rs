@@ -1,5 +1,5 @@
-//! What a user may ask of any posterior method: hardly any steps, no noise, photon noise, an operator that it cannot do, a
-//! broken measurement.
+//! What a user may ask of any posterior method: hardly any steps, no noise, photon noise, an operator that it cannot
+//! do, a broken measurement.
 
 use diffusion::{CountingModel, GaussianModel, Schedule};
 use imaging::{ForwardOperator, Noise, OperatorSpec, measure};

@@ -1,14 +1,11 @@
 //! Each step of the posterior methods against its paper's formula, written down once more for single numbers.
-//!
-//! The prior is Gaussian with independent pixels and the operator a mask, so that every formula falls apart into one for
-//! each pixel; the numbers that a method draws are drawn again, in its order.
 
-use diffusion::{GaussianModel, Schedule, ScoreModel, Step, Trajectory};
-use imaging::{ForwardOperator, Inpainting};
+use diffusion::{ScoreModel, Step};
+use imaging::ForwardOperator;
 use methods::posterior::ddnm::Ddnm;
 use methods::posterior::ddnm_plus::DdnmPlus;
 use methods::posterior::ddrm::Ddrm;
-use methods::posterior::diffpir::{DiffPir, DiffPirSettings};
+use methods::posterior::diffpir::DiffPir;
 use methods::posterior::ilvr::Ilvr;
 use methods::posterior::mcg::Mcg;
 use methods::posterior::moment_matching::MomentMatching;
@@ -17,151 +14,11 @@ use methods::posterior::red_diff::{RedDiff, RedDiffSettings};
 use methods::posterior::score_sde::ScoreSde;
 use methods::stepping::Stepping;
 use methods::{PosteriorMethod, Problem};
-use ndarray::{Array1, Array4, array};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::StandardNormal;
+use ndarray::Array4;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-const SHAPE: [usize; 3] = [1, 2, 3];
-const IMAGES: usize = 3;
-const VARIANCE: f64 = 0.3;
-
-fn means() -> Array1<f64> {
-    array![0.4, -0.2, 0.1, -0.5, 0.3, 0.25]
-}
-
-fn prior() -> Result<GaussianModel> {
-    let variances = Array1::from_elem(6, VARIANCE);
-    Ok(GaussianModel::diagonal(Schedule::linear(), SHAPE, means(), variances)?)
-}
-
-fn mask() -> Result<Inpainting> {
-    Ok(Inpainting::from_mask(
-        SHAPE,
-        &array![[true, false, true], [false, true, false]],
-    )?)
-}
-
-/// What is known of one pixel at one step.
-#[derive(Clone, Copy)]
-struct Pixel {
-    step: Step,
-    x_t: f64,
-    x0_hat: f64,
-    /// Its measurement, where it has one.
-    b: Option<f64>,
-    sigma: f64,
-    /// `||b - A x0_hat||` of its image.
-    residual: f64,
-}
-
-impl Pixel {
-    /// `d x0_hat / d x_t`, from conditioning the Gaussian of `(x_0, x_t)`.
-    fn slope(&self) -> f64 {
-        let a = self.step.alpha_bar;
-        a.sqrt() * VARIANCE / (a * VARIANCE + 1.0 - a)
-    }
-
-    /// The variance of `x_0` given `x_t`.
-    fn spread(&self) -> f64 {
-        let a = self.step.alpha_bar;
-        VARIANCE * (1.0 - a) / (a * VARIANCE + 1.0 - a)
-    }
-
-    /// `x_{t-1}` given `x_t` and `x_0`, by Bayes' rule: the product of two Gaussians, whose precisions add up.
-    fn ancestral(&self, x0: f64, z: f64) -> f64 {
-        let (mean, variance) = self.given(x0);
-        mean + variance.sqrt() * z
-    }
-
-    /// Mean and variance of that.
-    fn given(&self, x0: f64) -> (f64, f64) {
-        let step = &self.step;
-        if step.is_last() {
-            return (x0, 0.0);
-        }
-        let (from_x_t, from_x0) = (step.alpha / step.beta(), 1.0 / (1.0 - step.alpha_bar_prev));
-        let variance = 1.0 / (from_x_t + from_x0);
-        let mean = variance * (from_x_t * self.x_t / step.alpha.sqrt() + from_x0 * step.alpha_bar_prev.sqrt() * x0);
-        (mean, variance)
-    }
-
-    /// The image's own measurement at the noise of the next time.
-    fn b_at_next(&self, b: f64, z: f64) -> f64 {
-        let a = self.step.alpha_bar_prev;
-        a.sqrt() * b + (1.0 - a).sqrt() * z
-    }
-
-    /// The noise level after the step, relative to the image.
-    fn next_level(&self) -> f64 {
-        let a = self.step.alpha_bar_prev;
-        (1.0 / a - 1.0).sqrt()
-    }
-}
-
-/// Draws arrays of the images' shape, as a method does.
-struct Draws(StdRng);
-
-impl Draws {
-    fn next(&mut self) -> Array4<f32> {
-        Array4::random_using((IMAGES, 1, 2, 3), StandardNormal, &mut self.0)
-    }
-}
-
-/// Runs the method and holds each `x_{t-1}` against `expected`, which gets the pixel and, of each array that the method
-/// drew for this step, its number; `draws` says how many arrays that is.
-fn replay(
-    method: &dyn PosteriorMethod,
-    sigma: f64,
-    draws: impl Fn(&Step) -> usize,
-    expected: impl Fn(&Pixel, &[f64]) -> f64,
-) -> Result {
-    let (prior, mask) = (prior()?, mask()?);
-    let b = Array4::from_shape_fn((IMAGES, 1, 1, 3), |(i, _, _, m)| 0.53 - 0.3 * i as f32 + 0.2 * m as f32);
-    for num_steps in [1, 3, 40] {
-        let mut path = Trajectory::new(num_steps);
-        let problem = Problem {
-            operator: &mask,
-            b: &b,
-            sigma,
-        };
-        let rng = &mut StdRng::seed_from_u64(4);
-        let last = method.solve(&prior, &problem, Stepping::new(num_steps), rng, &mut path)?;
-        let mut again = Draws(StdRng::seed_from_u64(4));
-        again.next();
-        let measured = mask.vjp(&last, &b)?;
-        let seen = mask.vjp(&last, &Array4::ones(b.dim()))?;
-        for (index, frame) in path.frames().iter().enumerate() {
-            let residual = frame.residual.as_ref().ok_or("no residual")?;
-            let drawn: Vec<Array4<f32>> = (0..draws(&frame.step)).map(|_| again.next()).collect();
-            let found = path.frames().get(index + 1).map_or(&last, |next| &next.x_t);
-            for (place, &found) in found.indexed_iter() {
-                let pixel = Pixel {
-                    step: frame.step,
-                    x_t: f64::from(frame.x_t[place]),
-                    x0_hat: f64::from(frame.x0_hat[place]),
-                    b: (seen[place] == 1.0).then(|| f64::from(measured[place])),
-                    sigma,
-                    residual: f64::from(residual[place.0]),
-                };
-                let numbers: Vec<f64> = drawn.iter().map(|array| f64::from(array[place])).collect();
-                let expected = expected(&pixel, &numbers);
-                // Some ten roundings; x0_hat at large t is the small difference of two large numbers.
-                let allowed = 1e-5 * (1.0 + expected.abs()) / frame.step.alpha_bar.sqrt();
-                assert!(
-                    (expected - f64::from(found)).abs() <= allowed,
-                    "{} with {num_steps} steps, sigma {sigma}, t = {}, {place:?}: expected {expected}, got {found}",
-                    method.name(),
-                    frame.step.t
-                );
-            }
-        }
-    }
-    Ok(())
-}
+use crate::replay::{Draws, IMAGES, Pixel, Result, VARIANCE, mask, means, prior, replay};
 
 /// What is drawn for the ancestral step.
 fn of_ancestral(step: &Step) -> usize {
@@ -339,10 +196,7 @@ fn ddnm_plus_takes_that_step_and_travels_back_in_time() -> Result {
 #[test]
 fn diffpir_weighs_them_by_a_proximal_map() -> Result {
     for sigma in [0.0, 0.3] {
-        let settings = DiffPirSettings { lambda: 2.0, zeta: 0.7 };
-        let method = DiffPir {
-            settings: Some(settings),
-        };
+        let method = DiffPir { lambda: 2.0, zeta: 0.7 };
         replay(
             &method,
             sigma,

@@ -1,5 +1,5 @@
-//! One run of an inverse problem's program: every image measured with every operator, reconstructed by every method, and
-//! judged.
+//! One run of an inverse problem's program: every image measured with every operator, reconstructed by every method,
+//! and judged.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! What the command lines of tasks 4, 5 and 6, and that of `methods`, share: measure images with an operator, reconstruct
-//! them with one method or several, and write the lecture's result figure.
+//! What the command lines of tasks 4, 5 and 6, and that of `methods`, share: measure images with an operator,
+//! reconstruct them with one method or several, and write the lecture's result figure.
 
 use std::collections::BTreeMap;
 
@@ -110,8 +110,8 @@ pub fn solve_problems(
     compare_methods(session, prior, common, options, &method.settings, &mut [contender])
 }
 
-/// As [`solve_problems`], with several methods on the same measurements: a column of the figure for each. One that cannot
-/// do an operator is left out there, and its reason is said.
+/// As [`solve_problems`], with several methods on the same measurements: a column of the figure for each. One that
+/// cannot do an operator is left out there, and its reason is said.
 ///
 /// - `settings`: what all methods share, for the report: names and values
 ///

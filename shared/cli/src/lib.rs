@@ -29,8 +29,8 @@
 //!   [`ProblemOptions`]: those of programs that work on images, take steps, or solve inverse problems;
 //! - [`Session`]: loads the prior and the images, and writes what the task makes;
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
-//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure; [`compare_methods`]: the same
-//!   with several methods;
+//! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure; [`compare_methods`]: the
+//!   same with several methods;
 //! - [`Symmetry`]: what an operator cannot tell, and a reconstruction is not judged by;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!

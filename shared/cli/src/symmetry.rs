@@ -16,8 +16,8 @@ pub enum Symmetry {
 impl Symmetry {
     /// The symmetry of operators of this kind.
     ///
-    /// The magnitude of a Fourier transform is that of the image turned by 180 degrees, too, and each channel is measured
-    /// by itself.
+    /// The magnitude of a Fourier transform is that of the image turned by 180 degrees, too, and each channel is
+    /// measured by itself.
     #[must_use]
     pub fn of(kind: OperatorKind) -> Self {
         match kind {
