@@ -1,5 +1,5 @@
-//! The mistake behind wrong answers, in the words of the public tests: the coefficients of the known terms are recovered
-//! from what came, and named where one formula explains all of it.
+//! The mistake behind wrong answers, in the words of the public tests: the coefficients of the known terms are
+//! recovered from what came, and named where one formula explains all of it.
 
 use anyhow::{Context, Result};
 use checks::{Case, Fault, Monomial, Sum};

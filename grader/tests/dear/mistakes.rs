@@ -1,6 +1,6 @@
 //! Do the public tests name the mistake? Each task lists plausible ones in `tests/mistakes.toml`; here they are made in
-//! the reference solution, one at a time, and the task's tests must fail and say what is wrong. And do they know what is
-//! right? Correct solutions that are written otherwise, in `tests/variants.toml`, must pass.
+//! the reference solution, one at a time, and the task's tests must fail and say what is wrong. And do they know what
+//! is right? Correct solutions that are written otherwise, in `tests/variants.toml`, must pass.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -31,8 +31,8 @@ pub struct DiffPir {
 }
 
 impl DiffPir {
-    /// What served best on photographs kept for tuning, for inpainting and deconvolution alike, with 100 steps and `sigma
-    /// = 0.05` (`examples/posterior_sweep.rs`).
+    /// What served best on photographs kept for tuning, for inpainting and deconvolution alike, with 100 steps and
+    /// `sigma = 0.05` (`examples/posterior_sweep.rs`).
     pub const TUNED: Self = Self { lambda: 1.0, zeta: 1.0 };
 
     fn step(self, problem: &Problem<'_>, now: &Moment<'_>, rng: &mut dyn RngCore) -> Result<Array4<f32>, MethodError> {

@@ -1,5 +1,5 @@
-//! Replays a posterior method on a prior and an operator whose formulas fall apart into one for each pixel: a Gaussian with
-//! independent pixels, and a mask. The numbers that the method draws are drawn again, in its order.
+//! Replays a posterior method on a prior and an operator whose formulas fall apart into one for each pixel: a Gaussian
+//! with independent pixels, and a mask. The numbers that the method draws are drawn again, in its order.
 
 use diffusion::{GaussianModel, Schedule, Step, Trajectory};
 use imaging::{ForwardOperator, Inpainting};

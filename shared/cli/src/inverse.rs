@@ -75,8 +75,8 @@ pub struct Plan {
 
 /// Measures the images with each of the operators, reconstructs them with `solve`, and writes a figure (ground truth,
 /// input, reconstruction, PSNR and LPIPS underneath; with several samples also their mean and standard deviation), the
-/// path and the residual of the first image for each operator, and the report. Where an error or a signal ends it early,
-/// all of that is written for what was done by then.
+/// path and the residual of the first image for each operator, and the report. Where an error or a signal ends it
+/// early, all of that is written for what was done by then.
 ///
 /// The noise of an image depends on --seed and its place among the images. What a sampler draws depends on --seed, the
 /// place of its batch's first image, and the number of the sample: with another --batch it is another result.

@@ -74,8 +74,8 @@ pub(crate) fn save_paths(
     Ok(())
 }
 
-/// One row for each operator: ground truth, input, and the first reconstruction by each method; mid-grey where it cannot
-/// do the operator.
+/// One row for each operator: ground truth, input, and the first reconstruction by each method; mid-grey where it
+/// cannot do the operator.
 fn save_comparison(session: &mut Session, methods: &[&str], shown: &[(&OperatorSpec, Shown<'_>)]) -> Result<()> {
     let fit = |shown: &Shown<'_>| {
         let size = shown.outcome.image.pixels.dim();

@@ -15,9 +15,9 @@
 use crate::schedule::Schedule;
 
 impl Schedule {
-    /// `sigma(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t)`, the standard deviation of the noise in `x_t` once the image in
-    /// it is back at its own scale, pixels in [-1, 1]; 0 at `t = 0`. Karras et al. 2022, "Elucidating the design space
-    /// of diffusion-based generative models", Table 1, column VP.
+    /// `sigma(t) = sqrt((1 - alpha_bar_t) / alpha_bar_t)`, the standard deviation of the noise in `x_t` once the image
+    /// in it is back at its own scale, pixels in [-1, 1]; 0 at `t = 0`. Karras et al. 2022, "Elucidating the design
+    /// space of diffusion-based generative models", Table 1, column VP.
     ///
     /// # Panics
     ///

@@ -1,7 +1,7 @@
 //! Task 2 with the trained prior on the shipped images: is the result as good as it should be?
 //!
-//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
-//! and other seeds, and five standard deviations around it. The command that measures and writes them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these
+//! tests and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task2_denoise --test images -- --ignored --nocapture
@@ -77,7 +77,8 @@ fn one_step_denoising_is_as_good_as_the_reference() {
         assert!(
             denoised >= threshold,
             "t = {t}: {denoised:.2} dB over 16 images and 3 seeds, expected at least {threshold:.2} (the \
-             reference solution reaches {mean:.2}, give or take {deviation:.3}). The noise does go away, so the formula is nearly \
+             reference solution reaches {mean:.2}, give or take {deviation:.3}). The noise does go away, so the \
+             formula is nearly \
              right: do forward_diffusion and denoise mean the same t, and the same alpha_bar?"
         );
     }

@@ -3,8 +3,8 @@
 //! No sample has a right answer, but fruit photographed on white have three plain statistics that wrong samplers miss:
 //! corners are white, neighbouring pixels are alike, and two samples differ.
 //!
-//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
-//! and other seeds, and five standard deviations around it. The command that measures and writes them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these
+//! tests and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task3_generate --test images -- --ignored --nocapture
@@ -101,17 +101,20 @@ fn samples_look_like_the_training_images() {
     );
     assert!(
         roughness >= *of_roughness.start(),
-        "neighbouring pixels differ by only {roughness:.3}, expected {of_roughness:.3?}: the samples are too smooth. Is z \
+        "neighbouring pixels differ by only {roughness:.3}, expected {of_roughness:.3?}: the samples are too smooth. \
+         Is z \
          added in every step but the last, scaled by sigma_t?"
     );
     assert!(
         of_corners.contains(&corners),
-        "the corners have a mean of {corners:.3}, expected {of_corners:.3?} (the photographs have a white background, 1): \
+        "the corners have a mean of {corners:.3}, expected {of_corners:.3?} (the photographs have a white \
+         background, 1): \
          the samples are too dark, too pale or too glaring. Do you divide by sqrt(alpha_t)?"
     );
     assert!(
         of_variety.contains(&variety),
-        "the samples differ by a standard deviation of {variety:.3}, expected {of_variety:.3?}: are x_T and z drawn for \
+        "the samples differ by a standard deviation of {variety:.3}, expected {of_variety:.3?}: are x_T and z drawn \
+         for \
          every image by itself, and is z scaled by sigma_t?"
     );
 }

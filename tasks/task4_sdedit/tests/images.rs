@@ -1,8 +1,8 @@
 //! Task 4 with the trained prior: do edits become likely and stay near their guide, and does SDEdit do as well on the
 //! two inverse problems as it can?
 //!
-//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
-//! and other seeds, and five standard deviations around it. The command that measures and writes them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these
+//! tests and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task4_sdedit --test images -- --ignored --nocapture

@@ -1,5 +1,5 @@
-//! How good the reconstructions are for several `lambda`, the sweep behind `tuned_lambda`, and how they get there: a line
-//! for each, and two figures for each problem.
+//! How good the reconstructions are for several `lambda`, the sweep behind `tuned_lambda`, and how they get there: a
+//! line for each, and two figures for each problem.
 //!
 //! ```text
 //! cargo run -p task5_score_ald --example lambdas -- --steps 250

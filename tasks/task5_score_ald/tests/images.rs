@@ -1,7 +1,7 @@
 //! Task 5 with the trained prior: does Score-ALD restore images?
 //!
-//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
-//! and other seeds, and five standard deviations around it. The command that measures and writes them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these
+//! tests and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task5_score_ald --test images -- --ignored --nocapture

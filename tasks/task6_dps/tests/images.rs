@@ -1,7 +1,7 @@
 //! Task 6 with the trained prior: does DPS restore images?
 //!
-//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
-//! and other seeds, and five standard deviations around it. The command that measures and writes them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these
+//! tests and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task6_dps --test images -- --ignored --nocapture
@@ -100,7 +100,8 @@ fn reconstructions_are_close_to_the_truth() {
         assert!(
             psnr >= least_psnr && lpips <= most_lpips,
             "{operator}: PSNR {psnr:.2} dB, LPIPS {lpips:.4} over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; \
-             expected at least {least_psnr:.2} dB and at most {most_lpips:.4}. If the formula tests pass, look at the loop \
+             expected at least {least_psnr:.2} dB and at most {most_lpips:.4}. If the formula tests pass, look at \
+             the loop \
              (sampler tests)"
         );
     }

@@ -263,7 +263,8 @@ fn check_two_guides(one: &Path, other: &Path) -> Result<(), Fault> {
         .collect();
     check_pairs(
         "sdedit with a mask",
-        "from two guides, should differ by the step's mean inside of the mask and by sqrt(alpha_bar_{t-1}) guide outside",
+        "from two guides, should differ by the step's mean inside of the mask and by sqrt(alpha_bar_{t-1}) guide \
+         outside",
         &pairs,
     )
 }
@@ -425,14 +426,16 @@ fn check_noise(path: &Path) -> Result<(), Fault> {
         let is_again = |k: usize, other: &Array4<f32>| alignment(&noises[k], other) > 0.999;
         if let Some(k) = (0..last).find(|&k| is_again(k, &of_start)) {
             return Err(Fault::new(format!(
-                "sdedit with a mask: {where_} the noise after {} is the eps that the guide was noised with at t0: {name} \
+                "sdedit with a mask: {where_} the noise after {} is the eps that the guide was noised with at t0: \
+                 {name} \
                  is to be drawn anew in each step",
                 at(path, k)
             )));
         }
         if let Some(k) = (1..last).find(|&k| (0..k).any(|j| is_again(k, &noises[j]))) {
             return Err(Fault::new(format!(
-                "sdedit with a mask: {where_} the noise after {} is that of an earlier step: {name} is to be drawn anew \
+                "sdedit with a mask: {where_} the noise after {} is that of an earlier step: {name} is to be drawn \
+                 anew \
                  in each step",
                 at(path, k)
             )));

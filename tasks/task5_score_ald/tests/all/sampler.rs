@@ -69,7 +69,8 @@ fn noise_as_a_score() -> Result<(), Fault> {
         let references: Vec<&Array4<f32>> = noise.iter().collect();
         if at_the_end < 1e-3 && check_normal("z", &references).is_ok() {
             return Err(Fault::new(format!(
-                "score_ald, from one x_t to the next: z stands where {name} belongs among the arguments of posterior_step"
+                "score_ald, from one x_t to the next: z stands where {name} belongs among the arguments of \
+                 posterior_step"
             ))
             .fact("what stands there is standard normal in all steps but the last, and 0 in the last, as z is"));
         }
