@@ -6,7 +6,8 @@
 //! - [`start_threads`]: the pool that everything computes in;
 //! - [`catch_signals`], [`stop_asked`]: Ctrl-C, TERM and HUP, and the exit status that each leads to;
 //! - [`explain`]: an error and its causes, each said once;
-//! - [`say`], [`print`], [`print_text`]: lines that nobody may be there to read; [`all_printed`]: whether they arrived;
+//! - [`say`], [`print()`], [`print_text`]: lines that nobody may be there to read; [`all_printed`]: whether they
+//!   arrived;
 //! - [`run`]: all of these for a program without a prior.
 //!
 //! The exit status is 0, 2 for anything that the user can mend, and 128 plus the signal's number after a signal.
