@@ -63,7 +63,8 @@ pub fn load(paths: &[PathBuf], masks: &[PathBuf], prior: &dyn ScoreModel, sessio
     Ok(loaded)
 }
 
-/// Bright (half or above) becomes 1, dark 0. A mask is cropped and resized as its guide is. How much may change is said.
+/// Bright (half or above) becomes 1, dark 0. A mask is cropped and resized as its guide is. How much may change is
+/// said.
 fn read_mask(path: &Path, size: usize, session: &Session) -> Result<Array2<f32>> {
     let Mask { bright, remark } = load_mask(path, size)?;
     let (may_change, all) = (bright.iter().filter(|&&bright| bright).count(), bright.len());

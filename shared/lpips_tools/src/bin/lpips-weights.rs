@@ -55,8 +55,8 @@ struct Fetch {
     /// alex (233 MB), vgg (528 MB) or squeeze (5 MB)
     #[arg(value_parser = published)]
     name: Backbone,
-    /// Folder for the result, NAME.safetensors; the downloads are kept in downloads/ below it [default: the repository's
-    /// data/lpips]
+    /// Folder for the result, NAME.safetensors; the downloads are kept in downloads/ below it [default: the
+    /// repository's data/lpips]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
