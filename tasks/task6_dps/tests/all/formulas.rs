@@ -56,7 +56,10 @@ fn gradient() -> Result<(), Fault> {
         )
         .bracket(Monomial::of(&[("2", 1.0), ("alpha_bar_t", -0.5)]).negated())
         .bracketed("A^T r", Monomial::one())
-        .bracketed("J_s^T A^T r, the part through the network,", Monomial::of(&[("1 - alpha_bar_t", 1.0)])),
+        .bracketed(
+            "J_s^T A^T r, the part through the network,",
+            Monomial::of(&[("1 - alpha_bar_t", 1.0)]),
+        ),
     );
     for feed in feeds::<3>() {
         let call = feed.clone();
