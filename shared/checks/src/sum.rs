@@ -170,9 +170,34 @@ impl Sum {
             if part.cases.is_empty() || part.is_right() {
                 return Err(of_broken);
             }
-            return Err(explain(&part).fact(of_broken.hint()));
+            return Err(explain(&part.with_norms()).fact(of_broken.hint()));
         }
-        if self.is_right() { Ok(()) } else { Err(explain(self)) }
+        if self.is_right() {
+            return Ok(());
+        }
+        Err(explain(&self.with_norms()))
+    }
+
+    /// The same, whose coefficients may hold the norm of the result, as where that is scaled to length 1.
+    fn with_norms(&self) -> Self {
+        let mut sum = self.clone();
+        if self.wording == Wording::Number {
+            return sum;
+        }
+        for case in &mut sum.cases {
+            let expected = case.expected(self);
+            let square = |image: usize| values_of(&expected, image).iter().map(|v| v * v).sum::<f64>();
+            let squares: Vec<f64> = (0..expected.dim().0).map(square).collect();
+            let whole = squares.iter().sum::<f64>().sqrt();
+            for (quantities, square) in case.quantities.iter_mut().zip(&squares) {
+                quantities.push(Quantity::rare("the norm of the right result", square.sqrt()));
+                quantities.push(Quantity::rare(
+                    "the norm of the right result over the whole batch",
+                    whole,
+                ));
+            }
+        }
+        sum
     }
 
     fn is_right(&self) -> bool {
@@ -500,7 +525,7 @@ mod tests {
                 let z = z.slice(ndarray::s![..1, .., .., ..]);
                 (x + s * (1.0 - a) as f32) / a.sqrt() as f32 + &z * (1.0 - p).sqrt() as f32
             },
-            "all images take the z of the first image of the batch",
+            "all images take z of the first image of the batch",
         );
         says(
             |x, s, z, [a, _, p]| {
@@ -513,7 +538,7 @@ mod tests {
                     (1.0 - p).sqrt(),
                 )
             },
-            "the x is clamped to [-1, 1]; and the score is multiplied by sqrt(1 - a)",
+            "x is clamped to [-1, 1]; and the score is multiplied by sqrt(1 - a)",
         );
         says(
             |x, s, z, [a, _, p]| {

@@ -1,7 +1,7 @@
 //! What every sampler's loop has to do, judged along the path that it took itself: nothing here depends on the order in
 //! which random numbers are drawn.
 
-use checks::{Case, Fault, Guard, Monomial, SAMPLER, Sum};
+use checks::{Case, Fault, Guard, Monomial, Quantity, SAMPLER, Sum};
 use diffusion::{Schedule, Step, StepVariance};
 use ndarray::Array4;
 
@@ -24,14 +24,21 @@ pub struct Loop {
     /// How many pullbacks a step takes.
     pub pullbacks: usize,
     /// The residual norms that the observer is to see, from a path and `x0_hat`.
-    pub residual: Option<fn(&Path, &Array4<f32>) -> Vec<f32>>,
+    pub residual: Option<ResidualNorms>,
 }
+
+/// From a path and `x0_hat` to the norm of each image's residual.
+pub type ResidualNorms = fn(&Path, &Array4<f32>) -> Vec<f32>;
 
 /// Everything that is asked of a loop which starts from pure noise.
 ///
 /// # Errors
 ///
 /// The first fault.
+///
+/// # Panics
+///
+/// Does not: the linear schedule has more steps than are asked for.
 pub fn examine(spec: &Loop) -> Result<(), Fault> {
     let mut guard = Guard::new(spec.name, SAMPLER);
     let ways = ways(&ProbeModel::new([1, 1, 1], &Log::default(), 0));
@@ -128,7 +135,7 @@ pub fn check_calls(spec: &Loop, path: &Path) -> Result<(), Fault> {
         return Ok(());
     }
     if times != right {
-        return Err(wrong_times(name, &times, &right, steps).fact(fed));
+        return Err(wrong_times(name, &times, &right, steps, path.seen().len()).fact(fed));
     }
     let with_pullback = path.count(|event| {
         matches!(
@@ -158,7 +165,7 @@ pub fn check_calls(spec: &Loop, path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> Fault {
+fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], shown: usize) -> Fault {
     let (asked, count) = (times.len(), right.len());
     let ends: Vec<usize> = steps.iter().map(|step| step.t_prev).collect();
     let each = |n: usize| {
@@ -183,6 +190,11 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step]) -> 
         "the model was never asked for a score".to_owned()
     } else if let Some(n) = (2..=8).find(|n| each(*n)) {
         format!("the model is asked {n} times in each step: one call is enough, its score serves x0_hat and the step")
+    } else if asked < count && right.starts_with(times) && shown == count {
+        format!(
+            "all {count} steps are shown to the observer, but the model is asked in the first {asked} alone: each step needs the \
+             score at its own x_t"
+        )
     } else if asked + 1 == count && times == &right[..asked] {
         "the last step is left out".to_owned()
     } else if asked + 1 == count && times == &right[1..] {
@@ -313,9 +325,10 @@ const NEIGHBOURS: [Neighbour; 5] = [
 
 /// The quantities of step number `i`, and of those that may be taken for it.
 #[must_use]
-pub fn quantities_on(path: &Path, i: usize) -> Vec<checks::Quantity> {
+pub fn quantities_on(path: &Path, i: usize) -> Vec<Quantity> {
     let steps = &path.setting.steps;
     let mut quantities = of_step(&steps[i]);
+    quantities.push(Quantity::rare("the number of steps", steps.len() as f64));
     for (name, index) in NEIGHBOURS {
         let other = &steps[index(i, steps.len())];
         for (quantity, value) in QUANTITIES
@@ -323,8 +336,8 @@ pub fn quantities_on(path: &Path, i: usize) -> Vec<checks::Quantity> {
             .zip([other.alpha, other.alpha_bar, other.alpha_bar_prev])
         {
             let quantity = format!("{quantity} of {name}");
-            quantities.push(checks::Quantity::renamed(&quantity, value));
-            quantities.push(checks::Quantity::renamed(format!("1 - {quantity}"), 1.0 - value));
+            quantities.push(Quantity::renamed(&quantity, value));
+            quantities.push(Quantity::renamed(format!("1 - {quantity}"), 1.0 - value));
         }
     }
     quantities
