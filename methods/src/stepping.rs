@@ -9,17 +9,18 @@ use diffusion::{Schedule, ScheduleError, Step, StepVariance};
 pub struct Stepping {
     /// How many of the schedule's times are visited, `1..=T`.
     pub num_steps: usize,
-    /// The noise of a step, for methods that leave it open; others have a rule of their own.
-    pub variance: StepVariance,
+    /// The noise of a step, for methods that leave it open; others have a rule of their own. None is the schedule's
+    /// choice, which depends on the number of steps ([`Schedule::steps`]).
+    pub variance: Option<StepVariance>,
 }
 
 impl Stepping {
-    /// So many steps, with the lecture's variance.
+    /// So many steps, with the variance that the schedule chooses for them.
     #[must_use]
     pub fn new(num_steps: usize) -> Self {
         Self {
             num_steps,
-            variance: StepVariance::default(),
+            variance: None,
         }
     }
 
@@ -35,10 +36,8 @@ impl Stepping {
     /// The same steps with the noise that is asked for.
     #[must_use]
     pub fn with_noise(self, steps: Vec<Step>) -> Vec<Step> {
-        steps
-            .into_iter()
-            .map(|step| step.with_variance(self.variance))
-            .collect()
+        let Some(variance) = self.variance else { return steps };
+        steps.into_iter().map(|step| step.with_variance(variance)).collect()
     }
 }
 

@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use cli::Progress;
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{ForwardOperator, Noise, measure};
+use imaging::{ForwardOperator, Noise, measure, sampler_rng};
 use methods::stepping::Stepping;
 use methods::{PosteriorMethod, Problem, registry};
 use ndarray::{Array4, Axis};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use score_unet::Prior;
 
 use crate::denoising::{DENOISERS, Denoiser};
@@ -175,17 +173,13 @@ impl<'a> Run<'a> {
             prior, set, stepping, ..
         } = self.setting;
         let sigma = Noise::SIGMA;
-        // Apart from the seeds of the samplers, and apart for each seed.
-        let first = 1_000_000_usize.wrapping_mul((self.seed as usize).wrapping_add(1));
-        let b = measure(operator, &set.batch, Noise::Gaussian { sigma }, 0, first)?;
+        let b = measure(operator, &set.batch, Noise::Gaussian { sigma }, self.seed, 0)?;
         let mut images = Array4::zeros(set.batch.dim());
-        for (mut images, b) in images
-            .axis_chunks_iter_mut(Axis(0), BATCH)
-            .zip(b.axis_chunks_iter(Axis(0), BATCH))
-        {
+        let chunks = b.axis_chunks_iter(Axis(0), BATCH).enumerate();
+        for (mut images, (chunk, b)) in images.axis_chunks_iter_mut(Axis(0), BATCH).zip(chunks) {
             let b = &b.to_owned();
             let problem = Problem { operator, b, sigma };
-            let rng = &mut StdRng::seed_from_u64(self.seed);
+            let rng = &mut sampler_rng(self.seed, chunk * BATCH, 0);
             let observer = &mut (FiniteCheck, &mut *progress);
             images.assign(&method.solve(prior, &problem, stepping, rng, observer)?);
             progress.next_run();

@@ -3,15 +3,15 @@
 //! The estimate of the points is the share of public tests that pass. The real grading asks more: other inputs, other
 //! images, and points for each exercise.
 
+mod cargo;
 pub mod list;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::ProgressBar;
 
+use crate::cargo::cargo;
 use crate::list::{LIST, ListedTask, numbers, read_list};
 
 /// What came of one public test.
@@ -34,16 +34,7 @@ pub struct TestResult {
 pub fn check(task: Option<&str>, pictures: Option<&Path>) -> Result<bool> {
     let root = workspace()?;
     let list = read_list(&root)?;
-    let is_chosen = |listed: &&ListedTask| task.is_none_or(|text| listed.is_called(text));
-    let chosen: Vec<&ListedTask> = list.iter().filter(is_chosen).collect();
-    if chosen.is_empty() {
-        bail!(
-            "`{}` is no task: expected a number from {}, or a name such as {}",
-            task.unwrap_or_default(),
-            numbers(&list),
-            list[0].crate_name
-        );
-    }
+    let chosen = choose(&list, task)?;
     let (mut all_passed, mut points, mut most) = (true, 0.0, 0.0);
     for task in chosen {
         let share = check_task(&root, task)?;
@@ -57,6 +48,21 @@ pub fn check(task: Option<&str>, pictures: Option<&Path>) -> Result<bool> {
     println!("\nFirst estimate: {points:.1} of {most:.0} points, by the share of public tests that pass.");
     println!("The grading uses other inputs and other images.");
     Ok(all_passed)
+}
+
+/// The task that is named, or all.
+fn choose<'a>(list: &'a [ListedTask], task: Option<&str>) -> Result<Vec<&'a ListedTask>> {
+    let is_chosen = |listed: &&ListedTask| task.is_none_or(|text| listed.is_called(text));
+    let chosen: Vec<&ListedTask> = list.iter().filter(is_chosen).collect();
+    if chosen.is_empty() {
+        bail!(
+            "`{}` is no task: expected a number from {}, or a name such as {}",
+            task.unwrap_or_default(),
+            numbers(list),
+            list[0].crate_name
+        );
+    }
+    Ok(chosen)
 }
 
 /// The workspace around the current folder, else the one that this program was built in.
@@ -76,10 +82,7 @@ fn workspace() -> Result<PathBuf> {
 /// The share of a task's public tests that pass.
 fn check_task(root: &Path, task: &ListedTask) -> Result<f64> {
     let (name, out_of) = (task.crate_name.as_str(), task.out_of());
-    let bar = ProgressBar::new_spinner().with_message(format!("{name}: building and testing"));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let run = cargo(root, &["test", "-p", name, "--no-fail-fast", "--lib", "--tests"])?;
-    bar.finish_and_clear();
+    let run = cargo(root, name, &["test", "-p", name, "--no-fail-fast", "--lib", "--tests"])?;
     let tests = results(&run.output);
     println!("\n{name}");
     if tests.is_empty() {
@@ -114,42 +117,13 @@ fn check_task(root: &Path, task: &ListedTask) -> Result<f64> {
     Ok(share)
 }
 
-/// What became of a call of cargo.
-struct Run {
-    succeeded: bool,
-    /// Standard output.
-    output: String,
-    /// Standard error.
-    messages: String,
-}
-
-/// Runs cargo in the workspace.
-fn cargo(root: &Path, arguments: &[&str]) -> Result<Run> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(arguments)
-        .current_dir(root)
-        .env("RUST_BACKTRACE", "0")
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run cargo: is Rust installed, and on the PATH?")?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Run {
-        succeeded: output.status.success(),
-        output: text(output.stdout),
-        messages: text(output.stderr),
-    })
-}
-
 fn draw(root: &Path, task: &ListedTask, folder: &Path) -> Result<()> {
     let name = task.crate_name.as_str();
-    let bar = ProgressBar::new_spinner().with_message(format!("{name}: drawing pictures"));
-    bar.enable_steady_tick(Duration::from_millis(200));
     // The program runs in the workspace, wherever this one was started.
     let out = std::path::absolute(folder.join(name))?.display().to_string();
     let mut arguments = vec!["run", "-p", name, "--", "--out", &out];
     arguments.extend(task.quick.iter().map(String::as_str));
-    let run = cargo(root, &arguments)?;
-    bar.finish_and_clear();
+    let run = cargo(root, &format!("{name}, drawing pictures"), &arguments)?;
     if run.succeeded {
         println!("  pictures: {out}");
     } else {

@@ -67,7 +67,8 @@ impl ListedTask {
     /// Whether a person means this task by `text`: its number or the name of its crate.
     #[must_use]
     pub fn is_called(&self, text: &str) -> bool {
-        text == self.crate_name || text == self.number.to_string()
+        let number = self.number.to_string();
+        text == self.crate_name || text.strip_prefix("task").unwrap_or(text) == number
     }
 }
 

@@ -17,14 +17,21 @@ struct Options {
     /// Draw no pictures.
     #[arg(long)]
     no_pictures: bool,
+    /// Test this one task again whenever a file of it is saved, and show the first thing that is wrong.
+    #[arg(long, conflicts_with_all = ["out", "no_pictures"])]
+    watch: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match check::check(
-        options.task.as_deref(),
-        (!options.no_pictures).then_some(options.out.as_path()),
-    ) {
+    let task = options.task.as_deref();
+    let pictures = (!options.no_pictures).then_some(options.out.as_path());
+    let outcome = if options.watch {
+        check::watch::watch(task).map(|()| true)
+    } else {
+        check::check(task, pictures)
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -87,7 +87,8 @@ pub fn step(request: &Message) -> Result<Step> {
         t_prev < t && t <= schedule.num_steps(),
         "there is no step from t = {t} to {t_prev}"
     );
-    Ok(schedule.step(t, t_prev).with_variance(variance(request)?))
+    let step = schedule.step(t, t_prev);
+    Ok(variance(request)?.map_or(step, |rule| step.with_variance(rule)))
 }
 
 /// So many steps as the number `steps` says, from the number `from` down to 0, with the noise that the text `variance`
@@ -102,14 +103,16 @@ pub fn steps(request: &Message, schedule: &Schedule) -> Result<Vec<Step>> {
         0 => Vec::new(),
         count => schedule.steps_from(request.number("from")?, count)?,
     };
-    Ok(steps.into_iter().map(|step| step.with_variance(variance)).collect())
+    let with_noise = |step: Step| variance.map_or(step, |rule| step.with_variance(rule));
+    Ok(steps.into_iter().map(with_noise).collect())
 }
 
-/// The variance of the steps' noise: the text `variance`, which is `beta`, the lecture's, where there is none.
-fn variance(request: &Message) -> Result<StepVariance> {
+/// The rule for the steps' noise: the text `variance`; where there is none, it is left to the schedule.
+fn variance(request: &Message) -> Result<Option<StepVariance>> {
     match request.texts.get("variance").map(String::as_str) {
-        None | Some("beta") => Ok(StepVariance::Beta),
-        Some("posterior") => Ok(StepVariance::Posterior),
+        None => Ok(None),
+        Some("beta") => Ok(Some(StepVariance::Beta)),
+        Some("posterior") => Ok(Some(StepVariance::Posterior)),
         Some(other) => bail!("`variance` should be beta or posterior, got `{other}`"),
     }
 }

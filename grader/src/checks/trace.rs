@@ -50,6 +50,7 @@ struct Trace {
 /// seed, a run that its observer stops, and one with the other variance of the steps' noise, watched as well.
 pub fn requests(run: &Message) -> Vec<Message> {
     let seed: u64 = run.number("seed").unwrap_or(0);
+    let run = run.clone().with("variance", "beta");
     vec![
         run.clone().with("watch", "yes"),
         run.clone(),

@@ -89,7 +89,10 @@ const ROOMS: &[(&str, &str)] = &[
         "task6_dps",
         "anyhow clap cli diffusion imaging ndarray ndarray-rand rand",
     ),
-    ("testing", "checks diffusion imaging ndarray ndarray-rand rand"),
+    (
+        "testing",
+        "checks diffusion imaging ndarray ndarray-rand rand serde serde_json",
+    ),
     (
         "trainer",
         "anyhow clap ctrlc dfdx diffusion imaging indicatif kernels metrics ndarray ndarray-rand nn rand \

@@ -91,7 +91,7 @@ fn with_eta_one_its_samples_are_those_of_task_3_with_the_posterior_variance() ->
     for num_steps in [7, 60] {
         let stepping = Stepping {
             num_steps,
-            variance: StepVariance::Posterior,
+            variance: Some(StepVariance::Posterior),
         };
         let draw = |sampler: &dyn Sampler| {
             let rng = &mut StdRng::seed_from_u64(4);

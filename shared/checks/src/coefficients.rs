@@ -23,6 +23,9 @@ pub(crate) struct Found<'a> {
     pub right: Vec<f64>,
 }
 
+/// What it costs to leave a coefficient without a name.
+pub(crate) const UNNAMED: usize = 100;
+
 /// What is to be said of the coefficients.
 #[derive(Default)]
 pub(crate) struct Named {
@@ -107,7 +110,7 @@ fn sentences_cost(sum: &Sum, outcomes: &[Outcome]) -> usize {
         Outcome::Right => 0,
         Outcome::Missing | Outcome::Rounded => 8,
         Outcome::Named(name) => 4 + 3 * name.distance(&term.right),
-        Outcome::Unknown => 100,
+        Outcome::Unknown => UNNAMED,
     };
     sum.terms.iter().zip(outcomes).map(cost).sum()
 }
@@ -371,6 +374,9 @@ fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &st
     let name = &term.name;
     if sum.wording == Wording::Number {
         return format!("{name} is {got}; it should be {right}{}", missing_factor(got, right));
+    }
+    if right.is_zero() {
+        return format!("{name} is there, {}; it does not belong there", got.as_action());
     }
     if *got == right.clone().negated() {
         let (is, should) = if right.is_negative() {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, Axis, s};
 
-use crate::coefficients::{Found, Measured, name_coefficients};
+use crate::coefficients::{Found, Measured, UNNAMED, name_coefficients};
 use crate::fault::Fault;
 use crate::least_squares::fit;
 use crate::structure;
@@ -54,9 +54,20 @@ pub(crate) fn explain(sum: &Sum) -> Fault {
     fault.fact(format!("formula: {}", sum.formula))
 }
 
+/// The fault of a sum that is wrong, if all of it has a name.
+pub(crate) fn named(sum: &Sum) -> Option<Fault> {
+    let mut best = Best::default();
+    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
+    best.consider(cause(sum));
+    best.consider(cause_where_wrong(sum));
+    let (cost, fault) = best.0?;
+    (cost < UNNAMED).then(|| fault.fact(format!("formula: {}", sum.formula)))
+}
+
 /// The cause, and what it costs to tell.
 fn cause(sum: &Sum) -> Option<(usize, Fault)> {
     structure::clamped(sum)
+        .or_else(|| structure::constant_added(sum))
         .or_else(|| structure::same_numbers_elsewhere(sum))
         .map(|fault| (PLAIN, fault))
         .or_else(|| with_changes(sum))

@@ -4,7 +4,7 @@ use ndarray::{Array4, Axis};
 
 use crate::fault::Fault;
 use crate::monomial::{Monomial, Quantity};
-use crate::search::explain;
+use crate::search::{explain, named};
 
 /// Rounding of `f32`, over the size of what is added up; an order of magnitude above what a formula of some ten
 /// operations makes.
@@ -198,6 +198,15 @@ impl Sum {
             }
         }
         sum
+    }
+
+    /// The fault, if all that is wrong has a name: without facts alone, and without coefficients that nothing explains.
+    #[must_use]
+    pub fn named_fault(&self) -> Option<Fault> {
+        let is_comparable = |case: &Case| case.got.dim() == case.terms[0].dim() && case.is_finite();
+        (self.cases.iter().all(is_comparable) && !self.is_right())
+            .then(|| named(self))
+            .flatten()
     }
 
     fn is_right(&self) -> bool {
@@ -553,6 +562,14 @@ mod tests {
                     .slice_move(ndarray::s![..;-1, .., .., ..])
             },
             "images of the batch come back in the reverse order",
+        );
+    }
+
+    #[test]
+    fn a_constant_is_recognised() {
+        says(
+            |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt()) + 0.1,
+            "a constant, 0.1000, is added",
         );
     }
 

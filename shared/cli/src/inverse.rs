@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use diffusion::{FiniteCheck, Observer, ScoreModel, Trajectory, TrajectoryFrame};
-use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, stack};
+use imaging::{ForwardOperator, NamedImage, OperatorSpec, measure, sampler_rng, stack};
 use ndarray::{Array4, ArrayRef3, Axis};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
@@ -52,7 +51,8 @@ pub struct Method {
 /// input, reconstruction, PSNR and LPIPS underneath; with several samples also their mean and standard deviation), the
 /// path and the residual of the first image for each operator, and the report.
 ///
-/// The noise of image number i comes from the seed --seed + i; sample number k of a batch from --seed + k.
+/// The noise of an image depends on --seed and its place among the images. What a sampler draws depends on --seed, the
+/// place of its batch's first image, and the number of the sample: with another --batch it is another result.
 ///
 /// # Errors
 ///
@@ -121,6 +121,7 @@ fn settings(
         ("method".to_owned(), method.name.to_owned()),
         ("prior".to_owned(), prior.name().to_owned()),
         ("seed".to_owned(), common.seed.to_string()),
+        ("batch".to_owned(), options.batch.to_string()),
         ("noise".to_owned(), options.measurement_noise().to_string()),
     ]);
     for operator in operators {
@@ -175,17 +176,17 @@ impl Experiment<'_> {
         let noise = self.options.measurement_noise();
         let b = measure(operator, &truth, noise, self.common.seed, first)?;
         let problem = Problem { spec, operator, b: &b };
-        let mut outcomes = self.judge_inputs(&problem, images, first)?;
+        let mut outcomes = self.judge_inputs(&problem, images)?;
         let mut path = Vec::new();
         for sample in 0..u64::from(self.options.samples) {
-            let seed = self.common.seed.wrapping_add(sample);
+            let rng = &mut sampler_rng(self.common.seed, first, sample);
             let mut trajectory = (first == 0 && sample == 0).then(|| Trajectory::new(PATH_STEPS));
             let clock = Instant::now();
             let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory);
-            let results = solve(&problem, &mut StdRng::seed_from_u64(seed), observer)?;
+            let results = solve(&problem, rng, observer)?;
             let seconds = clock.elapsed().as_secs_f64() / images.len() as f64;
             self.progress.next_run();
-            self.judge_sample(spec, &results, seed, seconds, &mut outcomes)?;
+            self.judge_sample(spec, &results, seconds, &mut outcomes)?;
             path.extend(trajectory.into_iter().flat_map(Trajectory::into_frames));
         }
         if self.options.samples > 1 {
@@ -195,12 +196,7 @@ impl Experiment<'_> {
     }
 
     /// The measurements as pictures, with the metrics of the images that the operator makes of them.
-    fn judge_inputs<'i>(
-        &mut self,
-        problem: &Problem<'_>,
-        images: &'i [NamedImage],
-        first: usize,
-    ) -> Result<Vec<Outcome<'i>>> {
+    fn judge_inputs<'i>(&mut self, problem: &Problem<'_>, images: &'i [NamedImage]) -> Result<Vec<Outcome<'i>>> {
         let start = problem.operator.start_image(problem.b)?;
         let pictures = problem.operator.picture(problem.b)?;
         let mut outcomes = Vec::new();
@@ -209,7 +205,7 @@ impl Experiment<'_> {
                 case: &problem.spec.to_string(),
                 method: "start image",
                 image: &image.name,
-                seed: self.common.seed.wrapping_add((first + index) as u64),
+                seed: self.common.seed,
                 seconds: 0.0,
             };
             outcomes.push(Outcome {
@@ -229,7 +225,6 @@ impl Experiment<'_> {
         &mut self,
         spec: &OperatorSpec,
         results: &Array4<f32>,
-        seed: u64,
         seconds: f64,
         outcomes: &mut [Outcome<'_>],
     ) -> Result<()> {
@@ -238,7 +233,7 @@ impl Experiment<'_> {
                 case: &spec.to_string(),
                 method: self.method.name,
                 image: &outcome.image.name,
-                seed,
+                seed: self.common.seed,
                 seconds,
             };
             let caption = self.report_on(&what, &result, outcome.image)?;
@@ -271,5 +266,53 @@ impl Experiment<'_> {
         let caption = row.caption();
         self.report.rows.push(row);
         Ok(caption)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rand::Rng;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        common: CommonOptions,
+        #[command(flatten)]
+        problem: ProblemOptions,
+    }
+
+    #[test]
+    fn each_batch_and_each_sample_has_random_numbers_of_its_own() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let flags = "--operator deconvolution --count 4 --batch 1 --samples 2";
+        let mut options = Options::try_parse_from(["test"].into_iter().chain(flags.split(' ')))?;
+        options.common.out = Some(folder.path().to_owned());
+        let mut session = Session::new("test", &options.common)?;
+        let prior = session.prior()?;
+        let method = Method {
+            name: "start image",
+            evaluations: 0,
+            settings: Vec::new(),
+        };
+        let mut first_numbers = Vec::new();
+        solve_problems(
+            &mut session,
+            &prior,
+            &options.common,
+            &options.problem,
+            &method,
+            &mut |problem, rng, _| {
+                first_numbers.push(rng.random::<u64>());
+                Ok(problem.operator.start_image(problem.b)?)
+            },
+        )?;
+        assert_eq!(first_numbers.len(), 8);
+        first_numbers.sort_unstable();
+        first_numbers.dedup();
+        assert_eq!(first_numbers.len(), 8, "two batches or samples drew the same numbers");
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ pub struct CommonOptions {
     /// The prior: a name in data/priors, or a folder with config.json and weights.safetensors.
     #[arg(long, value_name = "NAME_OR_DIR", default_value = "fruits64")]
     pub prior: String,
-    /// Where the random numbers start: one seed gives one result.
+    /// Where the random numbers start: one seed gives one result, with the same images, --batch and kind of processor.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Threads to compute with, 1 to 1024 [default: one for each core].

@@ -172,6 +172,8 @@ impl Schedule {
 
     /// The whole way back in `n` steps: from `T` to 0, first step first. With `n = T` these are all the steps.
     ///
+    /// `sigma` is as [`Self::steps_from`] says.
+    ///
     /// # Errors
     ///
     /// If `n` is outside `1..=T`.
@@ -181,6 +183,10 @@ impl Schedule {
 
     /// The way back from `t_start` to 0 in `n` steps, as evenly spaced as integers allow, first step first. The first
     /// step starts at `t_start`, each next one where the last one ended, and the last one ends at 0.
+    ///
+    /// With `n = t_start`, when no time is left out, `sigma` is the lecture's. With fewer steps it is that of
+    /// [`StepVariance::Posterior`]: wide steps with the lecture's leave noise in the result. [`Step::with_variance`]
+    /// changes either.
     ///
     /// # Errors
     ///
@@ -195,7 +201,13 @@ impl Schedule {
         }
         // round(i t_start / n) in whole numbers; as t_start / n >= 1, no two of them are equal.
         let time = |i: usize| (2 * i * t_start + n) / (2 * n);
-        Ok((1..=n).rev().map(|i| self.step(time(i), time(i - 1))).collect())
+        let variance = if n == t_start {
+            StepVariance::Beta
+        } else {
+            StepVariance::Posterior
+        };
+        let step = |i| self.step(time(i), time(i - 1)).with_variance(variance);
+        Ok((1..=n).rev().map(step).collect())
     }
 
     /// The reverse step from `t` to `t_prev`, with the lecture's `sigma`; [`Step::with_variance`] changes that.

@@ -10,7 +10,8 @@
 //! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with;
 //! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
 //!   [`Noise`]; [`LinearOperator`] and [`SpectralOperator`] for what not every operator can do;
-//! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside.
+//! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside;
+//! - [`sampler_rng`]: random numbers of its own for each call of a sampler.
 //!
 //! This crate knows neither networks nor files of weights.
 
@@ -26,6 +27,7 @@ mod operator;
 mod operator_spec;
 mod operators;
 mod problem;
+mod random;
 mod range;
 mod save;
 mod solve;
@@ -42,5 +44,6 @@ pub use operators::{
     Tomography, camera_shake_kernel, gaussian_kernel,
 };
 pub use problem::{measure, norms, operator_norm, residual, residual_norms};
+pub use random::sampler_rng;
 pub use range::{from_byte, to_byte};
 pub use save::{grid, save_png, stack};

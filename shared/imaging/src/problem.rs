@@ -9,8 +9,10 @@ use rand::rngs::StdRng;
 
 use crate::noise::Noise;
 use crate::operator::{ForwardOperator, OperatorError};
+use crate::random::noise_rng;
 
-/// `b = A(x) + noise`; image number i of the batch draws its noise from `seed + first + i`, whatever the batch is.
+/// `b = A(x) + noise`; each image has noise of its own, which depends on
+/// `seed` and the image's place among all, whatever the batch is.
 ///
 /// - `truth`: `[B, C, H, W]`
 /// - `first`: the place of the batch's first image among all
@@ -28,8 +30,7 @@ pub fn measure(
 ) -> Result<Array4<f32>, OperatorError> {
     let mut b = operator.apply(truth)?;
     for (index, mut one) in b.axis_chunks_iter_mut(Axis(0), 1).enumerate() {
-        let rng = &mut StdRng::seed_from_u64(seed.wrapping_add((first + index) as u64));
-        let noisy = noise.add(&one, rng)?;
+        let noisy = noise.add(&one, &mut noise_rng(seed, first + index))?;
         one.assign(&noisy);
     }
     Ok(b)

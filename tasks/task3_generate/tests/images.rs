@@ -1,15 +1,15 @@
 //! Task 3 with the trained prior: do the samples look like what the prior was trained on?
 //!
 //! No sample has a right answer, but fruit photographed on white have three plain statistics that wrong samplers miss:
-//! corners are white, neighbouring pixels are alike, and two samples differ. The bands come from the reference solution
-//! with the settings of this test and 20 other seeds: mean plus or minus five standard deviations. The command that
-//! measures them is
+//! corners are white, neighbouring pixels are alike, and two samples differ.
+//!
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
+//! and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task3_generate --test images -- --ignored --nocapture
 //! ```
 
-use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use cli::{data_folder, find_prior};
@@ -19,16 +19,21 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 use task3_generate::{StepForm, sample};
+use testing::bands::Bands;
 
 const IMAGES: usize = 8;
 const STEPS: usize = 60;
 
-/// Mean of the corners; 1 is white. Measured: 0.9976, standard deviation 0.0025.
-const CORNERS: RangeInclusive<f64> = 0.985..=1.010;
-/// Mean difference of neighbouring pixels. Measured: 0.0755, standard deviation 0.0020.
-const ROUGHNESS: RangeInclusive<f64> = 0.065..=0.086;
-/// Standard deviation between samples. Measured: 0.3540, standard deviation 0.0335.
-const VARIETY: RangeInclusive<f64> = 0.186..=0.522;
+/// Mean of the corners; 1 is white.
+const CORNERS: &str = "corners";
+/// Mean difference of neighbouring pixels.
+const ROUGHNESS: &str = "roughness";
+/// Standard deviation between samples.
+const VARIETY: &str = "variety";
+
+fn bands() -> Bands {
+    Bands::of_task(env!("CARGO_MANIFEST_DIR"))
+}
 
 fn prior() -> &'static Prior {
     static PRIOR: OnceLock<Prior> = OnceLock::new();
@@ -88,24 +93,25 @@ fn samples_look_like_the_training_images() {
         "the samples hold NaN or infinity: run cargo test -p task3_generate formulas first"
     );
     let [corners, roughness, variety] = statistics(&samples);
+    let [of_corners, of_roughness, of_variety] = [CORNERS, ROUGHNESS, VARIETY].map(|name| bands().figure(name).band());
     assert!(
-        roughness <= *ROUGHNESS.end(),
-        "neighbouring pixels differ by {roughness:.3} on average, expected {ROUGHNESS:?}: there is noise in the \
+        roughness <= *of_roughness.end(),
+        "neighbouring pixels differ by {roughness:.3} on average, expected {of_roughness:.3?}: there is noise in the \
          samples. Is z zero at the last step, and is the score multiplied by 1 - alpha_t?"
     );
     assert!(
-        roughness >= *ROUGHNESS.start(),
-        "neighbouring pixels differ by only {roughness:.3}, expected {ROUGHNESS:?}: the samples are too smooth. Is z \
+        roughness >= *of_roughness.start(),
+        "neighbouring pixels differ by only {roughness:.3}, expected {of_roughness:.3?}: the samples are too smooth. Is z \
          added in every step but the last, scaled by sigma_t?"
     );
     assert!(
-        CORNERS.contains(&corners),
-        "the corners have a mean of {corners:.3}, expected {CORNERS:?} (the photographs have a white background, 1): \
+        of_corners.contains(&corners),
+        "the corners have a mean of {corners:.3}, expected {of_corners:.3?} (the photographs have a white background, 1): \
          the samples are too dark, too pale or too glaring. Do you divide by sqrt(alpha_t)?"
     );
     assert!(
-        VARIETY.contains(&variety),
-        "the samples differ by a standard deviation of {variety:.3}, expected {VARIETY:?}: are x_T and z drawn for \
+        of_variety.contains(&variety),
+        "the samples differ by a standard deviation of {variety:.3}, expected {of_variety:.3?}: are x_T and z drawn for \
          every image by itself, and is z scaled by sigma_t?"
     );
 }
@@ -128,12 +134,12 @@ fn measure_bands() {
     let runs: Vec<[f64; 3]> = (100..120)
         .map(|seed| statistics(&draw(StepForm::Direct, seed)))
         .collect();
-    for (index, name) in ["CORNERS", "ROUGHNESS", "VARIETY"].into_iter().enumerate() {
-        let mean = runs.iter().map(|r| r[index]).sum::<f64>() / 20.0;
-        let deviation = (runs.iter().map(|r| (r[index] - mean).powi(2)).sum::<f64>() / 19.0).sqrt();
-        let (low, high) = (mean - 5.0 * deviation, mean + 5.0 * deviation);
-        println!("{name}: mean {mean:.4}, standard deviation {deviation:.4}, band {low:.3}..={high:.3}");
+    let mut bands = bands();
+    for (index, name) in [CORNERS, ROUGHNESS, VARIETY].into_iter().enumerate() {
+        let values: Vec<f64> = runs.iter().map(|run| run[index]).collect();
+        bands.measured(name, &values, 1);
     }
+    bands.save();
     let differences: Vec<f32> = (200..205)
         .map(|seed| {
             let difference = draw(StepForm::Direct, seed) - draw(StepForm::ThroughX0, seed);

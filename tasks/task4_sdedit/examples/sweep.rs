@@ -13,10 +13,8 @@ use anyhow::Result;
 use clap::Parser;
 use cli::{CommonOptions, Judge, Judged, ProblemOptions, Progress, Session, StepOptions};
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{ForwardOperator, NamedImage, measure, residual_norms, stack};
+use imaging::{ForwardOperator, NamedImage, measure, residual_norms, sampler_rng, stack};
 use ndarray::{Array4, Axis};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use task4_sdedit::{restore, steps_from};
 
 /// Sweeps `t0` and the number of repeats.
@@ -61,7 +59,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         for &t0 in &options.t0 {
             let steps = steps_from(prior.schedule(), t0, options.steps.count(prior.schedule())?)?;
             for &repeats in &options.repeats {
-                let rng = &mut StdRng::seed_from_u64(seed);
+                let rng = &mut sampler_rng(seed, 0, 0);
                 let mut progress = Progress::new(&format!("t0 = {t0}"), steps.len() * repeats);
                 let watch = &mut (FiniteCheck, &mut progress);
                 tell(

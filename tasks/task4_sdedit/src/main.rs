@@ -17,7 +17,8 @@ use task4_sdedit::{Settings, restore, steps_from, tuned};
 /// Without --guide it is tried on inverse problems: each image is measured with each --operator, noise is added, and
 /// the start image that the operator makes of the measurement is the guide. Writes a figure (ground truth, input,
 /// result, PSNR and LPIPS underneath), the path of the first image, its residual against t, and a report with every
-/// figure in it.
+/// figure in it. An image's measurement noise depends on --seed and its place; what the sampler draws depends on the batch
+/// too, so the same result comes again only with the same --count and --batch.
 ///
 /// With --guide it edits: strokes become an image, a patch grows into its surroundings. Each guide is edited from each
 /// of the times --t0, and a figure shows them side by side: guides from top to bottom, times from left to right. Under

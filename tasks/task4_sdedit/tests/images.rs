@@ -1,14 +1,13 @@
 //! Task 4 with the trained prior: do edits become likely and stay near their guide, and does SDEdit do as well on the
 //! two inverse problems as it can?
 //!
-//! Each figure below is a mean over several images. The bands come from the reference solution with the settings of
-//! these tests and 20 other seeds: mean plus or minus five standard deviations. The command that measures them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
+//! and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task4_sdedit --test images -- --ignored --nocapture
 //! ```
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -22,6 +21,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 use task4_sdedit::{noise_guide, restore, sdedit, steps_from};
+use testing::bands::Bands;
 
 /// Steps of the whole way from t = 1000: few, to be quick.
 const STEPS: usize = 50;
@@ -29,18 +29,22 @@ const STEPS: usize = 50;
 const IMAGES: [usize; 4] = [1, 5, 9, 14];
 const SEED: u64 = 1;
 
-/// PSNR of SDEdit on inpainting from t0 = 500. Measured: 11.97, standard deviation 0.35.
-const INPAINTING: RangeInclusive<f64> = 10.23..=13.72;
-/// How well the prior denoises its results. Measured: 28.63, standard deviation 0.21.
-const INPAINTING_LIKELINESS: RangeInclusive<f64> = 27.56..=29.70;
-/// PSNR of SDEdit on deconvolution from t0 = 200. Measured: 21.81, standard deviation 0.23.
-const DECONVOLUTION: RangeInclusive<f64> = 20.68..=22.95;
-/// PSNR of edits of the three guides, from t0 = 200, against the guides. Measured: 22.69, standard deviation 0.10.
-const NEARNESS: RangeInclusive<f64> = 22.19..=23.19;
-/// The same from t0 = 600. Measured: 15.26, standard deviation 0.58.
-const NEARNESS_LATE: RangeInclusive<f64> = 12.35..=18.16;
-/// How well the prior denoises the edits from t0 = 200. Measured: 30.03, standard deviation 0.15.
-const LIKELINESS: RangeInclusive<f64> = 29.26..=30.80;
+/// PSNR of SDEdit on inpainting from t0 = 500.
+const INPAINTING: &str = "inpainting, PSNR";
+/// How well the prior denoises its results.
+const INPAINTING_LIKELINESS: &str = "inpainting, denoised";
+/// PSNR of SDEdit on deconvolution from t0 = 200.
+const DECONVOLUTION: &str = "deconvolution, PSNR";
+/// PSNR of edits of the three guides, from t0 = 200, against the guides.
+const NEARNESS: &str = "guides, nearness from t0 = 200";
+/// The same from t0 = 600.
+const NEARNESS_LATE: &str = "guides, nearness from t0 = 600";
+/// How well the prior denoises the edits from t0 = 200.
+const LIKELINESS: &str = "guides, denoised from t0 = 200";
+
+fn bands() -> Bands {
+    Bands::of_task(env!("CARGO_MANIFEST_DIR"))
+}
 
 fn prior() -> &'static Prior {
     static PRIOR: OnceLock<Prior> = OnceLock::new();
@@ -105,7 +109,8 @@ fn likeliness(images: &Array4<f32>) -> f64 {
     (0..4).map(one_draw).sum::<f64>() / 4.0
 }
 
-fn in_band(what: &str, got: f64, band: &RangeInclusive<f64>, hint: &str) {
+fn in_band(what: &str, got: f64, figure: &str, hint: &str) {
+    let band = bands().figure(figure).band();
     assert!(
         band.contains(&got),
         "{what} is {got:.2} dB, expected {:.2} to {:.2}: {hint}",
@@ -120,21 +125,16 @@ fn inverse_problems_are_solved_as_well_as_sdedit_can() {
                 noised to t0?";
     let truth = truth();
     let inpainted = restored("inpainting", 500, SEED);
-    in_band("inpainting: the PSNR", psnr(&inpainted, &truth), &INPAINTING, hint);
+    in_band("inpainting: the PSNR", psnr(&inpainted, &truth), INPAINTING, hint);
     in_band(
         "inpainting: the PSNR of denoising the result",
         likeliness(&inpainted),
-        &INPAINTING_LIKELINESS,
+        INPAINTING_LIKELINESS,
         "too low: the holes of the start image, or noise, are still there; too high: it is smoother than any \
          photograph",
     );
     let sharpened = restored("deconvolution", 200, SEED);
-    in_band(
-        "deconvolution: the PSNR",
-        psnr(&sharpened, &truth),
-        &DECONVOLUTION,
-        hint,
-    );
+    in_band("deconvolution: the PSNR", psnr(&sharpened, &truth), DECONVOLUTION, hint);
 }
 
 #[test]
@@ -145,13 +145,13 @@ fn edits_stay_near_the_guide_and_become_likely() {
     in_band(
         "t0 = 200: the PSNR against the guide",
         psnr(&early, &guides),
-        &NEARNESS,
+        NEARNESS,
         hint,
     );
     in_band(
         "t0 = 600: the PSNR against the guide",
         psnr(&late, &guides),
-        &NEARNESS_LATE,
+        NEARNESS_LATE,
         hint,
     );
     let hint = "too low: what came out does not look like what the prior knows; is there noise left in it? Too high: \
@@ -159,12 +159,12 @@ fn edits_stay_near_the_guide_and_become_likely() {
     in_band(
         "t0 = 200: the PSNR of denoising the result",
         likeliness(&early),
-        &LIKELINESS,
+        LIKELINESS,
         hint,
     );
     let before = likeliness(&guides);
     assert!(
-        before < *LIKELINESS.start(),
+        before < bands().figure(LIKELINESS).least(),
         "the guides themselves are denoised at {before:.2} dB: this test would see no change (is the folder guides as \
          it was?)"
     );
@@ -189,22 +189,21 @@ fn what_the_mask_keeps_is_kept_to_the_bit() {
 #[test]
 #[ignore = "measures the numbers behind the bands"]
 fn measure_bands() {
-    let measured = |name: &str, figure: &dyn Fn(u64) -> f64| {
+    let mut bands = bands();
+    let mut measured = |name: &str, figure: &dyn Fn(u64) -> f64| {
         let runs: Vec<f64> = (100..120).map(figure).collect();
-        let mean = runs.iter().sum::<f64>() / 20.0;
-        let deviation = (runs.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / 19.0).sqrt();
-        let (low, high) = (mean - 5.0 * deviation, mean + 5.0 * deviation);
-        println!("{name}: mean {mean:.3}, standard deviation {deviation:.3}, band {low:.2}..={high:.2}");
+        bands.measured(name, &runs, 1);
     };
-    measured("INPAINTING", &|seed| psnr(&restored("inpainting", 500, seed), &truth()));
-    measured("INPAINTING_LIKELINESS", &|seed| {
+    measured(INPAINTING, &|seed| psnr(&restored("inpainting", 500, seed), &truth()));
+    measured(INPAINTING_LIKELINESS, &|seed| {
         likeliness(&restored("inpainting", 500, seed))
     });
-    measured("DECONVOLUTION", &|seed| {
+    measured(DECONVOLUTION, &|seed| {
         psnr(&restored("deconvolution", 200, seed), &truth())
     });
-    measured("NEARNESS", &|seed| psnr(&edited(200, None, seed), &guides()));
-    measured("NEARNESS_LATE", &|seed| psnr(&edited(600, None, seed), &guides()));
-    measured("LIKELINESS", &|seed| likeliness(&edited(200, None, seed)));
+    measured(NEARNESS, &|seed| psnr(&edited(200, None, seed), &guides()));
+    measured(NEARNESS_LATE, &|seed| psnr(&edited(600, None, seed), &guides()));
+    measured(LIKELINESS, &|seed| likeliness(&edited(200, None, seed)));
+    bands.save();
     println!("the guides themselves: {:.2}", likeliness(&guides()));
 }

@@ -1,4 +1,5 @@
-//! Residual and PSNR of `x0_hat` along the way, for several `lambda`: two figures for each problem.
+//! How good the reconstructions are for several `lambda`, the sweep behind `tuned_lambda`, and how they get there: a line
+//! for each, and two figures for each problem.
 //!
 //! ```text
 //! cargo run -p task5_score_ald --example lambdas -- --steps 250
@@ -8,16 +9,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use cli::{CommonOptions, ProblemOptions, Progress, Session, StepOptions};
+use cli::{CommonOptions, Judge, ProblemOptions, Progress, Scores, Session, StepOptions};
 use diffusion::{FiniteCheck, ScoreModel, StepView, observe_with};
-use imaging::{measure, stack};
-use ndarray::{Array4, Axis};
+use imaging::{NamedImage, measure, sampler_rng, stack};
+use ndarray::{Array4, ArrayView3, Axis};
 use plots::{Series, curves};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use task5_score_ald::{Guidance, score_ald};
 
-/// Task 5 for several lambda: how the residual and the PSNR of x0_hat change on the way, mean over the images.
+/// Task 5 for several lambda: PSNR and LPIPS, and how the residual and the PSNR of x0_hat change on the way, means over
+/// the images.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
@@ -38,12 +38,14 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
-    let steps = prior.schedule().steps(options.steps.count(prior.schedule())?)?;
+    let steps = options.steps.whole_way(prior.schedule())?;
     let mut images = session.images(&options.problem.images, &prior)?;
     images.truncate(options.problem.count as usize);
     let truth = stack(&images.iter().map(|image| image.pixels.view()).collect::<Vec<_>>())?;
     let (specs, lambdas) = (&options.problem.operator, &options.lambda);
     let mut progress = Progress::new("Score-ALD", specs.len() * lambdas.len() * steps.len());
+    let judge = Judge::new()?;
+    println!("operator, steps, lambda, PSNR in dB, LPIPS");
     for spec in specs {
         let operator = spec.build(prior.image_shape(), options.common.seed)?;
         let noise = options.problem.measurement_noise();
@@ -61,9 +63,9 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
                 Ok(())
             });
             let sigma = options.problem.assumed_sigma();
-            let rng = &mut StdRng::seed_from_u64(options.common.seed);
+            let rng = &mut sampler_rng(options.common.seed, 0, 0);
             let observer = &mut (FiniteCheck, &mut progress, note);
-            score_ald(
+            let results = score_ald(
                 &prior,
                 operator.as_ref(),
                 &b,
@@ -73,6 +75,15 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
                 observer,
             )?;
             progress.next_run();
+            let of_one = |(result, image): (ArrayView3<'_, f32>, &NamedImage)| judge.scores(&result, &image.pixels);
+            let scores: Vec<Scores> = results
+                .axis_iter(Axis(0))
+                .zip(&images)
+                .map(of_one)
+                .collect::<Result<_>>()?;
+            let mean = |of: fn(&Scores) -> f64| scores.iter().map(of).sum::<f64>() / scores.len() as f64;
+            let (psnr_at_end, lpips) = (mean(|scores| scores.psnr), mean(|scores| scores.lpips));
+            println!("{spec}, {}, {lambda}, {psnr_at_end:.2}, {lpips:.4}", steps.len());
             let label = format!("lambda = {lambda}");
             residuals.push(Series {
                 label: label.clone(),
@@ -92,8 +103,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
 /// Mean over the images, in dB; NaN where an image is not finite, which breaks the line in the figure.
 fn mean_psnr(images: &Array4<f32>, truth: &Array4<f32>) -> f64 {
     let pairs = images.axis_iter(Axis(0)).zip(truth.axis_iter(Axis(0)));
-    let psnr = |(image, truth): (ndarray::ArrayView3<'_, f32>, ndarray::ArrayView3<'_, f32>)| {
-        metrics::psnr(&image, &truth).unwrap_or(f64::NAN)
-    };
+    let psnr =
+        |(image, truth): (ArrayView3<'_, f32>, ArrayView3<'_, f32>)| metrics::psnr(&image, &truth).unwrap_or(f64::NAN);
     pairs.map(psnr).sum::<f64>() / truth.dim().0 as f64
 }

@@ -14,9 +14,9 @@ use task5_score_ald::{Guidance, score_ald, stable_sigma, tuned_lambda};
 ///
 /// Each image is measured with each --operator, noise is added, and the image is sampled from the prior with every step
 /// pulled towards the measurement. Writes a figure (ground truth, input, reconstruction, PSNR and LPIPS underneath),
-/// the path of the first image, its residual against t, and a report with every figure in it. Image number i, counted
-/// from 0, has its measurement noise from the seed --seed + i; reconstruction number k of a batch draws from --seed +
-/// k, so the same images come again only with the same --count and --batch.
+/// the path of the first image, its residual against t, and a report with every figure in it. An image's measurement
+/// noise depends on --seed and its place; what the sampler draws depends on the batch too, so the same result comes again
+/// only with the same --count and --batch.
 #[derive(Parser)]
 #[command(version)]
 struct Options {

@@ -1,7 +1,7 @@
 //! Task 6 with the trained prior: does DPS restore images?
 //!
-//! The thresholds come from the reference solution with the settings of this test and 10 other seeds: the mean over
-//! images and seeds less five standard deviations of such a mean. The command that measures them is
+//! The bands are in `images.json` beside this file: what the reference solution reaches with the settings of these tests
+//! and other seeds, and five standard deviations around it. The command that measures and writes them is
 //!
 //! ```text
 //! cargo test -p task6_dps --test images -- --ignored --nocapture
@@ -17,13 +17,17 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 use task6_dps::{StepSize, dps, tuned};
+use testing::bands::Bands;
 
 const IMAGES: usize = 4;
 const SEEDS: u64 = 2;
 const STEPS: usize = 60;
 
-/// Operator and thresholds: PSNR in dB at least, LPIPS (embedded) at most.
-const THRESHOLDS: [(&str, f64, f64); 2] = [("inpainting", 30.1, 0.049), ("deconvolution", 29.8, 0.079)];
+const OPERATORS: [&str; 2] = ["inpainting", "deconvolution"];
+
+fn bands() -> Bands {
+    Bands::of_task(env!("CARGO_MANIFEST_DIR"))
+}
 
 fn prior() -> &'static Prior {
     static PRIOR: OnceLock<Prior> = OnceLock::new();
@@ -87,37 +91,31 @@ fn restore(operator: &str, num_steps: usize, seed: u64) -> (f64, f64) {
 
 #[test]
 fn reconstructions_are_close_to_the_truth() {
-    for (operator, least_psnr, most_lpips) in THRESHOLDS {
+    for operator in OPERATORS {
+        let least_psnr = bands().figure(&format!("{operator}, PSNR")).least();
+        let most_lpips = bands().figure(&format!("{operator}, LPIPS")).most();
         let runs: Vec<(f64, f64)> = (0..SEEDS).map(|seed| restore(operator, STEPS, seed)).collect();
         let psnr = runs.iter().map(|run| run.0).sum::<f64>() / SEEDS as f64;
         let lpips = runs.iter().map(|run| run.1).sum::<f64>() / SEEDS as f64;
         assert!(
             psnr >= least_psnr && lpips <= most_lpips,
             "{operator}: PSNR {psnr:.2} dB, LPIPS {lpips:.4} over {IMAGES} images, {SEEDS} seeds and {STEPS} steps; \
-             expected at least {least_psnr} dB and at most {most_lpips}. If the formula tests pass, look at the loop \
+             expected at least {least_psnr:.2} dB and at most {most_lpips:.4}. If the formula tests pass, look at the loop \
              (sampler tests)"
         );
     }
 }
 
-/// Where the thresholds come from.
+/// Where the bands come from.
 #[test]
 #[ignore = "takes minutes"]
-fn measure_thresholds() {
-    for (operator, ..) in THRESHOLDS {
+fn measure_bands() {
+    let mut bands = bands();
+    for operator in OPERATORS {
         let runs: Vec<(f64, f64)> = (100..110).map(|seed| restore(operator, STEPS, seed)).collect();
-        let summary = |values: Vec<f64>| {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
-            (mean, (variance / SEEDS as f64).sqrt())
-        };
-        let (psnr, psnr_std) = summary(runs.iter().map(|run| run.0).collect());
-        let (lpips, lpips_std) = summary(runs.iter().map(|run| run.1).collect());
-        println!(
-            "{operator}: PSNR {psnr:.3} dB, standard deviation of a mean over {SEEDS} seeds {psnr_std:.3}, threshold \
-             {:.2}; LPIPS {lpips:.4}, {lpips_std:.4}, threshold {:.4}",
-            psnr - 5.0 * psnr_std,
-            lpips + 5.0 * lpips_std
-        );
+        let (psnr, lpips): (Vec<f64>, Vec<f64>) = runs.into_iter().unzip();
+        bands.measured(&format!("{operator}, PSNR"), &psnr, SEEDS);
+        bands.measured(&format!("{operator}, LPIPS"), &lpips, SEEDS);
     }
+    bands.save();
 }

@@ -209,6 +209,11 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], sho
         "the score is asked for at step.t_prev, where the step ends; it is needed where it begins, at step.t".to_owned()
     } else if asked == count && times.iter().zip(&ends).all(|(a, b)| *a == (*b).max(1)) {
         "the score is asked for at step.t_prev (1 for 0), where the step ends; it is needed at step.t".to_owned()
+    } else if asked == count && times.iter().eq(&of_whole_way(count)) {
+        format!(
+            "the steps that are taken lead from T down; `steps` begins at t = {}",
+            right[0]
+        )
     } else if shifted(-1) {
         "the score is asked for at step.t - 1; it is needed at step.t".to_owned()
     } else if shifted(1) {
@@ -225,6 +230,12 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], sho
     Fault::new(format!("{name}: {what}"))
         .fact(format!("asked {asked} times, at t = {}", list(times)))
         .fact(format!("{count} steps, at t = {}", list(right)))
+}
+
+/// The times of so many steps from `T`.
+fn of_whole_way(count: usize) -> Vec<usize> {
+    let steps = Schedule::linear().steps(count).unwrap_or_default();
+    steps.iter().map(|step| step.t).collect()
 }
 
 /// Each `x_t` leads to the next by the formula, in runs without noise.

@@ -2,4 +2,8 @@
 
 mod formulas;
 
+mod model;
+
+mod single_step;
+
 mod closed_form;
