@@ -41,11 +41,13 @@ enum Outcome {
     Right,
     Missing,
     Named(Monomial),
+    /// The right formula, of quantities that were rounded to `f32`.
+    Rounded,
     Unknown,
 }
 
 pub(crate) fn name_coefficients(sum: &Sum, found: &[Found<'_>]) -> Named {
-    let wrong: Vec<usize> = (0..sum.terms.len()).filter(|&k| !is_right(sum, found, k)).collect();
+    let wrong: Vec<usize> = (0..sum.terms.len()).filter(|&k| !is_right(found, k)).collect();
     if wrong.is_empty() {
         return Named {
             is_complete: true,
@@ -103,7 +105,7 @@ fn cases_apart(found: &[Found<'_>]) -> usize {
 fn sentences_cost(sum: &Sum, outcomes: &[Outcome]) -> usize {
     let cost = |(term, outcome): (&Term, &Outcome)| match outcome {
         Outcome::Right => 0,
-        Outcome::Missing => 8,
+        Outcome::Missing | Outcome::Rounded => 8,
         Outcome::Named(name) => 4 + 3 * name.distance(&term.right),
         Outcome::Unknown => 100,
     };
@@ -121,21 +123,12 @@ fn agrees(found: &[Found<'_>], term: usize, value: impl Fn(&Found<'_>) -> f64) -
     })
 }
 
-/// The same for the right coefficient, which may have been computed in `f32`.
-fn is_right(sum: &Sum, found: &[Found<'_>], term: usize) -> bool {
-    found.iter().all(|f| {
-        let Some(measured) = f.coefficients[term] else {
-            return true;
-        };
-        let right = f.right[term];
-        let rounding = sum.terms[term].right.rounding(f.unit.quantities());
-        let bound = (2.0 * measured.error).max(measured.slack) + (2e-6 + rounding) * right.abs();
-        (measured.value - right).abs() <= bound
-    })
+fn is_right(found: &[Found<'_>], term: usize) -> bool {
+    agrees(found, term, |f| f.right[term])
 }
 
 fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Outcome {
-    if is_right(sum, found, term) {
+    if is_right(found, term) {
         return Outcome::Right;
     }
     if agrees(found, term, |_| 0.0) {
@@ -146,6 +139,9 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
         if agrees(found, term, |f| candidate.value(f.unit.quantities())) {
             return Outcome::Named(candidate);
         }
+    }
+    if agrees(found, term, |f| right.value_in_f32(f.unit.quantities())) {
+        return Outcome::Rounded;
     }
     let right_values: Vec<f64> = found.iter().map(|f| f.right[term]).collect();
     let pick = |of: fn(&Measured) -> f64| -> Vec<f64> {
@@ -173,7 +169,7 @@ fn exchanged(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
     let is_measured = |k: usize| found.iter().all(|f| f.coefficients[k].is_some() && f.right[k] != 0.0);
     for a in 0..sum.terms.len() {
         for b in a + 1..sum.terms.len() {
-            let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(sum, found, k));
+            let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(found, k));
             if others_right && is_measured(a) && is_measured(b) && has(a, b) && has(b, a) {
                 let (a, b) = (&sum.terms[a].name, &sum.terms[b].name);
                 return Some(format!("the factors of {a} and {b} have changed places"));
@@ -353,6 +349,11 @@ fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
     match (outcome, sum.wording) {
         (Outcome::Missing, Wording::Factor) => Some(format!("the term with {name} is missing")),
         (Outcome::Missing, Wording::Number) => Some(format!("{name} is 0; it should be {}", term.right)),
+        (Outcome::Rounded, _) => Some(format!(
+            "the coefficient of {name} is computed of numbers rounded to f32: {} loses its digits where it is small; compute in \
+             f64, and convert once, at the end",
+            term.right.complements().join(" or ")
+        )),
         (Outcome::Unknown, Wording::Factor) => Some(format!(
             "the coefficient of {name} is not {} (no product of the known quantities has its values)",
             term.right

@@ -54,13 +54,19 @@ impl Exercise {
     /// The fault.
     pub fn verdict(&self) -> Result<(), Fault> {
         if let Some(wrong) = self.first_wrong_need() {
-            let why = if wrong.is_unwritten() {
-                "is not written yet"
-            } else {
-                "is wrong"
-            };
+            let is_unwritten = wrong.is_unwritten();
+            // What is not written itself says so: a beginner sees all that is to do.
+            if is_unwritten && self.is_unwritten() {
+                return self.examined();
+            }
+            let why = if is_unwritten { "is not written yet" } else { "is wrong" };
             return Err(Fault::new(format!("{}: wait: {} {why}", self.name, wrong.name)));
         }
+        self.examined()
+    }
+
+    /// The verdict whatever it stands on.
+    fn examined(&self) -> Result<(), Fault> {
         let verdict = self.verdict.get_or_init(|| {
             (self.examine)().map_err(|fault| {
                 // The sentence often begins with the name of the function already.
@@ -79,9 +85,14 @@ impl Exercise {
         })
     }
 
+    /// Whether the `todo!` of this exercise itself stands there.
     fn is_unwritten(&self) -> bool {
-        self.verdict()
-            .is_err_and(|fault| fault.hint().contains("is not written yet"))
+        let (number, _) = self.name.split_once(' ').unwrap_or((self.name, ""));
+        let says = |fault: Fault| {
+            let hint = fault.hint();
+            hint.contains("is not written yet") && hint.contains(&format!("Task {number}:"))
+        };
+        self.examined().is_err_and(says)
     }
 
     /// Ends the test that calls it: well, or with the fault as all that the test says.
@@ -124,6 +135,22 @@ mod tests {
     static FIRST: Exercise = Exercise::new("1.1 f", || Err(Fault::new("off by one")));
     static SECOND: Exercise = Exercise::new("1.2 g", || Ok(())).needs(&[&FIRST]).after(&FIRST);
     static THIRD: Exercise = Exercise::new("1.3 h", || Err(Fault::new("h panicked"))).after(&SECOND);
+
+    static TO_DO: Exercise = Exercise::new("2.1 f", || unwritten("Task 2.1: f"));
+    static DONE: Exercise = Exercise::new("2.2 g", || unwritten("Task 2.1: f")).needs(&[&TO_DO]);
+    static TO_DO_LATER: Exercise = Exercise::new("2.3 h", || unwritten("Task 2.3: h")).needs(&[&TO_DO, &DONE]);
+
+    fn unwritten(todo: &str) -> Result<(), Fault> {
+        Err(Fault::new(format!("is not written yet ({todo})")))
+    }
+
+    #[test]
+    fn what_is_to_do_is_told() {
+        let says = |exercise: &Exercise| exercise.verdict().unwrap_err().to_string();
+        assert!(says(&TO_DO).contains("Task 2.1: f"));
+        assert_eq!(says(&DONE), "2.2 g: wait: 2.1 f is not written yet");
+        assert!(says(&TO_DO_LATER).contains("Task 2.3: h"));
+    }
 
     #[test]
     fn what_stands_on_a_fault_waits() {

@@ -168,19 +168,24 @@ impl Monomial {
         })
     }
 
-    /// By how much its value changes, relatively, if it is computed of quantities that were rounded to `f32`: of those
-    /// near 1 the complement loses digits. That is no mistake.
-    pub(crate) fn rounding(&self, quantities: &[Quantity]) -> f64 {
-        let of_factor = |(name, power): &(String, i32)| {
-            let is_complement = name.starts_with("1 - ");
-            let value = quantities.iter().find(|q| q.name == *name).map_or(1.0, |q| q.value);
-            if is_complement && value > 0.0 {
-                f64::from(*power).abs() / 2.0 * f64::from(f32::EPSILON) / value
-            } else {
-                0.0
-            }
-        };
-        self.halves.iter().map(of_factor).sum()
+    /// Its value, computed of quantities that were rounded to `f32` before they were taken from 1.
+    pub(crate) fn value_in_f32(&self, quantities: &[Quantity]) -> f64 {
+        let round = |value: f64| f64::from(value as f32);
+        let value_of = |name: &str| quantities.iter().find(|q| q.name == name).map(|q| q.value);
+        let rounded = self.halves.iter().filter_map(|(name, _)| {
+            let value = match name.strip_prefix("1 - ").and_then(value_of) {
+                Some(base) => 1.0 - round(base),
+                None => round(value_of(name)?),
+            };
+            Some(Quantity::plain(name.clone(), value))
+        });
+        self.value(&rounded.collect::<Vec<_>>())
+    }
+
+    /// The factors that are differences from 1.
+    pub(crate) fn complements(&self) -> Vec<&str> {
+        let names = self.halves.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| name.starts_with("1 - ")).collect()
     }
 
     /// The powers, in halves.

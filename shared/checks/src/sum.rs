@@ -325,23 +325,17 @@ impl<'a> Unit<'a> {
         values_of(&self.case.got, self.image)
     }
 
-    /// Whether it is right to rounding, that of coefficients in `f32` included.
+    /// Whether it is right to rounding.
     pub fn is_right(&self, sum: &Sum) -> bool {
         let columns: Vec<Vec<f64>> = self.case.terms.iter().map(|term| values_of(term, self.image)).collect();
         let (right, got) = (self.right(sum), self.got());
-        let rounding: Vec<f64> = sum
-            .terms
-            .iter()
-            .map(|term| term.right.rounding(self.quantities()))
-            .collect();
-        let (mut worst, mut size, mut allowance) = (0.0f64, 1e-30f64, 0.0f64);
+        let (mut worst, mut size) = (0.0f64, 1e-30f64);
         for (at, got) in got.iter().enumerate() {
-            let parts: Vec<f64> = right.iter().zip(&columns).map(|(c, column)| c * column[at]).collect();
-            worst = worst.max((got - parts.iter().sum::<f64>()).abs());
-            size = size.max(parts.iter().map(|part| part.abs()).sum());
-            allowance = allowance.max(parts.iter().zip(&rounding).map(|(part, r)| part.abs() * r).sum());
+            let parts = right.iter().zip(&columns).map(|(c, column)| c * column[at]);
+            worst = worst.max((got - parts.clone().sum::<f64>()).abs());
+            size = size.max(parts.map(f64::abs).sum());
         }
-        worst <= TOLERANCE * size + allowance
+        worst <= TOLERANCE * size
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Feed<const N: usize> {
 
 /// Steps to try a formula on, and the shapes of the arrays: wide ones first, which tell all coefficients apart, then
 /// such as skip no time, and both ends.
-const STEPS: [(usize, usize, [usize; 4]); 12] = [
+const STEPS: [(usize, usize, [usize; 4]); 13] = [
     (400, 360, [3, 2, 4, 6]),
     (40, 1, [2, 3, 5, 5]),
     (880, 840, [3, 1, 5, 5]),
@@ -31,6 +31,7 @@ const STEPS: [(usize, usize, [usize; 4]); 12] = [
     (300, 299, [3, 2, 4, 4]),
     (800, 799, [2, 3, 3, 4]),
     (1000, 999, [2, 2, 4, 4]),
+    (2, 1, [2, 2, 3, 4]),
     (50, 0, [2, 2, 5, 4]),
     (1, 0, [1, 3, 4, 4]),
 ];
