@@ -424,9 +424,12 @@ fn missing_factor(got: &Monomial, right: &Monomial) -> String {
 fn examples(sum: &Sum, found: &[Found<'_>], wrong: &[usize]) -> Vec<String> {
     let mut lines = Vec::new();
     let (images, cases) = (found.len(), sum.cases.len());
-    lines.push(format!(
-        "found in {images} images of {cases} calls, by least squares on what came; for example:"
-    ));
+    lines.push(match sum.wording {
+        Wording::Factor => {
+            format!("found in {images} images of {cases} calls, by least squares on what came; for example:")
+        }
+        Wording::Number => format!("so it is in all {images} numbers of {cases} calls; for example:"),
+    });
     for &k in wrong.iter().take(3) {
         let off = |f: &Found<'_>| {
             let Some(m) = f.coefficients[k] else { return 0.0 };
@@ -434,8 +437,12 @@ fn examples(sum: &Sum, found: &[Found<'_>], wrong: &[usize]) -> Vec<String> {
         };
         let worst = found.iter().max_by(|a, b| off(a).total_cmp(&off(b)));
         if let Some((f, measured)) = worst.and_then(|f| Some((f, f.coefficients[k]?.value))) {
+            let is = match sum.wording {
+                Wording::Factor => "times",
+                Wording::Number => "is",
+            };
             lines.push(format!(
-                "{}: {} times {measured:.6}, expected {:.6}",
+                "{}: {} {is} {measured:.6}, expected {:.6}",
                 f.unit.case.name, sum.terms[k].name, f.right[k]
             ));
         }

@@ -211,9 +211,8 @@ fn measure_conv(shape: &ConvShape) -> [f64; 3] {
     let dy = numbers(shape.output_len());
     let weight = numbers(shape.weight_len());
     let bias = numbers(shape.c_out);
-    let (c_in, c_out, kernel, stride) = (shape.c_in, shape.c_out, shape.kernel, shape.stride);
-    let packed = conv::pack_forward(c_in, c_out, kernel, stride, &weight);
-    let packed_grad = conv::pack_input_grad(c_in, c_out, kernel, stride, &weight);
+    let packed = conv::pack_forward(shape, &weight);
+    let packed_grad = conv::pack_input_grad(shape, &weight);
     let (mut out, mut dx, mut dw) = (dy.clone(), x.clone(), weight.clone());
     [
         best_seconds(|| conv::conv_forward(shape, &x, &packed, &bias, &mut out)),

@@ -6,6 +6,7 @@
 //! Every function checks the lengths of its slices and panics with the expected and the given one.
 //!
 //! * [`conv`]: 3x3 (stride 1 and 2) and 1x1 convolution, where nearly all the time goes.
+//! * [`channels_last`]: the order of an image in which [`conv`] computes.
 //! * [`norm`]: group normalisation with scale and shift per image, fused with SiLU.
 //! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
 //! * [`window`]: convolution of any kernel size, stride and padding, and max-pooling.
@@ -23,6 +24,7 @@
 //!   bounds are checked once per handful of vector operations, at no cost that could be measured.
 
 pub mod attention;
+pub mod channels_last;
 pub mod conv;
 pub mod elementwise;
 pub mod linear;

@@ -40,6 +40,20 @@ pub(crate) fn assert_close(what: &str, got: &[f32], expected: &[f64], tolerance:
     }
 }
 
+/// The largest error, relative to the largest expected value; NaN where any is NaN.
+pub(crate) fn relative_error(got: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(got.len(), expected.len(), "length");
+    let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    let errors = got
+        .iter()
+        .zip(expected)
+        .map(|(&got, expected)| (f64::from(got) - expected).abs());
+    errors.fold(
+        0.0,
+        |worst, error| if error > worst || error.is_nan() { error } else { worst },
+    ) / largest
+}
+
 /// Runs `f` on pools of 1, 2, 3 and 7 threads and fails unless all results have the same bits.
 #[track_caller]
 pub(crate) fn assert_same_on_any_threads(what: &str, f: impl Fn() -> Vec<f32> + Sync) {

@@ -1,16 +1,22 @@
 //! 2-D convolution: forward, and the gradients of its input, weights and bias.
 //!
-//! There is no im2col here, the usual way that copies every pixel nine times to make a matrix
-//! product. An image is laid out so that every kernel position reads it at a fixed offset
-//! (`layout`), weights are packed in the order of their use (`pack`), and one micro-kernel
-//! (`correlate`) does the forward pass and the input gradient, which is a correlation too, with the
-//! kernel turned around. The weight gradient sums over other indices and has a micro-kernel of its
-//! own (`weight_grad`).
+//! The work is done on images with their channels last ([`crate::channels_last`]): at each pixel and kernel position
+//! the channels of a pixel are multiplied by a matrix, inputs x outputs, and one micro-kernel (`tile`) does all such
+//! products. It serves
+//!
+//! * the definition (`direct`): 1x1 and 3x3 with stride 2, forward and input gradient, which is a convolution too, with
+//!   the kernel turned around;
+//! * Winograd's algorithm (`winograd`) for 3x3 with stride 1, which multiplies a half to a quarter as often.
+//!
+//! Which one is taken, [`ConvShape::algorithm`] says: the sizes alone decide, since the two round differently. Weights
+//! are packed in the order of their use (`pack`). The weight gradient (`weight_grad`) sums over other indices and has a
+//! micro-kernel of its own.
 
-mod correlate;
-mod layout;
+mod direct;
 mod pack;
+mod tile;
 mod weight_grad;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
@@ -19,10 +25,12 @@ pub use pack::{PackedWeights, pack_forward, pack_input_grad};
 
 use rayon::prelude::*;
 
+use crate::channels_last::{Onto, from_channels_last, padded, to_channels_last};
 use crate::check_len;
-use crate::conv::correlate::{Inputs, Start, correlate, correlate_block};
-use crate::conv::layout::Layout;
-use crate::conv::pack::{BLOCK, Pass};
+use crate::conv::direct::{Grid, Part};
+use crate::conv::pack::Pass;
+use crate::conv::tile::Start;
+use crate::conv::winograd::{Tiling, convolve_f2, convolve_f4};
 use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
 
@@ -83,7 +91,46 @@ impl ConvShape {
     }
 }
 
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// By its definition.
+    Direct,
+    /// Winograd's F(2x2, 3x3).
+    Winograd2,
+    /// Winograd's F(4x4, 3x3).
+    Winograd4,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Algorithm; 3] = [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4];
+}
+
 impl ConvShape {
+    /// How the kernels compute a convolution of these sizes, in all its passes.
+    ///
+    /// The sizes alone decide, the batch among them: with few tiles the weights, 36/9 of the original ones for 4x4
+    /// and 16/9 for 2x2, would take longer to read than the multiplications that they save.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        const LEAST_TILES: usize = 16;
+        if (self.kernel, self.stride) != (3, 1) || self.height.min(self.width) < 2 {
+            return Algorithm::Direct;
+        }
+        let tiles = self.batch * self.height.div_ceil(4) * self.width.div_ceil(4);
+        if tiles < LEAST_TILES {
+            Algorithm::Winograd2
+        } else {
+            Algorithm::Winograd4
+        }
+    }
+
+    /// Padded channels of input and output.
+    fn depths(&self) -> [usize; 2] {
+        [padded(self.c_in), padded(self.c_out)]
+    }
+
     fn in_pixels(&self) -> usize {
         self.height * self.width
     }
@@ -124,61 +171,52 @@ fn forward(path: SimdPath, shape: &ConvShape, x: &[f32], weight: &PackedWeights,
     check_len("conv_forward: x", shape.input_len(), x.len());
     check_len("conv_forward: bias", shape.c_out, bias.len());
     check_len("conv_forward: out", shape.output_len(), out.len());
-    correlate_batch(path, shape, x, &weight.parts[0], Start::Bias(bias), out);
-}
-
-/// Rows of the output that are computed at a time, so that the laid out rows that they need stay in
-/// a core's cache. A power of two, which makes whole vectors of the usual widths.
-fn band_rows(shape: &ConvShape) -> usize {
-    /// Floats: 512 KiB.
-    const BAND_LEN: usize = 128 * 1024;
-    const LEAST_ROWS: usize = 8;
-    if shape.kernel == 1 {
-        return shape.out_height();
+    if shape.batch == 0 {
+        return;
     }
-    let rows = BAND_LEN / (3 * shape.c_in * shape.width);
-    1 << rows.max(LEAST_ROWS).ilog2()
+    let [inputs, outputs] = shape.depths();
+    let mut turned = Scratch::take(shape.batch * shape.in_pixels() * inputs);
+    to_channels_last(path, shape.c_in, shape.in_pixels(), x, &mut turned);
+    let mut bias_padded = Scratch::zeros(outputs);
+    bias_padded[..shape.c_out].copy_from_slice(bias);
+    let mut y = Scratch::take(shape.batch * shape.out_pixels() * outputs);
+    forward_last(path, shape, &turned, weight, Start::Bias(&bias_padded), &mut y);
+    from_channels_last(path, shape.c_out, shape.out_pixels(), &y, Onto::Overwrite, out);
 }
 
-/// A correlation of a whole batch, in parallel over images, bands of rows and blocks of channels.
-fn correlate_batch(path: SimdPath, shape: &ConvShape, x: &[f32], weights: &[f32], start: Start<'_>, out: &mut [f32]) {
-    let (rows, columns) = (shape.out_height(), shape.out_width());
-    let band = band_rows(shape);
-    let layouts: Vec<(Layout, Vec<usize>)> = (0..rows)
-        .step_by(band)
-        .map(|first| Layout::forward(shape, first..rows.min(first + band)))
-        .map(|layout| {
-            let offsets = layout.offsets(shape.c_in);
-            (layout, offsets)
-        })
-        .collect();
-    let images = out
-        .par_chunks_mut(shape.c_out * rows * columns)
-        .zip(x.par_chunks(shape.c_in * shape.in_pixels()));
-    images.for_each(|(out, x)| {
-        let bands = layouts.par_iter().zip(split_bands(out, rows * columns, band * columns));
-        bands.for_each(|((layout, offsets), mut out)| {
-            let copies = layout.expand(x);
-            let pixels = out[0].len();
-            let inputs = Inputs {
-                copies: &copies,
-                offsets,
-                pixels,
-            };
-            correlate(path, &inputs, weights, start, &mut out);
-        });
-    });
+/// The same with the channels last.
+fn forward_last(path: SimdPath, shape: &ConvShape, x: &[f32], weight: &PackedWeights, start: Start<'_>, y: &mut [f32]) {
+    let grid = || Grid::forward(shape);
+    correlate(path, shape, grid, shape.depths(), x, weight, start, y);
 }
 
-/// For each band of pixels the channels' parts of it.
-fn split_bands(image: &mut [f32], pixels: usize, band: usize) -> Vec<Vec<&mut [f32]>> {
-    let mut bands: Vec<Vec<&mut [f32]>> = (0..pixels.div_ceil(band)).map(|_| Vec::new()).collect();
-    for channel in image.chunks_exact_mut(pixels) {
-        for (band, part) in bands.iter_mut().zip(channel.chunks_mut(band)) {
-            band.push(part);
+/// A convolution in the sense of neural networks, of stride 1 or forward; its one part by `grid` where it is direct.
+#[allow(clippy::too_many_arguments)]
+fn correlate(
+    path: SimdPath,
+    shape: &ConvShape,
+    grid: impl Fn() -> Grid,
+    channels: [usize; 2],
+    x: &[f32],
+    weight: &PackedWeights,
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    let weights = &weight.parts[0];
+    match shape.algorithm() {
+        Algorithm::Direct => {
+            let part = Part { grid: grid(), weights };
+            direct::convolve(path, &[part], channels, x, start, y);
+        }
+        Algorithm::Winograd2 => {
+            let tiling = Tiling::new(shape, 2, channels[0]);
+            convolve_f2(path, &tiling, channels, x, weights, start, y);
+        }
+        Algorithm::Winograd4 => {
+            let tiling = Tiling::new(shape, 4, channels[0]);
+            convolve_f4(path, &tiling, channels, x, weights, start, y);
         }
     }
-    bands
 }
 
 /// Adds to `dx` (laid out as `x`) the gradient of the input, given the gradient `dy` of the output.
@@ -191,58 +229,44 @@ fn input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeig
     weight.check(Pass::InputGrad, shape);
     check_len("conv_input_grad: dy", shape.output_len(), dy.len());
     check_len("conv_input_grad: dx", shape.input_len(), dx.len());
-    if shape.stride == 1 {
-        // A correlation again, from the output's channels to the input's.
-        let turned = ConvShape {
-            c_in: shape.c_out,
-            c_out: shape.c_in,
-            ..*shape
-        };
-        correlate_batch(path, &turned, dy, &weight.parts[0], Start::Existing, dx);
-    } else {
-        let images = dx
-            .par_chunks_mut(shape.c_in * shape.in_pixels())
-            .zip(dy.par_chunks(shape.c_out * shape.out_pixels()));
-        images.for_each(|(dx, dy)| strided_input_grad(path, shape, dy, weight, dx));
+    if shape.batch == 0 {
+        return;
     }
+    let [inputs, outputs] = shape.depths();
+    let mut turned = Scratch::take(shape.batch * shape.out_pixels() * outputs);
+    to_channels_last(path, shape.c_out, shape.out_pixels(), dy, &mut turned);
+    let mut gradient = Scratch::take(shape.batch * shape.in_pixels() * inputs);
+    input_grad_last(path, shape, &turned, weight, Start::Zero, &mut gradient);
+    from_channels_last(path, shape.c_in, shape.in_pixels(), &gradient, Onto::Add, dx);
 }
 
-/// The input gradient of one image with stride 2. Input pixels fall into four classes by the
-/// parities of row and column; each class is a small correlation of dy with the kernel positions
-/// that reach it, computed into scratch and then spread over `dx`.
-fn strided_input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeights, dx: &mut [f32]) {
-    let layout = Layout::strided_input_grad(shape);
-    let copies = layout.expand(dy);
-    let offsets = [0, 1, 2, 3].map(|phase| layout.phase_offsets(shape.c_out, phase));
-    let pixels = shape.out_pixels();
-    let blocks = dx.par_chunks_mut(BLOCK * shape.in_pixels()).enumerate();
-    blocks.for_each(|(block, dx)| {
-        let outputs = dx.len() / shape.in_pixels();
-        let mut scratch = Scratch::take(outputs * pixels);
-        for (phase, (weights, offsets)) in weight.parts.iter().zip(&offsets).enumerate() {
-            let inputs = Inputs {
-                copies: &copies,
-                offsets,
-                pixels,
-            };
-            let weights = &weights[block * inputs.weight_block()..][..inputs.weight_block()];
-            let zeros = Start::Bias(&[0.0; BLOCK][..outputs]);
-            let mut rows: Vec<&mut [f32]> = scratch.chunks_exact_mut(pixels).collect();
-            correlate_block(path, &inputs, weights, zeros, &mut rows);
-            for (dx, class) in dx.chunks_exact_mut(shape.in_pixels()).zip(&rows) {
-                add_phase(shape, phase, class, dx);
-            }
-        }
-    });
-}
-
-/// Adds one parity class of pixels to a channel of `dx`.
-fn add_phase(shape: &ConvShape, phase: usize, class: &[f32], dx: &mut [f32]) {
-    let rows = dx.chunks_exact_mut(shape.width).skip(phase / 2).step_by(2);
-    for (dx, class) in rows.zip(class.chunks_exact(shape.out_width())) {
-        for (pair, value) in dx[phase % 2..].chunks_mut(2).zip(class) {
-            pair[0] += value;
-        }
+/// The same with the channels last.
+fn input_grad_last(
+    path: SimdPath,
+    shape: &ConvShape,
+    dy: &[f32],
+    weight: &PackedWeights,
+    start: Start<'_>,
+    dx: &mut [f32],
+) {
+    let [inputs, outputs] = shape.depths();
+    if shape.stride == 1 {
+        correlate(
+            path,
+            shape,
+            || Grid::forward(shape),
+            [outputs, inputs],
+            dy,
+            weight,
+            start,
+            dx,
+        );
+    } else {
+        let part = |phase: usize| Part {
+            grid: Grid::input_grad_phase(shape, phase),
+            weights: &weight.parts[phase],
+        };
+        direct::convolve(path, &[0, 1, 2, 3].map(part), [outputs, inputs], dy, start, dx);
     }
 }
 
@@ -256,7 +280,15 @@ fn weight_grad_on(path: SimdPath, shape: &ConvShape, x: &[f32], dy: &[f32], dw: 
     check_len("conv_weight_grad: x", shape.input_len(), x.len());
     check_len("conv_weight_grad: dy", shape.output_len(), dy.len());
     check_len("conv_weight_grad: dw", shape.weight_len(), dw.len());
-    weight_grad::weight_grad(path, shape, x, dy, dw);
+    if shape.batch == 0 {
+        return;
+    }
+    let [inputs, outputs] = shape.depths();
+    let mut x_turned = Scratch::take(shape.batch * shape.in_pixels() * inputs);
+    to_channels_last(path, shape.c_in, shape.in_pixels(), x, &mut x_turned);
+    let mut dy_turned = Scratch::take(shape.batch * shape.out_pixels() * outputs);
+    to_channels_last(path, shape.c_out, shape.out_pixels(), dy, &mut dy_turned);
+    weight_grad::weight_grad(path, shape, shape.depths(), &x_turned, &dy_turned, dw);
 }
 
 /// Adds to `db` (`[c_out]`) the gradient of the bias: the sum of `dy` over images and pixels.

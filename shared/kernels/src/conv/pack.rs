@@ -1,14 +1,13 @@
-//! The order of packed weights: `[block of 8 outputs][input][tap][8]`, so that the micro-kernel
-//! reads them one after another.
+//! Weights in the order in which the micro-kernel reads them.
 
 use rayon::prelude::*;
 
-use super::{ConvShape, check_kind};
+use crate::channels_last::padded;
 use crate::check_len;
-
-/// Outputs in a block. A path whose register tile is smaller takes a block in two halves, so
-/// packing does not depend on the path.
-pub(super) const BLOCK: usize = 8;
+use crate::conv::direct::PHASE_POSITIONS;
+use crate::conv::tile::PANEL;
+use crate::conv::winograd::{transform_f2, transform_f4};
+use crate::conv::{Algorithm, ConvShape};
 
 /// Which pass the weights are packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,19 +16,21 @@ pub(super) enum Pass {
     InputGrad,
 }
 
-/// A convolution's weights in the order in which the micro-kernel reads them, for one of the two
-/// passes.
+/// A convolution's weights in the order in which the micro-kernel reads them, for one of the two passes and one
+/// [`Algorithm`].
 ///
-/// It depends neither on the batch nor on the size of the images, so pack weights that do not
-/// change only once.
+/// It depends on the size of the images only through the algorithm, so pack weights that do not change only once for
+/// each.
 #[derive(Clone, Debug)]
 pub struct PackedWeights {
-    pub(super) pass: Pass,
+    pass: Pass,
+    algorithm: Algorithm,
     c_in: usize,
     c_out: usize,
     kernel: usize,
     stride: usize,
-    /// One set for all pixels; but four for the input gradient with stride 2, see [`grad_phase`].
+    /// One set for all pixels, `[panel][tap or position][input][16 outputs]`; but four for the input gradient with
+    /// stride 2, see [`super::direct`].
     pub(super) parts: Vec<Vec<f32>>,
 }
 
@@ -48,88 +49,96 @@ impl PackedWeights {
             expected == got,
             "packed weights (c_in, c_out, kernel, stride): expected {expected:?}, got {got:?}"
         );
+        let (expected, got) = (shape.algorithm(), self.algorithm);
+        assert!(
+            expected == got,
+            "packed weights: expected those for {expected:?}, got those for {got:?}"
+        );
     }
 }
 
-/// The input gradient with stride 2, for input pixels of one row parity (the same holds for
-/// columns): the pairs of kernel row and row shift of the output gradient that reach them. Input
-/// row 2y is output row y's centre; input row 2y + 1 is above the centre of output row y + 1 and
-/// below that of y.
-const GRAD_PARITY: [&[(usize, usize)]; 2] = [&[(1, 0)], &[(0, 1), (2, 0)]];
+/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`], for all shapes with the same
+/// [`ConvShape::algorithm`].
+#[must_use]
+pub fn pack_forward(shape: &ConvShape, weight: &[f32]) -> PackedWeights {
+    shape.check();
+    check_len("pack_forward: weight", shape.weight_len(), weight.len());
+    let (c_in, c_out, taps) = (shape.c_in, shape.c_out, shape.kernel * shape.kernel);
+    let value = |i: usize, o: usize, tap: usize| weight[(o * c_in + i) * taps + tap];
+    let part = pack(shape.algorithm(), [c_in, c_out], taps, value);
+    PackedWeights::new(Pass::Forward, shape, vec![part])
+}
 
-/// The taps of one of the four (row parity, column parity) classes of input pixels: kernel
-/// position, and index into the taps of [`super::layout::Layout::strided_input_grad`].
-pub(super) fn grad_phase(phase: usize) -> Vec<(usize, usize)> {
-    let mut taps = Vec::new();
-    for (kernel_row, row_shift) in GRAD_PARITY[phase / 2] {
-        for (kernel_col, col_shift) in GRAD_PARITY[phase % 2] {
-            taps.push((kernel_row * 3 + kernel_col, row_shift * 2 + col_shift));
+/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`], for all shapes with the same
+/// [`ConvShape::algorithm`]: inputs and outputs change roles.
+#[must_use]
+pub fn pack_input_grad(shape: &ConvShape, weight: &[f32]) -> PackedWeights {
+    shape.check();
+    check_len("pack_input_grad: weight", shape.weight_len(), weight.len());
+    let (c_in, c_out, taps) = (shape.c_in, shape.c_out, shape.kernel * shape.kernel);
+    let value = |o: usize, i: usize, position: usize| weight[(o * c_in + i) * taps + position];
+    let parts = if shape.stride == 1 {
+        // An input pixel at offset d from an output pixel sees that output at offset -d: the kernel is turned around.
+        let turned = |o: usize, i: usize, tap: usize| value(o, i, taps - 1 - tap);
+        vec![pack(shape.algorithm(), [c_out, c_in], taps, turned)]
+    } else {
+        let phase = |positions: &[usize]| {
+            let value = |o: usize, i: usize, tap: usize| value(o, i, positions[tap]);
+            pack(Algorithm::Direct, [c_out, c_in], positions.len(), value)
+        };
+        PHASE_POSITIONS.map(phase).into()
+    };
+    PackedWeights::new(Pass::InputGrad, shape, parts)
+}
+
+impl PackedWeights {
+    fn new(pass: Pass, shape: &ConvShape, parts: Vec<Vec<f32>>) -> Self {
+        Self {
+            pass,
+            algorithm: shape.algorithm(),
+            c_in: shape.c_in,
+            c_out: shape.c_out,
+            kernel: shape.kernel,
+            stride: shape.stride,
+            parts,
         }
     }
-    taps
 }
 
-/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_forward`].
-#[must_use]
-pub fn pack_forward(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
-    check_kind(kernel, stride);
-    let taps = kernel * kernel;
-    check_len("pack_forward: weight", c_out * c_in * taps, weight.len());
-    let part = pack(c_out, c_in, taps, |o, i, tap| weight[(o * c_in + i) * taps + tap]);
-    PackedWeights {
-        pass: Pass::Forward,
-        c_in,
-        c_out,
-        kernel,
-        stride,
-        parts: vec![part],
-    }
-}
-
-/// Packs weights `[c_out][c_in][kernel][kernel]` for [`super::conv_input_grad`]: inputs and outputs
-/// change roles.
-#[must_use]
-pub fn pack_input_grad(c_in: usize, c_out: usize, kernel: usize, stride: usize, weight: &[f32]) -> PackedWeights {
-    check_kind(kernel, stride);
-    let taps = kernel * kernel;
-    check_len("pack_input_grad: weight", c_out * c_in * taps, weight.len());
-    let parts = if stride == 1 {
-        // An input pixel at offset d from an output pixel sees that output at offset -d: the kernel
-        // is turned around.
-        vec![pack(c_in, c_out, taps, |i, o, tap| {
-            weight[(o * c_in + i) * taps + taps - 1 - tap]
-        })]
-    } else {
-        let phase = |phase| {
-            let positions = grad_phase(phase);
-            pack(c_in, c_out, positions.len(), |i, o, tap| {
-                weight[(o * c_in + i) * taps + positions[tap].0]
-            })
-        };
-        (0..4).map(phase).collect()
-    };
-    PackedWeights {
-        pass: Pass::InputGrad,
-        c_in,
-        c_out,
-        kernel,
-        stride,
-        parts,
-    }
-}
-
-/// Packs `weight(output, input, tap)`; outputs that fill up the last block get zeros.
-fn pack(outputs: usize, inputs: usize, taps: usize, weight: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<f32> {
-    let mut packed = vec![0.0; outputs.div_ceil(BLOCK) * inputs * taps * BLOCK];
-    packed
-        .par_chunks_mut(inputs * taps * BLOCK)
-        .enumerate()
-        .for_each(|(block, packed)| {
-            for lane in 0..BLOCK.min(outputs - block * BLOCK) {
-                for (index, value) in packed.iter_mut().skip(lane).step_by(BLOCK).enumerate() {
-                    *value = weight(block * BLOCK + lane, index / taps, index % taps);
-                }
+/// Packs `value(input, output, tap)`. What fills up channels to their padded number is zero.
+fn pack(
+    algorithm: Algorithm,
+    [inputs, outputs]: [usize; 2],
+    taps: usize,
+    value: impl Fn(usize, usize, usize) -> f32 + Sync,
+) -> Vec<f32> {
+    // Sixteen outputs' kernels for one input.
+    let lanes = |panel: usize, input: usize, tap: usize| -> [f32; PANEL] {
+        std::array::from_fn(|lane| {
+            let output = panel * PANEL + lane;
+            if input < inputs && output < outputs {
+                value(input, output, tap)
+            } else {
+                0.0
             }
-        });
-    packed
+        })
+    };
+    let kernels = |panel: usize, input: usize| std::array::from_fn(|tap| lanes(panel, input, tap));
+    let channels = [padded(inputs), padded(outputs)];
+    match algorithm {
+        Algorithm::Direct => {
+            let mut packed = vec![0.0; channels[0] * channels[1] * taps];
+            let panels = packed.par_chunks_mut(channels[0] * taps * PANEL).enumerate();
+            panels.for_each(|(panel, to)| {
+                for (tap, to) in to.chunks_exact_mut(channels[0] * PANEL).enumerate() {
+                    for (input, to) in to.chunks_exact_mut(PANEL).enumerate() {
+                        to.copy_from_slice(&lanes(panel, input, tap));
+                    }
+                }
+            });
+            packed
+        }
+        Algorithm::Winograd2 => transform_f2(channels, kernels),
+        Algorithm::Winograd4 => transform_f4(channels, kernels),
+    }
 }

@@ -4,42 +4,31 @@ use std::sync::Arc;
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::conv::{ConvShape, PackedWeights};
+use kernels::conv::{Algorithm, ConvShape, PackedWeights};
 
 use crate::backend::{Tensor1, Tensor4};
 use crate::cpu::tape::{read, take_gradient};
 use crate::layers::Conv2d;
 use crate::versioned::Versioned;
 
-/// The weights in the order that the kernels read them, for the forward pass and for the input gradient.
+/// The weights in the order that the kernels read them, for the forward pass and for the input gradient, one set for
+/// each algorithm that was asked for.
 #[derive(Debug, Default)]
 pub struct ConvCache {
-    forward: Versioned<PackedWeights>,
-    input_gradient: Versioned<PackedWeights>,
+    forward: [Versioned<PackedWeights>; Algorithm::ALL.len()],
+    input_gradient: [Versioned<PackedWeights>; Algorithm::ALL.len()],
 }
 
 impl Conv2d<Cpu> {
-    fn packed_forward(&self) -> Arc<PackedWeights> {
-        self.cache.forward.get(self.weight.version(), || {
-            kernels::conv::pack_forward(
-                self.c_in,
-                self.c_out,
-                self.kernel,
-                self.stride,
-                &read(self.weight.value()),
-            )
+    fn packed_forward(&self, shape: &ConvShape) -> Arc<PackedWeights> {
+        self.cache.forward[shape.algorithm() as usize].get(self.weight.version(), || {
+            kernels::conv::pack_forward(shape, &read(self.weight.value()))
         })
     }
 
-    fn packed_input_gradient(&self) -> Arc<PackedWeights> {
-        self.cache.input_gradient.get(self.weight.version(), || {
-            kernels::conv::pack_input_grad(
-                self.c_in,
-                self.c_out,
-                self.kernel,
-                self.stride,
-                &read(self.weight.value()),
-            )
+    fn packed_input_gradient(&self, shape: &ConvShape) -> Arc<PackedWeights> {
+        self.cache.input_gradient[shape.algorithm() as usize].get(self.weight.version(), || {
+            kernels::conv::pack_input_grad(shape, &read(self.weight.value()))
         })
     }
 
@@ -68,7 +57,7 @@ impl Conv2d<Cpu> {
         kernels::conv::conv_forward(
             shape,
             input,
-            &self.packed_forward(),
+            &self.packed_forward(shape),
             &read(self.bias.value()),
             &mut output,
         );
@@ -83,7 +72,7 @@ impl Conv2d<Cpu> {
         let parameters = || (self.weight.value().clone(), self.bias.value().clone());
         ConvGradient {
             shape,
-            packed: self.packed_input_gradient(),
+            packed: self.packed_input_gradient(&shape),
             parameters: self.weight.is_trainable().then(parameters),
         }
     }

@@ -2,6 +2,8 @@
 
 mod formulas;
 
+mod likelihood;
+
 mod sampler;
 
-mod closed_form;
+mod statistics;

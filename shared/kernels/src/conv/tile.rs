@@ -1,0 +1,327 @@
+//! The micro-kernels: small matrix products with their sums in registers.
+//!
+//! ```text
+//! multiply:  out[row][o]  = start + sum over taps and channels c of x[row's pixel of the tap][c] * weights[tap][c][o]
+//! add_outer: sums[c][o]  += sum over pixels p of x[p][c] * dy[p][o]
+//! ```
+//!
+//! A tile is a few rows by a few panels of 16 outputs, as many as the registers hold: 8 x 48 with AVX-512, 6 x 16 with
+//! AVX2. Each step of its loop does rows x vectors multiply-adds for one loaded vector a panel's vector and one
+//! value a row, so that arithmetic and not memory sets the pace. All memory is read in the order in which it lies.
+
+use crate::simd::{MAX_LANES, Simd, dispatch};
+
+/// Outputs in a panel of packed weights: one, two or four vectors, so that packing does not depend on the path.
+pub(super) const PANEL: usize = MAX_LANES;
+
+/// Stands for the offset of a pixel outside the image, which is zero.
+pub(super) const OUTSIDE: u32 = u32::MAX;
+
+/// The rows of a product and where they are in memory.
+pub(super) struct Rows<'a> {
+    /// Channels of a pixel, a multiple of [`PANEL`].
+    pub depth: usize,
+    /// Pixels that each row reads.
+    pub taps: usize,
+    /// `[row][tap]`: where in `x` the pixel starts, or [`OUTSIDE`].
+    pub reads: &'a [u32],
+    /// `[row]`: where in `out` the row's first output is.
+    pub writes: &'a [u32],
+    /// What a pixel outside the image holds: `depth` zeros.
+    pub zeros: &'a [f32],
+}
+
+impl<'a> Rows<'a> {
+    /// The channels of one pixel.
+    #[inline(always)]
+    fn pixel(&self, x: &'a [f32], row: usize, tap: usize) -> &'a [[f32; PANEL]] {
+        let pixel = match self.reads[row * self.taps + tap] {
+            OUTSIDE => &self.zeros[..self.depth],
+            start => &x[start as usize..][..self.depth],
+        };
+        pixel.as_chunks::<PANEL>().0
+    }
+}
+
+/// Packed weights of some panels: panel p is `values[p * stride..]`, `[tap][channel][PANEL]`.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
+    pub values: &'a [f32],
+    pub stride: usize,
+    pub count: usize,
+}
+
+/// What a sum starts from.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// Nothing: the output is overwritten.
+    Zero,
+    /// The bias of its output, padded to whole panels: the output is overwritten.
+    Bias(&'a [f32]),
+    /// The output's value: it is added to.
+    #[allow(dead_code)]
+    Existing,
+}
+
+impl<'a> Start<'a> {
+    /// For the outputs from `first` on.
+    #[inline(always)]
+    pub(super) fn from(self, first: usize) -> Self {
+        match self {
+            Start::Bias(bias) => Start::Bias(&bias[first..]),
+            other => other,
+        }
+    }
+
+    /// The vector that the outputs from `first` on start from, whose values are `existing` at present.
+    #[inline(always)]
+    pub(super) fn vector<S: Simd>(self, simd: S, first: usize, existing: &[f32]) -> S::Vector {
+        match self {
+            Start::Zero => simd.splat(0.0),
+            Start::Bias(bias) => simd.load(&bias[first..]),
+            Start::Existing => simd.load(existing),
+        }
+    }
+}
+
+/// How many of the next `rest` things to take at once, at most `most`: shared out evenly, as a tile of few is slow (16
+/// are 6 + 5 + 5, not 6 + 6 + 4).
+#[inline(always)]
+fn even_share(rest: usize, most: usize) -> usize {
+    rest.div_ceil(rest.div_ceil(most))
+}
+
+dispatch! {
+    /// The product of all rows with all panels.
+    pub(super) fn multiply = multiply_panels(
+        rows: &Rows<'_>, x: &[f32], weights: Panels<'_>, start: Start<'_>, out: &mut [f32],
+    )
+}
+
+#[inline(always)]
+fn multiply_panels<S: Simd>(
+    simd: S,
+    rows: &Rows<'_>,
+    x: &[f32],
+    weights: Panels<'_>,
+    start: Start<'_>,
+    out: &mut [f32],
+) {
+    let mut panel = 0;
+    while panel < weights.count {
+        let width = even_share(weights.count - panel, S::TILE_PANELS);
+        let panels = &weights.values[panel * weights.stride..];
+        let (first, start) = (panel * PANEL, start.from(panel * PANEL));
+        match (S::LANES, width) {
+            (16, 1) => all_rows::<S, 1, 1>(simd, rows, x, panels, weights.stride, first, start, out),
+            (16, 2) => all_rows::<S, 2, 2>(simd, rows, x, panels, weights.stride, first, start, out),
+            (16, _) => all_rows::<S, 3, 3>(simd, rows, x, panels, weights.stride, first, start, out),
+            (8, _) => all_rows::<S, 1, 2>(simd, rows, x, panels, weights.stride, first, start, out),
+            _ => all_rows::<S, 1, 4>(simd, rows, x, panels, weights.stride, first, start, out),
+        }
+        panel += width;
+    }
+}
+
+/// Calls `$f::<S, R, ...>` with the number of rows that `$rows` says, which a tile of the path has room for.
+macro_rules! with_rows {
+    ($simd:ident, $rows:expr, $f:ident::<$($const:ident),*>($($arg:expr),* $(,)?)) => {
+        match $rows {
+            1 => $f::<$simd, 1, $($const),*>($($arg),*),
+            2 => $f::<$simd, 2, $($const),*>($($arg),*),
+            3 if $simd::TILE_ROWS > 2 => $f::<$simd, 3, $($const),*>($($arg),*),
+            4 if $simd::TILE_ROWS > 2 => $f::<$simd, 4, $($const),*>($($arg),*),
+            5 if $simd::TILE_ROWS > 2 => $f::<$simd, 5, $($const),*>($($arg),*),
+            6 if $simd::TILE_ROWS > 2 => $f::<$simd, 6, $($const),*>($($arg),*),
+            7 if $simd::TILE_ROWS > 6 => $f::<$simd, 7, $($const),*>($($arg),*),
+            8 if $simd::TILE_ROWS > 6 => $f::<$simd, 8, $($const),*>($($arg),*),
+            rows => unreachable!("no tile has {rows} rows"),
+        }
+    };
+}
+
+/// All rows with `P` panels, which are `V` vectors.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn all_rows<S: Simd, const P: usize, const V: usize>(
+    simd: S,
+    rows: &Rows<'_>,
+    x: &[f32],
+    panels: &[f32],
+    stride: usize,
+    first: usize,
+    start: Start<'_>,
+    out: &mut [f32],
+) {
+    let len = rows.taps * rows.depth * PANEL;
+    let panels: [&[f32]; P] = std::array::from_fn(|p| &panels[p * stride..][..len]);
+    let mut row = 0;
+    while row < rows.writes.len() {
+        let count = even_share(rows.writes.len() - row, S::TILE_ROWS);
+        with_rows!(S, count, tile::<P, V>(simd, rows, row, x, &panels, first, start, out));
+        row += count;
+    }
+}
+
+/// One register tile: rows `row..row + R` with `P` panels.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
+    simd: S,
+    rows: &Rows<'_>,
+    row: usize,
+    x: &[f32],
+    panels: &[&[f32]; P],
+    first: usize,
+    start: Start<'_>,
+    out: &mut [f32],
+) {
+    let places: [usize; R] = std::array::from_fn(|r| rows.writes[row + r] as usize + first);
+    let mut sums = [[simd.splat(0.0); V]; R];
+    for (sums, place) in sums.iter_mut().zip(places) {
+        let existing = &out[place..place + V * S::LANES];
+        for (v, sum) in sums.iter_mut().enumerate() {
+            *sum = start.vector(simd, v * S::LANES, &existing[v * S::LANES..]);
+        }
+    }
+    for tap in 0..rows.taps {
+        let pixels: [_; R] = std::array::from_fn(|r| rows.pixel(x, row + r, tap));
+        let weights: [_; P] = std::array::from_fn(|p| {
+            let part = &panels[p][tap * rows.depth * PANEL..][..rows.depth * PANEL];
+            part.as_chunks::<PANEL>().0.as_chunks::<PANEL>().0
+        });
+        accumulate(simd, rows.depth / PANEL, &pixels, &weights, &mut sums);
+    }
+    for (sums, place) in sums.iter().zip(places) {
+        let row = &mut out[place..place + V * S::LANES];
+        for (v, sum) in sums.iter().enumerate() {
+            simd.store(*sum, &mut row[v * S::LANES..]);
+        }
+    }
+}
+
+/// The innermost loops: one pixel a row. Sixteen channels at a time, so that slices are checked once for sixteen steps.
+#[inline(always)]
+fn accumulate<S: Simd, const R: usize, const P: usize, const V: usize>(
+    simd: S,
+    blocks: usize,
+    pixels: &[&[[f32; PANEL]]; R],
+    weights: &[&[[[f32; PANEL]; PANEL]]; P],
+    sums: &mut [[S::Vector; V]; R],
+) {
+    // A local copy, which the compiler keeps in registers.
+    let mut acc = *sums;
+    for block in 0..blocks {
+        let x: [&[f32; PANEL]; R] = std::array::from_fn(|r| &pixels[r][block]);
+        let w: [&[[f32; PANEL]; PANEL]; P] = std::array::from_fn(|p| &weights[p][block]);
+        for c in 0..PANEL {
+            let mut vectors = [simd.splat(0.0); V];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                let lane = v * S::LANES;
+                *vector = simd.load(&w[lane / PANEL][c][lane % PANEL..]);
+            }
+            for r in 0..R {
+                let value = simd.splat(x[r][c]);
+                for v in 0..V {
+                    acc[r][v] = simd.mul_add(value, vectors[v], acc[r][v]);
+                }
+            }
+        }
+    }
+    *sums = acc;
+}
+
+/// Pixels that lie at even distances in two images.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    /// Where in `x` the first pixel starts.
+    pub x: usize,
+    /// Where in `dy` the first pixel starts.
+    pub dy: usize,
+    pub count: usize,
+}
+
+/// The pixels that a weight gradient sums over.
+pub(super) struct Pixels<'a> {
+    pub x: &'a [f32],
+    /// Floats from a pixel of `x` to the next.
+    pub x_step: usize,
+    pub dy: &'a [f32],
+    /// Floats from a pixel of `dy` to the next: its channels, a multiple of [`PANEL`].
+    pub dy_step: usize,
+    pub segments: &'a [Segment],
+}
+
+dispatch! {
+    /// Adds to `sums`, `[channels][dy_step]`, the products of channels `first..` of x with all of dy.
+    pub(super) fn add_outer = outer_panels(pixels: &Pixels<'_>, first: usize, sums: &mut [f32])
+}
+
+#[inline(always)]
+fn outer_panels<S: Simd>(simd: S, pixels: &Pixels<'_>, first: usize, sums: &mut [f32]) {
+    let panels = pixels.dy_step / PANEL;
+    let mut panel = 0;
+    while panel < panels {
+        let width = even_share(panels - panel, S::TILE_PANELS);
+        match (S::LANES, width) {
+            (16, 1) => outer_rows::<S, 1>(simd, pixels, first, panel * PANEL, sums),
+            (16, 2) => outer_rows::<S, 2>(simd, pixels, first, panel * PANEL, sums),
+            (16, _) => outer_rows::<S, 3>(simd, pixels, first, panel * PANEL, sums),
+            (8, _) => outer_rows::<S, 2>(simd, pixels, first, panel * PANEL, sums),
+            _ => outer_rows::<S, 4>(simd, pixels, first, panel * PANEL, sums),
+        }
+        panel += width;
+    }
+}
+
+#[inline(always)]
+fn outer_rows<S: Simd, const V: usize>(simd: S, pixels: &Pixels<'_>, first: usize, output: usize, sums: &mut [f32]) {
+    let channels = sums.len() / pixels.dy_step;
+    let mut channel = 0;
+    while channel < channels {
+        let count = even_share(channels - channel, S::TILE_ROWS);
+        let sums = &mut sums[channel * pixels.dy_step..];
+        with_rows!(S, count, outer_tile::<V>(simd, pixels, first + channel, output, sums));
+        channel += count;
+    }
+}
+
+/// One register tile: `R` channels of x by `V` vectors of dy.
+#[inline(always)]
+fn outer_tile<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    pixels: &Pixels<'_>,
+    channel: usize,
+    output: usize,
+    sums: &mut [f32],
+) {
+    let mut acc = [[simd.splat(0.0); V]; R];
+    for (acc, sums) in acc.iter_mut().zip(sums.chunks_exact(pixels.dy_step)) {
+        for (v, acc) in acc.iter_mut().enumerate() {
+            *acc = simd.load(&sums[output + v * S::LANES..]);
+        }
+    }
+    for segment in pixels.segments {
+        let x = pixels.x[segment.x..].chunks(pixels.x_step);
+        let dy = pixels.dy[segment.dy..].chunks(pixels.dy_step);
+        for (x, dy) in x.zip(dy).take(segment.count) {
+            let x = &x[channel..channel + R];
+            let dy = &dy[output..output + V * S::LANES];
+            let mut d = [simd.splat(0.0); V];
+            for v in 0..V {
+                d[v] = simd.load(&dy[v * S::LANES..]);
+            }
+            for r in 0..R {
+                let value = simd.splat(x[r]);
+                for v in 0..V {
+                    acc[r][v] = simd.mul_add(value, d[v], acc[r][v]);
+                }
+            }
+        }
+    }
+    for (acc, sums) in acc.iter().zip(sums.chunks_exact_mut(pixels.dy_step)) {
+        for (v, acc) in acc.iter().enumerate() {
+            simd.store(*acc, &mut sums[output + v * S::LANES..]);
+        }
+    }
+}

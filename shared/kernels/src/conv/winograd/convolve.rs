@@ -1,0 +1,341 @@
+//! The forward pass, and the input gradient, which is one too.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::conv::tile::{PANEL, Panels, Rows, Start, multiply};
+use crate::conv::winograd::transform::{F2, F4, Winograd, input, output};
+use crate::conv::winograd::{MOST_TILES, Task, Tiling, position_stride};
+use crate::scratch::Scratch;
+use crate::simd::{Simd, SimdPath, dispatch};
+
+/// F(2): `y = start + x * weights`; images are channels last, of `inputs` and `outputs` padded channels.
+pub(in crate::conv) fn convolve_f2(
+    path: SimdPath,
+    tiling: &Tiling,
+    channels: [usize; 2],
+    x: &[f32],
+    weights: &[f32],
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    convolve(path, &F2_STEPS, tiling, channels, x, weights, start, y);
+}
+
+/// F(4): likewise.
+pub(in crate::conv) fn convolve_f4(
+    path: SimdPath,
+    tiling: &Tiling,
+    channels: [usize; 2],
+    x: &[f32],
+    weights: &[f32],
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    convolve(path, &F4_STEPS, tiling, channels, x, weights, start, y);
+}
+
+/// What differs between the two.
+struct Steps {
+    positions: usize,
+    input: fn(SimdPath, &Tiles<'_>, &[f32], &mut [f32]),
+    output: fn(SimdPath, &Products<'_>, Start<'_>, &mut [f32]),
+}
+
+const F2_STEPS: Steps = Steps {
+    positions: 16,
+    input: input_f2,
+    output: output_f2,
+};
+const F4_STEPS: Steps = Steps {
+    positions: 36,
+    input: input_f4,
+    output: output_f4,
+};
+
+#[allow(clippy::too_many_arguments)]
+fn convolve(
+    path: SimdPath,
+    steps: &Steps,
+    tiling: &Tiling,
+    [inputs, outputs]: [usize; 2],
+    x: &[f32],
+    weights: &[f32],
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    let job = Job {
+        path,
+        steps,
+        tiling,
+        inputs,
+        outputs,
+        x,
+        weights,
+    };
+    if tiling.tasks() < FEW_TASKS && outputs > GROUP {
+        job.by_groups(start, y);
+        return;
+    }
+    let bands = tiling.task_pixels() * outputs;
+    let images = y.par_chunks_mut(tiling.images * tiling.pixels() * outputs);
+    images.enumerate().for_each(|(image, y)| {
+        y.par_chunks_mut(bands).enumerate().for_each(|(band, y)| {
+            job.compute(image * tiling.bands() + band, 0..outputs, start, y);
+        });
+    });
+}
+
+/// A convolution, to be done in tasks.
+struct Job<'a> {
+    path: SimdPath,
+    steps: &'a Steps,
+    tiling: &'a Tiling,
+    /// Padded channels.
+    inputs: usize,
+    outputs: usize,
+    x: &'a [f32],
+    weights: &'a [f32],
+}
+
+/// Outputs that are computed at a time, so that their products stay in the nearest cache until they are transformed
+/// back.
+const GROUP: usize = 3 * PANEL;
+/// With fewer tasks than these the outputs are shared out as well.
+const FEW_TASKS: usize = 16;
+
+impl Job<'_> {
+    /// Each task takes one group of outputs. All tasks of a group come one after the other: a thread that does several
+    /// reads their weights once.
+    fn by_groups(&self, start: Start<'_>, y: &mut [f32]) {
+        let tiling = self.tiling;
+        let part_len = tiling.task_pixels() * GROUP;
+        let groups = self.outputs.div_ceil(GROUP);
+        let mut parts = Scratch::take(groups * tiling.tasks() * part_len);
+        parts
+            .par_chunks_exact_mut(part_len)
+            .enumerate()
+            .for_each(|(index, part)| {
+                let (group, task) = (index / tiling.tasks(), index % tiling.tasks());
+                let outputs = group * GROUP..self.outputs.min((group + 1) * GROUP);
+                let start = match start {
+                    Start::Existing => Start::Zero,
+                    other => other,
+                };
+                self.compute(task, outputs, start, part);
+            });
+        let images = y.par_chunks_mut(tiling.images * tiling.pixels() * self.outputs);
+        images.enumerate().for_each(|(image, y)| {
+            let tasks = y.par_chunks_mut(tiling.task_pixels() * self.outputs).enumerate();
+            tasks.for_each(|(band, y)| {
+                let task = image * tiling.bands() + band;
+                let parts = parts.chunks_exact(part_len).skip(task).step_by(tiling.tasks());
+                join_groups(self.outputs, parts, start, y);
+            });
+        });
+    }
+
+    /// One task: transforms, multiplies and transforms back, for some of the outputs.
+    fn compute(&self, task: usize, outputs: Range<usize>, start: Start<'_>, y: &mut [f32]) {
+        let (path, steps, inputs) = (self.path, self.steps, self.inputs);
+        let task = self.tiling.task(task);
+        let zeros = Scratch::zeros(inputs);
+        let tiles = Tiles {
+            tiling: self.tiling,
+            task,
+            channels: inputs,
+            stride: position_stride(task.tiles * inputs),
+            zeros: &zeros,
+        };
+        let mut transformed = Scratch::take(steps.positions * tiles.stride);
+        (steps.input)(path, &tiles, self.x, &mut transformed);
+
+        let mut products = Scratch::take(steps.positions * position_stride(task.tiles * GROUP));
+        let reads: [u32; MOST_TILES] = std::array::from_fn(|tile| (tile * inputs) as u32);
+        for first in outputs.clone().step_by(GROUP) {
+            let width = GROUP.min(outputs.end - first);
+            let writes: [u32; MOST_TILES] = std::array::from_fn(|tile| (tile * width) as u32);
+            let stride = position_stride(task.tiles * width);
+            let matrices = transformed
+                .chunks_exact(tiles.stride)
+                .zip(products.chunks_exact_mut(stride));
+            for (position, (v, products)) in matrices.enumerate() {
+                let rows = Rows {
+                    depth: inputs,
+                    taps: 1,
+                    reads: &reads[..task.tiles],
+                    writes: &writes[..task.tiles],
+                    zeros: &zeros,
+                };
+                let weights = Panels {
+                    values: &self.weights[(first * steps.positions + position * PANEL) * inputs..],
+                    stride: steps.positions * inputs * PANEL,
+                    count: width / PANEL,
+                };
+                multiply(path, &rows, v, weights, Start::Zero, products);
+            }
+            let products = Products {
+                tiles: &tiles,
+                values: &products,
+                stride,
+                width,
+                column: first - outputs.start,
+                outputs: outputs.len(),
+            };
+            (steps.output)(path, &products, start.from(first), y);
+        }
+    }
+}
+
+/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`.
+fn join_groups<'a>(outputs: usize, groups: impl Iterator<Item = &'a [f32]>, start: Start<'_>, y: &mut [f32]) {
+    for (group, part) in groups.enumerate() {
+        let first = group * GROUP;
+        let width = GROUP.min(outputs - first);
+        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
+            let y = &mut y[first..first + width];
+            match start {
+                Start::Existing => y.iter_mut().zip(part).for_each(|(y, part)| *y += part),
+                Start::Zero | Start::Bias(_) => y.copy_from_slice(part),
+            }
+        }
+    }
+}
+
+/// The tiles of a task and how they are transformed.
+pub(super) struct Tiles<'a> {
+    pub tiling: &'a Tiling,
+    pub task: Task,
+    /// Padded channels.
+    pub channels: usize,
+    /// Floats from one position's transformed values to the next's.
+    pub stride: usize,
+    /// A pixel outside the image.
+    pub zeros: &'a [f32],
+}
+
+dispatch! {
+    /// `to[position][tile][channel] = B' d B`.
+    pub(super) fn input_f2 = input_f2_tiles(tiles: &Tiles<'_>, x: &[f32], to: &mut [f32])
+}
+dispatch! {
+    /// Likewise.
+    pub(super) fn input_f4 = input_f4_tiles(tiles: &Tiles<'_>, x: &[f32], to: &mut [f32])
+}
+
+#[inline(always)]
+fn input_f2_tiles<S: Simd>(simd: S, tiles: &Tiles<'_>, x: &[f32], to: &mut [f32]) {
+    input_tiles::<S, F2, 2, 4>(simd, tiles, x, to);
+}
+
+#[inline(always)]
+fn input_f4_tiles<S: Simd>(simd: S, tiles: &Tiles<'_>, x: &[f32], to: &mut [f32]) {
+    input_tiles::<S, F4, 4, 6>(simd, tiles, x, to);
+}
+
+#[inline(always)]
+fn input_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
+    simd: S,
+    tiles: &Tiles<'_>,
+    x: &[f32],
+    to: &mut [f32],
+) {
+    let (tiling, depth) = (tiles.tiling, tiles.channels);
+    for tile in 0..tiles.task.tiles {
+        let [image, row, column] = tiles.task.place(tiling, tile);
+        let image = &x[image * tiling.pixels() * depth..];
+        let pixel = |r: usize, c: usize| {
+            let (r, c) = ((row + r).wrapping_sub(1), (column + c).wrapping_sub(1));
+            if r < tiling.height && c < tiling.width {
+                &image[(r * tiling.width + c) * depth..][..depth]
+            } else {
+                &tiles.zeros[..depth]
+            }
+        };
+        let pixels: [[&[f32]; A]; A] = std::array::from_fn(|r| std::array::from_fn(|c| pixel(r, c)));
+        for channel in (0..depth).step_by(S::LANES) {
+            let mut x = [[simd.splat(0.0); A]; A];
+            for (x, pixel) in x.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
+                *x = simd.load(&pixel[channel..]);
+            }
+            let v = input::<S, W, M, A>(simd, x);
+            let to = &mut to[tile * depth + channel..];
+            for (position, v) in v.as_flattened().iter().enumerate() {
+                simd.store(*v, &mut to[position * tiles.stride..]);
+            }
+        }
+    }
+}
+
+/// The products of a task's tiles for some outputs.
+pub(super) struct Products<'a> {
+    tiles: &'a Tiles<'a>,
+    /// `[position][tile][width]`.
+    values: &'a [f32],
+    /// Floats from position to position.
+    stride: usize,
+    width: usize,
+    /// Where in a pixel of the output they go, and how many outputs it has.
+    column: usize,
+    outputs: usize,
+}
+
+dispatch! {
+    /// `y = start + A' products A`.
+    fn output_f2 = output_f2_tiles(products: &Products<'_>, start: Start<'_>, y: &mut [f32])
+}
+dispatch! {
+    /// Likewise.
+    fn output_f4 = output_f4_tiles(products: &Products<'_>, start: Start<'_>, y: &mut [f32])
+}
+
+#[inline(always)]
+fn output_f2_tiles<S: Simd>(simd: S, products: &Products<'_>, start: Start<'_>, y: &mut [f32]) {
+    output_tiles::<S, F2, 2, 4>(simd, products, start, y);
+}
+
+#[inline(always)]
+fn output_f4_tiles<S: Simd>(simd: S, products: &Products<'_>, start: Start<'_>, y: &mut [f32]) {
+    output_tiles::<S, F4, 4, 6>(simd, products, start, y);
+}
+
+#[inline(always)]
+fn output_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
+    simd: S,
+    products: &Products<'_>,
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    let Products {
+        tiles,
+        values,
+        stride,
+        width,
+        column: first,
+        outputs,
+    } = *products;
+    let Tiles { tiling, task, .. } = *tiles;
+    // Where the task's part of the image begins.
+    let [first_image, first_row, _] = task.place(tiling, 0);
+    for tile in 0..task.tiles {
+        let [image, row, column] = task.place(tiling, tile);
+        let (rows, columns) = (M.min(tiling.height - row), M.min(tiling.width - column));
+        let corner = ((image - first_image) * tiling.height + row - first_row) * tiling.width + column;
+        for channel in (0..width).step_by(S::LANES) {
+            let from = &values[tile * width + channel..];
+            let mut x = [[simd.splat(0.0); A]; A];
+            for (position, x) in x.as_flattened_mut().iter_mut().enumerate() {
+                *x = simd.load(&from[position * stride..]);
+            }
+            let sums = output::<S, W, M, A>(simd, x);
+            for (r, sums) in sums.iter().enumerate().take(rows) {
+                for (c, sum) in sums.iter().enumerate().take(columns) {
+                    let y = &mut y[(corner + r * tiling.width + c) * outputs + first + channel..][..S::LANES];
+                    let before = start.vector(simd, channel, y);
+                    simd.store(simd.add(before, *sum), y);
+                }
+            }
+        }
+    }
+}
