@@ -137,11 +137,12 @@ fn passes(spec: &Loop, guard: &mut Guard, setting: &Setting) -> Result<Path, Fau
     check_outcome(spec, &path)?;
     let (asked, of_pass) = (path.asked().len(), one_pass(setting).len());
     if asked.is_multiple_of(of_pass) && asked != PASSES * of_pass && asked > 0 {
-        return Err(Fault::new(format!(
-            "restore makes {} passes, where `repeats` is {PASSES}",
-            asked / of_pass
-        ))
-        .fact(format!("the model was asked {asked} times; a pass has {of_pass} steps")));
+        let made = match asked / of_pass {
+            1 => "one pass".to_owned(),
+            n => format!("{n} passes"),
+        };
+        return Err(Fault::new(format!("restore makes {made}, where `repeats` is {PASSES}"))
+            .fact(format!("the model was asked {asked} times; a pass has {of_pass} steps")));
     }
     if asked == 0 {
         return Err(Fault::new(
