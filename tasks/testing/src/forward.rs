@@ -83,7 +83,11 @@ fn examine(
 ) -> Result<(), Fault> {
     let mut guard = Guard::new(function, FORMULA);
     for (index, (alpha_bar, [b, c, h, w])) in feeds.enumerate() {
-        let size = if power < 0.0 { (1.0 - alpha_bar).powf(power) } else { 1.0 };
+        let size = if power < 0.0 {
+            (1.0 - alpha_bar).powf(power)
+        } else {
+            1.0
+        };
         let first = noise((b, c, h, w), 10 * index as u64 + 1);
         let second = noise((b, c, h, w), 10 * index as u64 + 2) * size as f32;
         let name = format!("{alpha_bar_name} = {alpha_bar:.4}, images [{b}, {c}, {h}, {w}]");
@@ -130,7 +134,9 @@ fn remarks(name: &str) -> [(String, String); 3] {
     [
         (
             format!("1 - sqrt({name})"),
-            format!("it is the squares of the factors, the variances, that add up to 1: sqrt(1 - {name}) is not 1 - sqrt({name})"),
+            format!(
+                "it is the squares of the factors, the variances, that add up to 1: sqrt(1 - {name}) is not 1 - sqrt({name})"
+            ),
         ),
         (
             format!("1 + {name}"),
