@@ -236,7 +236,9 @@ impl Lexicon {
             .filter_map(|(name, power)| Some((index(name)?, *power)))
             .collect();
         (0..values.len()).all(|case| {
-            if !values[case].is_finite() || errors[case] >= 1e-2 {
+            // Of a value of 0 the relative error is no number.
+            let is_known = values[case].is_finite() && errors[case] < 1e-2;
+            if !is_known {
                 return true;
             }
             let value = powers.iter().fold(1.0, |product, &(name, power)| {

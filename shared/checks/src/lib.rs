@@ -39,6 +39,7 @@ mod monomial;
 mod search;
 mod structure;
 mod sum;
+mod words;
 
 pub use array::{Check, expect_close};
 pub use exercise::Exercise;

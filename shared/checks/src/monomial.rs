@@ -129,6 +129,17 @@ impl Monomial {
         self.halves.is_empty()
     }
 
+    /// Nothing: the coefficient of a term that does not belong there. All cases need the constant `0` among their
+    /// quantities.
+    #[must_use]
+    pub fn zero() -> Self {
+        Self::of(&[("0", 1.0)])
+    }
+
+    pub(crate) fn is_zero(&self) -> bool {
+        self.halves.iter().any(|(name, _)| name == "0")
+    }
+
     /// The product of two.
     #[must_use]
     pub fn times(&self, other: &Self) -> Self {

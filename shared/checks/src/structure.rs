@@ -96,6 +96,26 @@ pub(crate) fn clamped(sum: &Sum) -> Option<Fault> {
     )
 }
 
+/// The right numbers, and the same one added to all of them.
+pub(crate) fn constant_added(sum: &Sum) -> Option<Fault> {
+    let offsets = |case: &Case| -> (f32, f32) {
+        let (rest, bound) = (&case.got - &case.expected(sum), case.bound(&case.expected(sum)));
+        (rest.mean().unwrap_or(f32::NAN), bound)
+    };
+    let (constant, bound) = sum.cases.iter().map(offsets).min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let explains = |case: &Case| {
+        let expected = case.expected(sum);
+        alike(&case.got, &(&expected + constant), case.bound(&expected))
+    };
+    if constant.abs() <= 10.0 * bound || !sum.cases.iter().all(explains) {
+        return None;
+    }
+    Some(Fault::new(format!(
+        "{}: a constant, {constant:.4}, is added to every value of the right result",
+        sum.what
+    )))
+}
+
 /// Nothing but facts: which calls, which images, which channels, and some numbers.
 pub(crate) fn where_it_is_wrong(sum: &Sum) -> Fault {
     let wrong: Vec<&Case> = sum

@@ -51,7 +51,15 @@ pub fn examine_forward(spec: &Forward, forward: OfAlphaBar) -> Result<(), Fault>
     }
     let ends = [(1.0, [2, 2, 4, 5]), (0.0, [3, 1, 5, 4])];
     let feeds = of_schedule(Schedule::linear().num_steps()).into_iter().chain(ends);
-    examine(spec.function, sum, feeds, spec.alpha_bar, 1.0, forward)
+    examine(
+        spec.function,
+        sum,
+        feeds,
+        spec.alpha_bar,
+        [spec.clean, "eps"],
+        1.0,
+        forward,
+    )
 }
 
 /// Tweedie's formula as a function of `x_t`, the score and `alpha_bar_t` (Chung et al. 2023, Eq. 10).
@@ -63,7 +71,15 @@ pub fn examine_tweedie(function: &str, tweedie: OfAlphaBar) -> Result<(), Fault>
     let sum = crate::formula::tweedie(function);
     let feeds = of_schedule(Schedule::linear().num_steps());
     let size_of_score = -0.5;
-    examine(function, sum, feeds.into_iter(), "alpha_bar_t", size_of_score, tweedie)
+    examine(
+        function,
+        sum,
+        feeds.into_iter(),
+        "alpha_bar_t",
+        ["x_t", "the score"],
+        size_of_score,
+        tweedie,
+    )
 }
 
 fn of_schedule(last: usize) -> Vec<(f64, [usize; 4])> {
@@ -72,12 +88,14 @@ fn of_schedule(last: usize) -> Vec<(f64, [usize; 4])> {
     times.map(|(t, shape)| (schedule.alpha_bar(t), shape)).collect()
 }
 
+/// - `names`: of the two arrays
 /// - `power`: the second array is standard normal times this power of `1 - alpha_bar`
 fn examine(
     function: &str,
     mut sum: Sum,
     feeds: impl Iterator<Item = (f64, [usize; 4])>,
     alpha_bar_name: &str,
+    names: [&str; 2],
     power: f64,
     call: OfAlphaBar,
 ) -> Result<(), Fault> {
@@ -100,7 +118,10 @@ fn examine(
             check_purity(function, &got, &once()?)?;
         }
         let quantities = of_alpha_bar(alpha_bar_name, alpha_bar);
-        let case = Case::new(name, quantities, vec![first, second], got);
+        let [one, two] = names;
+        let case = Case::new(name, quantities, vec![first.clone(), second.clone()], got)
+            .other(1, first, format!("{one} stands where {two} belongs"))
+            .other(0, second, format!("{two} stands where {one} belongs"));
         let case = if alpha_bar > 0.0 && alpha_bar < 1.0 {
             case.tag("strictly between the ends of alpha_bar")
         } else {

@@ -6,4 +6,4 @@ mod model;
 
 mod single_step;
 
-mod statistics;
+mod closed_form;

@@ -103,12 +103,13 @@ fn check_questions(calls: &[Call]) -> Result<(), Fault> {
         } else {
             "another time".to_owned()
         };
-        return Err(
-            Fault::new(format!("denoise asks the model for the score at {what}; it should ask at t")).fact(format!(
-                "fed t = {}, the model was asked at t = {}",
-                wrong.t, wrong.asked[0].1
-            )),
-        );
+        return Err(Fault::new(format!(
+            "denoise asks the model for the score at {what}; it should ask at t"
+        ))
+        .fact(format!(
+            "fed t = {}, the model was asked at t = {}",
+            wrong.t, wrong.asked[0].1
+        )));
     }
     let mut sum = with_remarks(
         Sum::new("what denoise gives to the model", "model.score(x_t, t): x_t as it is").term("x_t", Monomial::one()),
@@ -161,10 +162,19 @@ fn tagged(case: Case, call: &Call) -> Case {
 const ALPHA_BARS: [(&str, &str); 11] = [
     ("alpha_t", "the schedule's alpha(t), of a single step"),
     ("beta_t", "the schedule's beta(t)"),
-    ("sqrt(alpha_bar_t)", "sqrt(alpha_bar_t): the formula takes the root itself"),
+    (
+        "sqrt(alpha_bar_t)",
+        "sqrt(alpha_bar_t): the formula takes the root itself",
+    ),
     ("alpha_bar_t^2", "alpha_bar_t squared"),
-    ("alpha_bar_{t-1}", "the schedule's alpha_bar(t - 1): times start at 1, so that alpha_bar(t) needs no shift"),
-    ("alpha_bar_{t+1}", "the schedule's alpha_bar(t + 1): times start at 1, so that alpha_bar(t) needs no shift"),
+    (
+        "alpha_bar_{t-1}",
+        "the schedule's alpha_bar(t - 1): times start at 1, so that alpha_bar(t) needs no shift",
+    ),
+    (
+        "alpha_bar_{t+1}",
+        "the schedule's alpha_bar(t + 1): times start at 1, so that alpha_bar(t) needs no shift",
+    ),
     (
         "alpha_bar_t of Schedule::linear()",
         "that of another schedule, Schedule::linear(), than this model was made with",
@@ -226,15 +236,20 @@ fn check_errors(guard: &mut Guard) -> Result<(), Fault> {
         ("its network broke", Scripted::broken(shape), &fits, 50),
         ("there is no t = 0 in its schedule", Scripted::new(shape), &fits, 0),
         ("there is no t = 201 in its schedule", Scripted::new(shape), &fits, 201),
-        ("the images have another shape than its own", Scripted::new(shape), &other, 50),
+        (
+            "the images have another shape than its own",
+            Scripted::new(shape),
+            &other,
+            50,
+        ),
     ] {
         let should = format!("the model's error ({whose}) should come back as it is: `?` does that");
         let error = match model.check(x_t, t) {
             Err(error) => error.to_string(),
             Ok(()) => BROKEN.to_owned(),
         };
-        let call = Call::make(guard, &model, x_t, t)
-            .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
+        let call =
+            Call::make(guard, &model, x_t, t).map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
         match &call.outcome {
             Ok(_) => return Err(Fault::new(format!("{should}; but denoise returned Ok"))),
             Err(got) if *got != error => {

@@ -5,29 +5,23 @@
 //! How far off may samples be? They scatter: five standard errors are allowed. And the sampler takes steps of finite
 //! size, which shifts the moments a little; how much is computed below without any sampling.
 
-use checks::{Check, Expected, expect_moments};
+use checks::{Exercise, Expected, Fault, Guard, SAMPLER, check_moments};
 use diffusion::{GaussianModel, Schedule, ScoreModel};
 use imaging::{Convolution, ForwardOperator, Inpainting};
-use ndarray::{Array1, Array2, Array4, array};
+use ndarray::{Array1, Array2, Array4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use task4_sdedit::{restore, sdedit, steps_from};
+use task4_sdedit::{restore, steps_from};
 use testing::linear::solve;
+
+use crate::sampler::LOOP;
+use crate::sampler_mask::MASKED_LOOP;
+use crate::solver::RESTORE;
 
 /// So many copies of one image `[1, C, H, W]`.
 fn copies(image: &Array4<f32>, count: usize) -> Array4<f32> {
     let (_, c, h, w) = image.dim();
     image.broadcast((count, c, h, w)).unwrap().to_owned()
-}
-
-fn edit(model: &GaussianModel, guide: &Array4<f32>, t0: usize, num_steps: usize, seed: u64) -> Array4<f32> {
-    let steps = steps_from(model.schedule(), t0, num_steps).unwrap();
-    sdedit(model, guide, None, &steps, &mut StdRng::seed_from_u64(seed), &mut ()).unwrap()
-}
-
-fn small_prior() -> GaussianModel {
-    let covariance = array![[0.30, 0.12, 0.00], [0.12, 0.20, -0.05], [0.00, -0.05, 0.10]];
-    GaussianModel::new(Schedule::linear(), [3, 1, 1], array![0.5, -0.3, 0.1], covariance).unwrap()
 }
 
 /// Mean and covariance of SDEdit in the limit of many steps: `x_{t0}` is a Gaussian around the guide, and the reverse
@@ -48,158 +42,6 @@ fn limit(model: &GaussianModel, guide: &Array4<f32>, t0: usize) -> (Array1<f64>,
         mean,
         model.posterior_covariance(t0) + gain.dot(&gain.t()) * (1.0 - abar),
     )
-}
-
-#[test]
-fn the_results_on_a_gaussian_prior_have_the_exact_moments() {
-    let model = small_prior();
-    let guide = Array4::from_shape_vec((1, 3, 1, 1), vec![-0.8, 0.9, 0.6]).unwrap();
-    for t0 in [150, 500] {
-        let (mean, covariance) = limit(&model, &guide, t0);
-        let expected = Expected {
-            mean,
-            covariance,
-            sigmas: 5.0,
-            mean_allowance: 0.004,
-            covariance_allowance: 0.002,
-        };
-        let samples = edit(&model, &copies(&guide, 3000), t0, 1000, 1);
-        expect_moments(
-            &format!("SDEdit from t0 = {t0} on a Gaussian prior"),
-            &samples,
-            &expected,
-        );
-    }
-}
-
-/// Mean and variance of SDEdit in one dimension, on the prior N(mu, v), followed through all steps: each step is an
-/// affine map of `x_t` plus noise.
-fn follow(t0: usize, num_steps: usize, guide: f64, mu: f64, v: f64) -> (f64, f64) {
-    let steps = steps_from(&Schedule::linear(), t0, num_steps).unwrap();
-    let abar = steps[0].alpha_bar;
-    let (mut mean, mut variance) = (abar.sqrt() * guide, 1.0 - abar);
-    for step in steps {
-        // The score is (sqrt(alpha_bar) mu - x) / (alpha_bar v + 1 - alpha_bar).
-        let slope = step.beta() / (step.alpha_bar * v + 1.0 - step.alpha_bar);
-        let (gain, shift) = (
-            (1.0 - slope) / step.alpha.sqrt(),
-            slope * step.alpha_bar.sqrt() * mu / step.alpha.sqrt(),
-        );
-        mean = gain * mean + shift;
-        variance = gain * gain * variance + step.sigma.powi(2);
-    }
-    (mean, variance)
-}
-
-#[test]
-fn with_few_steps_the_moments_are_what_following_them_gives() {
-    let (mu, v, guide) = ([0.4, -0.6], [0.3, 0.02], [-0.9, 0.5]);
-    let model = GaussianModel::diagonal(
-        Schedule::linear(),
-        [2, 1, 1],
-        Array1::from_iter(mu),
-        Array1::from_iter(v),
-    )
-    .unwrap();
-    let image = Array4::from_shape_vec((1, 2, 1, 1), guide.map(|g| g as f32).to_vec()).unwrap();
-    for (t0, num_steps) in [(1, 1000), (200, 5), (200, 100), (600, 25), (1000, 10)] {
-        let moments: Vec<(f64, f64)> = (0..2).map(|i| follow(t0, num_steps, guide[i], mu[i], v[i])).collect();
-        let expected = Expected {
-            mean: moments.iter().map(|m| m.0).collect(),
-            covariance: Array2::from_diag(&moments.iter().map(|m| m.1).collect::<Array1<f64>>()),
-            sigmas: 5.0,
-            mean_allowance: 1e-5,
-            covariance_allowance: 1e-5,
-        };
-        let samples = edit(&model, &copies(&image, 10_000), t0, num_steps, 2);
-        let what = format!("SDEdit from t0 = {t0} ({num_steps} steps for the whole way) on a Gaussian prior");
-        expect_moments(&what, &samples, &expected);
-    }
-}
-
-#[test]
-fn the_allowance_for_finite_steps_is_honest() {
-    // What steps of width 1 do to the moments, over the variances that occur above. This is about the tests, not about
-    // your code.
-    for t0 in [150, 500] {
-        let abar = Schedule::linear().alpha_bar(t0);
-        for (guide, mu, v) in [(-0.8, 0.5, 0.37), (0.9, -0.3, 0.1), (0.6, 0.1, 0.05)] {
-            let (mean, variance) = follow(t0, 1000, guide, mu, v);
-            let keep = abar * v / (abar * v + 1.0 - abar);
-            let exact = (
-                mu + keep * (guide - mu),
-                v * (1.0 - keep) + keep * keep * (1.0 - abar) / abar,
-            );
-            assert!(
-                (mean - exact.0).abs() < 0.003 && (variance - exact.1).abs() < 0.0015,
-                "from {t0}: {mean} for {}, {variance} for {}",
-                exact.0,
-                exact.1
-            );
-        }
-    }
-}
-
-#[test]
-fn from_the_first_time_the_guide_comes_back() {
-    let guide = Array4::from_shape_fn((500, 3, 1, 1), |(b, c, _, _)| (0.1 * b as f32 + c as f32).sin());
-    let result = edit(&small_prior(), &guide, 1, 1000, 3);
-    let furthest = (&result - &guide).iter().fold(0f32, |m, d| m.max(d.abs()));
-    // The noise at t = 1 has a standard deviation of 0.01; five times that, for 1500 numbers.
-    assert!(
-        furthest < 0.05,
-        "with t0 = 1 the result is up to {furthest} off the guide, expected less than 0.05: hardly any noise is added \
-         at t0 = 1. Is the guide noised to steps[0].alpha_bar?"
-    );
-}
-
-#[test]
-fn from_the_last_time_the_guide_is_forgotten() {
-    let model = small_prior();
-    let (dark, bright) = (
-        Array4::from_elem((4, 3, 1, 1), -1.0),
-        Array4::from_elem((4, 3, 1, 1), 1.0),
-    );
-    let results = [dark, bright].map(|guide| edit(&model, &guide, 1000, 200, 4));
-    let furthest = (&results[0] - &results[1]).iter().fold(0f32, |m, d| m.max(d.abs()));
-    // sqrt(alpha_bar_T) = 0.0064 is left of a difference of 2, and the posterior keeps about that much of it.
-    assert!(
-        furthest < 0.02,
-        "with t0 = T and one seed, a black and a white guide lead to results that differ by up to {furthest}, expected \
-         less than 0.02: at T nothing is left of the guide. Is it multiplied by sqrt(alpha_bar)?"
-    );
-}
-
-#[test]
-fn every_pass_takes_the_same_share_of_the_guide_away() {
-    // With t0 fixed each pass maps the distance of the mean from the prior's to `keep` times it: the chain forgets
-    // where it began, and settles at the prior.
-    let (mu, v, guide, t0) = (-0.2, 0.1, 0.9, 300);
-    let model = GaussianModel::diagonal(Schedule::linear(), [1, 1, 1], array![mu], array![v]).unwrap();
-    let identity = Inpainting::random([1, 1, 1], 0.0, 0).unwrap();
-    let b = Array4::from_elem((10_000, 1, 1, 1), guide as f32);
-    let steps = steps_from(model.schedule(), t0, 1000).unwrap();
-    let abar = model.schedule().alpha_bar(t0);
-    let keep = abar * v / (abar * v + 1.0 - abar);
-    let (mut mean, mut variance) = (guide, 0.0);
-    for repeats in 1..=2 {
-        mean = mu + keep * (mean - mu);
-        variance = keep * keep * (variance + (1.0 - abar) / abar) + v * (1.0 - keep);
-        let rng = &mut StdRng::seed_from_u64(5);
-        let samples = restore(&model, &identity, &b, &steps, repeats, rng, &mut ()).unwrap();
-        let expected = Expected {
-            mean: array![mean],
-            covariance: array![[variance]],
-            sigmas: 5.0,
-            mean_allowance: 0.004,
-            covariance_allowance: 0.002,
-        };
-        expect_moments(
-            &format!("SDEdit, {repeats} passes from t0 = {t0}, on a Gaussian prior"),
-            &samples,
-            &expected,
-        );
-    }
 }
 
 // What SDEdit is as a solver: the table of the handout. Nothing is sampled here, so that the numbers are exact (in the
@@ -345,22 +187,27 @@ fn the_table_of_the_handout_is_right() {
     }
 }
 
-#[test]
-fn the_formulas_behind_the_table_describe_what_restore_does() {
-    // The same closed form, for given measurements, against samples.
+/// The same closed form, for given measurements, against samples.
+static TABLE: Exercise = Exercise::new("4.5 restore", || {
+    const COUNT: usize = 1500;
     let shape = [1, 4, 4];
     let covariance = smooth_covariance();
     let place = |i: usize| i / 4 * SIDE + i % 4;
     let covariance = Array2::from_shape_fn((16, 16), |(i, j)| covariance[[place(i), place(j)]]);
-    let model = GaussianModel::new(Schedule::linear(), shape, Array1::from_elem(16, PRIOR_MEAN), covariance).unwrap();
-    let operator = Inpainting::random(shape, 0.7, 1).unwrap();
+    let mean = Array1::from_elem(16, PRIOR_MEAN);
+    let model = GaussianModel::new(Schedule::linear(), shape, mean, covariance).expect("a covariance");
+    let operator = Inpainting::random(shape, 0.7, 1).expect("a share of the pixels");
     let truth = model.sample(1, &mut StdRng::seed_from_u64(6));
-    let b = operator.apply(&truth).unwrap();
-    let steps = steps_from(model.schedule(), 300, 1000).unwrap();
-    let rng = &mut StdRng::seed_from_u64(7);
-    let samples = restore(&model, &operator, &copies(&b, 3000), &steps, 1, rng, &mut ()).unwrap();
-    let guide = operator.start_image(&b).unwrap();
+    let b = operator.apply(&truth).expect("an image that fits");
+    let guide = operator.start_image(&b).expect("a measurement that fits");
     let (mean, covariance) = limit(&model, &guide, 300);
+    let mut guard = Guard::new("restore", SAMPLER);
+    let samples = guard.call("a Gaussian prior, inpainting, one pass from t0 = 300", move || {
+        let steps = steps_from(model.schedule(), 300, 1000).expect("within the schedule");
+        let rng = &mut StdRng::seed_from_u64(7);
+        restore(&model, &operator, &copies(&b, COUNT), &steps, 1, rng, &mut ()).map_err(|error| format!("{error:#}"))
+    })?;
+    let samples = samples.map_err(|error| Fault::new(format!("restore returned an error: {error}")))?;
     let expected = Expected {
         mean,
         covariance,
@@ -368,9 +215,12 @@ fn the_formulas_behind_the_table_describe_what_restore_does() {
         mean_allowance: 0.004,
         covariance_allowance: 0.002,
     };
-    expect_moments("restore from t0 = 300 on a Gaussian prior", &samples, &expected);
-    // One call of each for a batch of one, too.
-    let one = restore(&model, &operator, &b, &steps, 1, &mut StdRng::seed_from_u64(8), &mut ()).unwrap();
-    Check::new("two runs with one seed", &one)
-        .verify(&restore(&model, &operator, &b, &steps, 1, &mut StdRng::seed_from_u64(8), &mut ()).unwrap());
+    check_moments("restore from t0 = 300 on a Gaussian prior", &samples, &expected).map_err(Fault::new)
+})
+.needs(&[&LOOP, &MASKED_LOOP, &RESTORE])
+.after(&RESTORE);
+
+#[test]
+fn the_formulas_behind_the_table_describe_what_restore_does() {
+    TABLE.tell();
 }

@@ -6,6 +6,8 @@ mod formulas;
 
 mod sampler;
 
-mod restore;
+mod sampler_mask;
+
+mod solver;
 
 mod closed_form;
