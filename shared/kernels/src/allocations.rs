@@ -1,5 +1,5 @@
-//! A sampling loop allocates nothing in the kernels: after the first rounds, which fill the buffers that are used again,
-//! the layers of a network ask the allocator for nothing, forward and back to the input.
+//! A sampling loop allocates nothing in the kernels: after the first rounds, which fill the buffers that are used
+//! again, the layers of a network ask the allocator for nothing, forward and back to the input.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -21,8 +21,9 @@
 //! * **The same bits at any number of threads.** Kernels run in parallel on rayon's current pool, but
 //!   no sum depends on how the work was shared out. (Other instructions do round differently.)
 //! * **`unsafe` in three places only:** the intrinsics and their dispatch in [`simd`], the call of the
-//!   `gemm` crate in `matmul`, and `mallopt` in [`memory`] (and the allocator with which a test counts). The kernels themselves are safe Rust:
-//!   bounds are checked once per handful of vector operations, at no cost that could be measured.
+//!   `gemm` crate in `matmul`, and `mallopt` in [`memory`] (and the allocator with which a test counts).
+//!   The kernels themselves are safe Rust: bounds are checked once per handful of vector operations, at
+//!   no cost that could be measured.
 
 pub mod attention;
 pub mod channels_last;

@@ -127,8 +127,8 @@ impl ConvShape {
     ///
     /// The sizes alone decide, so that results do not depend on the machine's threads; and those of an image alone, so
     /// that they do not depend on the batch that it is in. With few tiles of 4x4 the weights, 36/9 of the original ones
-    /// instead of 16/9 for tiles of 2x2, take as long to read as the multiplications that they save; and layers of small
-    /// images have most weights, so that memory is spared where it counts.
+    /// instead of 16/9 for tiles of 2x2, take as long to read as the multiplications that they save; and layers of
+    /// small images have most weights, so that memory is spared where it counts.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         const LEAST_TILES: usize = 32;

@@ -257,8 +257,8 @@ pub struct NormInput<'a> {
 
 /// Gradient of [`group_norm`]: `d` holds that of the output and is overwritten with that of the input.
 ///
-/// Overwrites `dscale` and `dshift` (`[batch][channels]`) with `sum over pixels of du * xhat` and of `du`, where `du` is
-/// the gradient of what goes into SiLU.
+/// Overwrites `dscale` and `dshift` (`[batch][channels]`) with `sum over pixels of du * xhat` and of `du`, where `du`
+/// is the gradient of what goes into SiLU.
 pub fn group_norm_grad(shape: &NormShape, input: NormInput<'_>, d: &mut [f32], dscale: &mut [f32], dshift: &mut [f32]) {
     backward(simd_path(), shape, input, d, dscale, dshift);
 }
