@@ -183,7 +183,7 @@ fn changes(sum: &Sum) -> Vec<Change> {
         for (words, make) in MADE_OF_A_TERM {
             changes.push(Change {
                 terms: vec![index],
-                because: words.replace("TERM", &term.name),
+                because: words.replace("TERM", term.name.strip_prefix("the ").unwrap_or(&term.name)),
                 array: Make::OfTerm(make),
             });
         }

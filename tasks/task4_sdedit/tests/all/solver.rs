@@ -126,6 +126,7 @@ fn examine() -> Result<(), Fault> {
         ));
     }
     check_noise(&first)?;
+    check_counts(&first)?;
     check_views(&SPEC_OF_RESTORE, &first)?;
     check_errors(&SPEC_OF_RESTORE, &mut guard, &setting(600, 4, 1).steps)?;
     check_odd_calls(&mut guard)
@@ -331,6 +332,19 @@ fn check_noise(path: &Path) -> Result<(), Fault> {
         "restore: eps, the noise with which the passes start,",
         &noises.iter().collect::<Vec<_>>(),
     )
+}
+
+/// The observer's `index` goes on from one pass to the next.
+fn check_counts(path: &Path) -> Result<(), Fault> {
+    let (seen, of_pass) = (path.seen(), one_pass(&path.setting).len());
+    let begins_anew = seen.iter().enumerate().all(|(i, seen)| seen.index == i % of_pass);
+    if !begins_anew || seen.len() != PASSES * of_pass {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "restore: the observer's `index` begins at 0 again in each pass; `pass` of Measured is the number of the pass, \
+         which lets it count the steps of all passes",
+    ))
 }
 
 /// No pass at all, and a measurement that does not fit.
