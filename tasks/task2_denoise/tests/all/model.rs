@@ -9,13 +9,16 @@ use testing::arrays::noise;
 /// What the error of a model says that fails.
 pub const BROKEN: &str = "the network broke";
 
+/// `x_t` and `t` of one call.
+type Asked = (Array4<f32>, usize);
+
 /// Its scores are no gradients of anything, but each image and each time has its own.
 #[derive(Clone)]
 pub struct Scripted {
     shape: [usize; 3],
     schedule: Schedule,
     is_broken: bool,
-    asked: Arc<Mutex<Vec<(Array4<f32>, usize)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Scripted {
