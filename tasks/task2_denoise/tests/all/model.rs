@@ -10,7 +10,7 @@ use testing::arrays::noise;
 pub const BROKEN: &str = "the network broke";
 
 /// `x_t` and `t` of one call.
-type Asked = (Array4<f32>, usize);
+type Question = (Array4<f32>, usize);
 
 /// Its scores are no gradients of anything, but each image and each time has its own.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub struct Scripted {
     shape: [usize; 3],
     schedule: Schedule,
     is_broken: bool,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<Question>>>,
 }
 
 impl Scripted {
@@ -41,7 +41,7 @@ impl Scripted {
     }
 
     /// What it was asked so far: `x_t` and `t`.
-    pub fn asked(&self) -> Vec<(Array4<f32>, usize)> {
+    pub fn asked(&self) -> Vec<Question> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -181,8 +181,8 @@ fn starts_sum() -> Sum {
     with_remarks(
         Sum::new(
             "restore, where a pass starts",
-            "x_{t0} = sqrt(alpha_bar_t) guide + sqrt(1 - alpha_bar_t) eps: the guide is operator.start_image(b), then each \
-             pass's result",
+            "x_{t0} = sqrt(alpha_bar_t) guide + sqrt(1 - alpha_bar_t) eps: the guide is operator.start_image(b), then \
+             each pass's result",
         )
         .term("the guide", Monomial::of(&[("alpha_bar_t", 0.5)]))
         .term("eps", Monomial::of(&[("1 - alpha_bar_t", 0.5)])),
@@ -324,7 +324,8 @@ fn check_noise(path: &Path) -> Result<(), Fault> {
     let again = (1..PASSES).find(|&k| (0..k).any(|j| alignment(&noises[k], &noises[j]) > 0.999));
     if let Some(pass) = again {
         return Err(Fault::new(format!(
-            "restore: pass {} starts with the noise of an earlier one: one and the same `rng` is to go through all passes",
+            "restore: pass {} starts with the noise of an earlier one: one and the same `rng` is to go through all \
+             passes",
             pass + 1
         )));
     }
