@@ -9,8 +9,8 @@ use testing::arrays::noise;
 /// What the error of a model says that fails.
 pub const BROKEN: &str = "the network broke";
 
-/// An image batch and the time that the model was asked about.
-type Call = (Array4<f32>, usize);
+/// `x_t` and `t` of one call.
+type Question = (Array4<f32>, usize);
 
 /// Its scores are no gradients of anything, but each image and each time has its own.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub struct Scripted {
     shape: [usize; 3],
     schedule: Schedule,
     is_broken: bool,
-    asked: Arc<Mutex<Vec<Call>>>,
+    asked: Arc<Mutex<Vec<Question>>>,
 }
 
 impl Scripted {
@@ -41,7 +41,7 @@ impl Scripted {
     }
 
     /// What it was asked so far: `x_t` and `t`.
-    pub fn asked(&self) -> Vec<(Array4<f32>, usize)> {
+    pub fn asked(&self) -> Vec<Question> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

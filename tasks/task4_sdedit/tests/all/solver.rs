@@ -181,9 +181,8 @@ fn starts_sum() -> Sum {
     with_remarks(
         Sum::new(
             "restore, where a pass starts",
-            "x_{t0} = sqrt(alpha_bar_t) guide + sqrt(1 - alpha_bar_t) eps: the guide is operator.start_image(b), \
-             then each \
-             pass's result",
+            "x_{t0} = sqrt(alpha_bar_t) guide + sqrt(1 - alpha_bar_t) eps: the guide is operator.start_image(b), then \
+             each pass's result",
         )
         .term("the guide", Monomial::of(&[("alpha_bar_t", 0.5)]))
         .term("eps", Monomial::of(&[("1 - alpha_bar_t", 0.5)])),
