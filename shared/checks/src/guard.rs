@@ -22,6 +22,9 @@ pub struct Guard {
     what: String,
     limit: Duration,
     left: Duration,
+    /// How many calls came back, and how long the longest of them took.
+    came_back: usize,
+    longest: Duration,
 }
 
 thread_local! {
@@ -37,6 +40,8 @@ impl Guard {
             what: what.into(),
             limit,
             left: limit,
+            came_back: 0,
+            longest: Duration::ZERO,
         }
     }
 
@@ -62,20 +67,44 @@ impl Guard {
             drop(sender.send(outcome.map_err(|_| said.unwrap_or_default())));
         });
         let answer = receiver.recv_timeout(self.left);
-        self.left = self.left.saturating_sub(clock.elapsed());
+        let took = clock.elapsed();
+        self.left = self.left.saturating_sub(took);
+        if answer.is_ok() {
+            self.came_back += 1;
+            self.longest = self.longest.max(took);
+        }
         match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(said)) if said.contains("not yet implemented") => {
                 Err(Fault::new(format!("{} is not written yet ({said})", self.what)))
             }
             Ok(Err(said)) => Err(Fault::new(format!("{} panicked: {said}", self.what)).fact(format!("fed: {fed}"))),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Fault::new(format!(
-                "{} did not come back within {} s, where it should take milliseconds",
-                self.what,
-                self.limit.as_secs()
-            ))
-            .fact(format!("fed: {fed}"))),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(self.out_of_time(took).fact(format!("fed: {fed}")))
+            }
         }
+    }
+
+    /// A call that never ends cannot be told from a slow one, but what the calls before it took can be said.
+    ///
+    /// - `waited`: for the call that did not come back
+    fn out_of_time(&self, waited: Duration) -> Fault {
+        let (what, limit) = (&self.what, self.limit.as_secs_f64());
+        if self.came_back == 0 || waited > self.limit / 2 {
+            let waited = waited.as_secs_f64();
+            return Fault::new(format!(
+                "{what} did not come back within {waited:.0} s, where it should take milliseconds"
+            ));
+        }
+        Fault::new(format!(
+            "{what} is slow: {} calls and one that was not waited for took {limit:.0} s in all; each should take \
+             milliseconds",
+            self.came_back
+        ))
+        .fact(format!(
+            "the longest of those that came back took {:.1} s",
+            self.longest.as_secs_f64()
+        ))
     }
 }
 
@@ -140,6 +169,16 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(fault.contains("did not come back"), "{fault}");
+    }
+
+    #[test]
+    fn many_slow_calls_are_not_one_that_hangs() {
+        let mut guard = Guard::new("f", Duration::from_millis(500));
+        let slow = || thread::sleep(Duration::from_millis(150));
+        let fault = (0..10)
+            .find_map(|_| guard.call("1", slow).err())
+            .expect("the time is up");
+        assert!(fault.hint().starts_with("f is slow: "), "{fault}");
     }
 
     #[test]

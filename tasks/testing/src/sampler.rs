@@ -284,8 +284,8 @@ pub fn check_errors(spec: &Loop, guard: &mut Guard, way: &[Step]) -> Result<(), 
         (of_model, "the model's error at its second call", BROKEN, 2),
     ] {
         let should = format!("{whose} should end {name} and come back: `?` does that");
-        let path = Path::take(guard, spec.sampler, &setting)
-            .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
+        let path =
+            Path::take(guard, spec.sampler, &setting).map_err(|fault| fault.fact(format!("in this run {should}")))?;
         let calls = path.asked().len();
         match &path.outcome {
             Ok(_) => {

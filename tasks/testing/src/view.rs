@@ -40,21 +40,24 @@ pub fn check_views(spec: &Loop, path: &Path) -> Result<(), Fault> {
 fn check_numbers(name: &str, path: &Path, seen: &[&Seen]) -> Result<(), Fault> {
     let (steps, count) = (&path.setting.steps, seen.len());
     let all = |is_it: &dyn Fn(usize, &Seen) -> bool| seen.iter().enumerate().all(|(i, seen)| is_it(i, seen));
-    if !all(&|i, seen| seen.index == i) {
-        let shown: Vec<usize> = seen.iter().take(5).map(|seen| seen.index).collect();
-        let how = if all(&|i, seen| seen.index == i + 1) {
-            "counts the steps from 1"
-        } else if all(&|i, seen| seen.index + i + 1 == count) {
-            "counts the steps down"
-        } else if all(&|i, seen| seen.index == steps[i].t) {
-            "is the time t"
+    if let Some((i, wrong)) = seen.iter().enumerate().find(|(i, seen)| seen.index != *i) {
+        let shown: Vec<usize> = seen.iter().map(|seen| seen.index).collect();
+        // It can start again first at step i: up to there it is right.
+        let how = if i > 0 && all(&|k, seen| seen.index == k % i) {
+            format!("starts from 0 again after {i} steps; it counts all {count} steps, from 0")
+        } else if all(&|k, seen| seen.index == k + 1) {
+            "counts the steps from 1; it counts them from 0".to_owned()
+        } else if all(&|k, seen| seen.index + k + 1 == count) {
+            "counts the steps down; it counts them up, from 0".to_owned()
+        } else if all(&|k, seen| seen.index == steps[k].t) {
+            "is the time t; it counts the steps, from 0".to_owned()
         } else {
-            "does not count the steps"
+            format!(
+                "is {}, where {i} steps were shown before; it should be {i}",
+                wrong.index
+            )
         };
-        return Err(
-            Fault::new(format!("{name}: the observer's `index` {how}; it counts them from 0"))
-                .fact(format!("index = {shown:?}, ...")),
-        );
+        return Err(Fault::new(format!("{name}: the observer's `index` {how}")).fact(format!("index = {shown:?}")));
     }
     if let Some(wrong) = seen.iter().find(|seen| seen.num_steps != count) {
         let what = if wrong.num_steps == path.probe_steps() {

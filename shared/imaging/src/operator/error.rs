@@ -61,7 +61,8 @@ pub enum OperatorError {
     },
     /// A question that only a linear operator can answer.
     #[error(
-        "{operator} is not linear: a pseudo-inverse or least squares asks for a linear operator; use its start image"
+        "{operator} is not linear: an adjoint, a pseudo-inverse and least squares are those of linear operators; every \
+         operator has `vjp` and `start_image`"
     )]
     NotLinear {
         /// The operator's name.

@@ -360,8 +360,8 @@ fn check_odd_calls(guard: &mut Guard) -> Result<(), Fault> {
     let own = none.operator.start_image(&wrong_b(&setting));
     let own = own.map_or_else(|error| error.to_string(), |_| String::new());
     let should = "a measurement of the wrong shape should give the operator's error";
-    let wrong = Path::take(guard, with_wrong_b, &setting)
-        .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
+    let wrong =
+        Path::take(guard, with_wrong_b, &setting).map_err(|fault| fault.fact(format!("in this run {should}")))?;
     match &wrong.outcome {
         Ok(_) => Err(Fault::new(format!("{should}; but restore returned Ok"))),
         Err(text) if !text.contains(&own) => {

@@ -510,8 +510,7 @@ fn fails(
     setting: &Setting,
     words: &str,
 ) -> Result<(), Fault> {
-    let path = Path::take(guard, sampler, setting)
-        .map_err(|fault| Fault::new(format!("score_ald: {should}; but {}", fault.hint())))?;
+    let path = Path::take(guard, sampler, setting).map_err(|fault| fault.fact(format!("in this run {should}")))?;
     match &path.outcome {
         Ok(_) => Err(Fault::new(format!("score_ald: {should}; but it returned Ok"))),
         Err(text) if !text.contains(words) => {

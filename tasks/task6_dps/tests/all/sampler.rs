@@ -174,7 +174,7 @@ fn edges() -> Result<(), Fault> {
     let should =
         "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the error of `residual`";
     let wrong = Path::take(&mut guard, with_wrong_b, &Setting::new(steps.clone(), 1))
-        .map_err(|fault| Fault::new(format!("{should}; but {}", fault.hint())))?;
+        .map_err(|fault| fault.fact(format!("in this run {should}")))?;
     match &wrong.outcome {
         Ok(_) => return Err(Fault::new(format!("{should}; but dps returned Ok"))),
         Err(text) if !(text.contains("[4, 1, 1, 3]") && text.contains("[4, 1, 1, 24]")) => {
