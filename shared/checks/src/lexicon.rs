@@ -127,7 +127,8 @@ impl Lexicon {
         Entry { factors, logs }
     }
 
-    /// The product that has these values in all cases: the shortest, and of those the one most like `right`, the product
+    /// The product that has these values in all cases: the shortest, and of those the one most like `right`, the
+    /// product
     /// that it should have been.
     #[must_use]
     pub fn name_of(&self, target: &Target<'_>, right: &Monomial, right_values: &[f64]) -> Option<Monomial> {
@@ -259,7 +260,8 @@ fn pairs() -> impl Iterator<Item = (i32, i32)> {
     all().flat_map(move |p| all().map(move |q| (p, q)))
 }
 
-/// Cases in which all common quantities are positive, no two alike. One that is never positive, as `sigma` where all noise
+/// Cases in which all common quantities are positive, no two alike. One that is never positive, as `sigma` where all
+/// noise
 /// is left out, does not count; a rare one that is not in all of these cases will be left out.
 fn choose(names: &[(String, Kind)], cases: &[Vec<f64>]) -> Vec<usize> {
     let counts = |name: usize| names[name].1 == Kind::Plain && cases.iter().any(|case| is_usable(case[name]));

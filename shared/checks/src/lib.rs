@@ -20,7 +20,8 @@
 //! assert!(fault.hint().contains("x is multiplied by alpha; it should be multiplied by sqrt(alpha)"));
 //! ```
 //!
-//! Functions are called through a [`Guard`], which survives panics and loops that never end; an [`Exercise`] is examined
+//! Functions are called through a [`Guard`], which survives panics and loops that never end; an [`Exercise`] is
+//! examined
 //! once, and what stands on one that is wrong waits. [`Moments`] compares samples with a distribution, of which only
 //! mean and covariance are known; [`Check`] two arrays.
 //!

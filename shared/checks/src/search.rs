@@ -111,7 +111,8 @@ fn given_back(sum: &Sum) -> Option<Fault> {
     Some(Fault::new(format!("{}: {words}", sum.what)))
 }
 
-/// Wrong coefficients, or other arrays in the place of terms: none, one, or two of them, whichever tells it in the fewest
+/// Wrong coefficients, or other arrays in the place of terms: none, one, or two of them, whichever tells it in the
+/// fewest
 /// words.
 fn with_changes(sum: &Sum) -> Option<(usize, Fault)> {
     let changes = changes(sum);

@@ -317,7 +317,8 @@ impl Case {
         self.got.iter().all(|value| value.is_finite())
     }
 
-    /// An array that may stand in the place of a term, and the sentence that is true if it does. All cases of a sum have
+    /// An array that may stand in the place of a term, and the sentence that is true if it does. All cases of a sum
+    /// have
     /// the same of them in the same order.
     #[must_use]
     pub fn other(self, term: usize, array: Array4<f32>, because: impl Into<String>) -> Self {

@@ -1,4 +1,5 @@
-//! A prior and an operator that nobody knows, which remember what they were asked. They are no priors of anything: their
+//! A prior and an operator that nobody knows, which remember what they were asked. They are no priors of anything:
+//! their
 //! scores and measurements are such that whatever a sampler makes of them can be told apart.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,7 +121,8 @@ impl Probe {
         (1.0 / (1.0 - self.schedule.alpha_bar(t)).sqrt()) as f32
     }
 
-    /// `(-x + 0.7 M tanh(x) + 0.5 c_t) / sqrt(1 - alpha_bar_t)`: pulls towards 0, as scores do, mixes all pixels, and is
+    /// `(-x + 0.7 M tanh(x) + 0.5 c_t) / sqrt(1 - alpha_bar_t)`: pulls towards 0, as scores do, mixes all pixels, and
+    /// is
     /// another at each time. Times outside of the schedule count as the nearest one inside.
     #[must_use]
     pub fn score(&self, x: &Array4<f32>, t: usize) -> Array4<f32> {

@@ -12,7 +12,8 @@ const REMARKS: [(&str, &str); 11] = [
     ),
     (
         "alpha(t)",
-        "alpha(t) and beta(t) = 1 - alpha(t) are those of the full schedule; this step skips times, and its own alpha is \
+        "alpha(t) and beta(t) = 1 - alpha(t) are those of the full schedule; this step skips times, and its own \
+        alpha is \
          step.alpha",
     ),
     (
