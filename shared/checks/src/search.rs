@@ -112,7 +112,8 @@ fn given_back(sum: &Sum) -> Option<Fault> {
 }
 
 /// Wrong coefficients, or other arrays in the place of terms: none, one, or two of them, whichever tells it in the
-/// fewest words.
+/// fewest
+/// words.
 fn with_changes(sum: &Sum) -> Option<(usize, Fault)> {
     let changes = changes(sum);
     let probes = probes(sum);

@@ -318,7 +318,8 @@ impl Case {
     }
 
     /// An array that may stand in the place of a term, and the sentence that is true if it does. All cases of a sum
-    /// have the same of them in the same order.
+    /// have
+    /// the same of them in the same order.
     #[must_use]
     pub fn other(self, term: usize, array: Array4<f32>, because: impl Into<String>) -> Self {
         self.others(vec![(term, array)], because)

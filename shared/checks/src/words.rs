@@ -112,8 +112,8 @@ fn unnamed(sum: &Sum, term: &Term, outcome: &Outcome) -> Option<String> {
         (Outcome::Missing, Wording::Factor) => Some(format!("the term with {name} is missing")),
         (Outcome::Missing, Wording::Number) => Some(format!("{name} is 0; it should be {}", term.right)),
         (Outcome::Rounded, _) => Some(format!(
-            "the coefficient of {name} is computed of numbers rounded to f32: {} loses its digits where it is small; \
-             compute in \
+            "the coefficient of {name} is computed of numbers rounded to f32: {} loses its digits where it is \
+            small; compute in \
              f64, and convert once, at the end",
             term.right.complements().join(" or ")
         )),

@@ -35,8 +35,8 @@ pub fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step],
         format!("the model is asked {n} times in each step: one call is enough, its score serves x0_hat and the step")
     } else if asked < count && right.starts_with(times) && shown == count {
         format!(
-            "all {count} steps are shown to the observer, but the model is asked in the first {asked} alone: each \
-             step needs the \
+            "all {count} steps are shown to the observer, but the model is asked in the first {asked} alone: \
+            each step needs the \
              score at its own x_t"
         )
     } else if asked + 1 == count && times == &right[..asked] {

@@ -52,7 +52,7 @@ fn gradient() -> Result<(), Fault> {
         Sum::new(
             function,
             "v = -2 A^T r, gradient = (v + (1 - alpha_bar_t) J_s^T v) / sqrt(alpha_bar_t), with A^T r = \
-             operator.vjp(x0_hat, r)",
+            operator.vjp(x0_hat, r)",
         )
         .bracket(Monomial::of(&[("2", 1.0), ("alpha_bar_t", -0.5)]).negated())
         .bracketed("A^T r", Monomial::one())
@@ -185,8 +185,8 @@ fn sizes() -> Result<(), Fault> {
     // A number that is not 0 does no harm where the residual is 0, as the gradient is 0, too.
     if !got[1].is_finite() {
         let hint = format!(
-            "{what}: where the residual is 0 there is nothing to correct, so that zeta_t is 0; zeta / (2 * 0) is \
-             infinite, and \
+            "{what}: where the residual is 0 there is nothing to correct, so that zeta_t is 0; zeta / (2 * 0) \
+            is infinite, and \
              infinity times a gradient of 0 is NaN"
         );
         return Err(Fault::new(hint).fact(fact));
