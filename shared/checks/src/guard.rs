@@ -156,7 +156,7 @@ mod tests {
     fn whatever_happens_there_is_an_answer() {
         let mut guard = Guard::new("f", Duration::from_millis(300));
         assert_eq!(guard.call("1", || 2), Ok(2));
-        let numbers: Vec<u8> = (1..4).collect();
+        let numbers: Vec<i32> = (1..=3).collect();
         let fault = guard.call("3", move || numbers[numbers.len()]).unwrap_err().to_string();
         assert!(
             fault.contains("index out of bounds: the len is 3 but the index is 3"),
