@@ -12,6 +12,11 @@ Rounds alternate the two sides, so that a busy moment of the machine hits both. 
 the median time of each side are printed, the ratio ours / PyTorch (below 1: ours is faster), and images per second by the
 medians. Both sides compute in f32; on a GPU PyTorch may choose its fastest convolutions, but not TF32. Needs torch and
 safetensors from PyPI.
+
+On the CPU also GFLOP/s by the medians, and as a share of the processor's peak, which a loop of multiply-adds measures.
+What is counted are the multiplications and additions of the convolutions' definition, once for the score, twice with the
+pullback, three times for a training step: Winograd's algorithm does fewer, so that a share may exceed 100 %. Then how a
+DPS step's time grows with the image: score and pullback of our network with random weights.
 """
 
 import argparse
@@ -94,13 +99,45 @@ def time_pytorch(step, repeats, device):
     return times
 
 
-def time_ours(options, work, batch, repeats):
+def time_ours(options, work, batch, repeats, more=()):
     command = [options.binary, "--prior", options.prior, "--work", work, "--batch", batch, "--repeats", repeats]
-    command += ["--threads", options.threads, "--device", options.device]
+    command += ["--threads", options.threads, "--device", options.device, *more]
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"{options.binary} failed: {result.stderr.strip()}")
     return [float(line) for line in result.stdout.split()]
+
+
+def gflop_of_score(net, device):
+    """The convolutions' multiplications and additions for one image, each counted as one, in 10^9."""
+    total = 0
+
+    def count(conv, _, out):
+        nonlocal total
+        total += 2 * out.numel() * conv.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        net(torch.randn(1, 3, 64, 64, device=device), torch.full((1,), 500, device=device))
+    for hook in hooks:
+        hook.remove()
+    return total / 1e9
+
+
+def peak_gflops(options):
+    """The processor's multiply-adds on all threads, and our instructions."""
+    command = [options.binary, "--peak", "--threads", options.threads]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+    rate, instructions = result.stdout.split()
+    return float(rate), instructions
+
+
+def print_growth(options):
+    times = []
+    for size in [32, 64, 128, 256]:
+        repeats = max(1, 20 * 32 * 32 // (size * size))
+        times.append(statistics.median(time_ours(options, "pullback", 1, repeats, ["--image-size", size])) / 1e3)
+    print("seconds per DPS step for 32, 64, 128, 256 pixel images (random weights): " + ", ".join(f"{t:.4f}" for t in times))
 
 
 def describe(device):
@@ -126,10 +163,15 @@ def main():
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("PyTorch sees no NVIDIA GPU: is the driver installed, and is this a torch built with CUDA?")
     net = load(options.prior, device)
+    on_cpu = device.type == "cpu"
     print(f"{options.threads} threads, {describe(device)}, {options.rounds} alternating rounds, milliseconds")
+    if on_cpu:
+        gflop, (peak, instructions) = gflop_of_score(net, device), peak_gflops(options)
+        print(f"our kernels use {instructions}, with a peak of {peak:.0f} GFLOP/s; a score is {gflop:.2f} GFLOP")
     print(
         f"{'work':10}{'batch':>6}{'ours min':>10}{'median':>9}{'torch min':>11}{'median':>9}{'min ratio':>11}"
         f"{'median ratio':>14}{'ours images/s':>15}{'torch':>9}"
+        + (f"{'ours GFLOP/s':>20}{'torch':>15}" if on_cpu else "")
     )
     for work, batch, repeats in CASES[device.type]:
         step, ours, theirs = pytorch_work(net, work, batch, device), [], []
@@ -138,11 +180,20 @@ def main():
             ours += time_ours(options, work, batch, repeats)
         a, b = min(ours), min(theirs)
         c, d = statistics.median(ours), statistics.median(theirs)
+        rates = ""
+        if on_cpu:
+            passes = {"forward": 1, "pullback": 2, "train": 3}[work]
+            flop = 1e3 * gflop * batch * passes
+            rates = "".join(
+                f"{f'{flop / t:.0f} ({100 * flop / t / peak:.0f} %)':>{width}}" for t, width in [(c, 20), (d, 15)]
+            )
         print(
             f"{work:10}{batch:6}{a:10.1f}{c:9.1f}{b:11.1f}{d:9.1f}{a / b:11.2f}{c / d:14.2f}"
-            f"{1e3 * batch / c:15.1f}{1e3 * batch / d:9.1f}",
+            f"{1e3 * batch / c:15.1f}{1e3 * batch / d:9.1f}" + rates,
             flush=True,
         )
+    if on_cpu:
+        print_growth(options)
 
 
 if __name__ == "__main__":

@@ -41,13 +41,13 @@ fi
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 
-# Runs a task's program with the flags that follow, and takes its figures of these names.
+# Runs a task's program with the flags that follow, and takes its figures of these names; "a.png:b.png" is kept as b.png.
 figures() { # TASK "NAMES" FLAGS...
     local task="$1" names="$2"
     shift 2
     cargo run -q --locked -p "$task" -- --out "$scratch/$task" "$@"
     for name in $names; do
-        cp "$scratch/$task/$name" "tasks/$task/figures/$name"
+        cp "$scratch/$task/${name%:*}" "tasks/$task/figures/${name#*:}"
     done
 }
 
@@ -60,7 +60,7 @@ for part in "${parts[@]}"; do
         ;;
     hidden) cargo run -q --locked -p grader -- hidden --seed "$SEED_OF_HIDDEN" --count 4 --out grader/hidden ;;
     figures)
-        figures task2_denoise denoise.png --figure-image 10
+        figures task2_denoise denoising.png:denoise.png --figure-image 10
         figures task3_generate "samples.png path.png" --count 16 --batch 1
         figures task4_sdedit edits.png --guide
         figures task4_sdedit reconstructions.png --count 1

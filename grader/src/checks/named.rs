@@ -70,3 +70,44 @@ fn case(exercise: &str, request: &Message, answer: &Message) -> Result<Case> {
         .of_each_image("zeta_t", &zeta_t)
         .rare_of_each_image("zeta_t of the first image", &of_first))
 }
+
+#[cfg(test)]
+mod tests {
+    use testing::arrays::noise;
+
+    use super::*;
+
+    /// A request of exercise 3.1 as the check makes it.
+    fn request(index: u64, (t, t_prev): (usize, usize), variance: &str) -> Message {
+        let noise = |stream: u64| noise((2, 2, 4, 4), 10 * index + stream);
+        Message::request("3.1")
+            .with_batch("x_t", &noise(1))
+            .with_batch("score", &noise(2))
+            .with_batch("z", &noise(3))
+            .with("t", t)
+            .with("t_prev", t_prev)
+            .with("variance", variance)
+    }
+
+    /// The step with a division by `alpha_t`.
+    fn wrong(request: &Message) -> Result<Message> {
+        let (x_t, score, step) = (request.batch("x_t")?, request.batch("score")?, step(request)?);
+        let mean = (x_t + score * (1.0 - step.alpha) as f32) / step.alpha as f32;
+        let next = mean + request.batch("z")? * step.sigma as f32;
+        Ok(Message::default().with_batch("result", &next))
+    }
+
+    #[test]
+    fn the_engine_of_the_public_tests_names_what_the_grader_finds() -> Result<()> {
+        let times = [(100, 99), (700, 699), (400, 250), (800, 700), (20, 0)];
+        let asked: Vec<Message> = ["beta", "posterior"]
+            .into_iter()
+            .flat_map(|rule| (0..).zip(times).map(move |(index, times)| request(index, times, rule)))
+            .collect();
+        let answers = asked.iter().map(wrong).collect::<Result<Vec<_>>>()?;
+        let fault = fault(&asked, &answers).context("the answers are wrong")?;
+        let sentence = "the bracket is divided by alpha_t; it should be divided by sqrt(alpha_t)";
+        assert!(fault.hint().contains(sentence), "{fault}");
+        Ok(())
+    }
+}

@@ -18,7 +18,13 @@ use crate::part::Part;
 use crate::{chosen_tasks, root, target_folder};
 
 /// What the tasks' formulas and the tests of them stand on, as far as it is there.
-const SHARED: [&str; 4] = ["shared/diffusion", "shared/imaging", "shared/checks", "tasks/testing"];
+const SHARED: [&str; 5] = [
+    "shared/diffusion",
+    "shared/files",
+    "shared/imaging",
+    "shared/checks",
+    "tasks/testing",
+];
 /// Parts of a task that need more: its program, and the tests with the network.
 const LEFT_OUT: [&str; 6] = [
     "src/main.rs",

@@ -112,7 +112,7 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
         }
         save_figure(&pictures, calls, session)?;
     }
-    print!("{}", table.markdown());
+    cli::print_text(&table.markdown());
     Ok(())
 }
 

@@ -128,7 +128,8 @@ impl Lexicon {
     }
 
     /// The product that has these values in all cases: the shortest, and of those the one most like `right`, the
-    /// product that it should have been.
+    /// product
+    /// that it should have been.
     #[must_use]
     pub fn name_of(&self, target: &Target<'_>, right: &Monomial, right_values: &[f64]) -> Option<Monomial> {
         let is_negative = target.values.iter().find(|v| **v != 0.0)?.is_sign_negative();
@@ -260,7 +261,8 @@ fn pairs() -> impl Iterator<Item = (i32, i32)> {
 }
 
 /// Cases in which all common quantities are positive, no two alike. One that is never positive, as `sigma` where all
-/// noise is left out, does not count; a rare one that is not in all of these cases will be left out.
+/// noise
+/// is left out, does not count; a rare one that is not in all of these cases will be left out.
 fn choose(names: &[(String, Kind)], cases: &[Vec<f64>]) -> Vec<usize> {
     let counts = |name: usize| names[name].1 == Kind::Plain && cases.iter().any(|case| is_usable(case[name]));
     let counting: Vec<usize> = (0..names.len()).filter(|&name| counts(name)).collect();

@@ -21,8 +21,9 @@
 //! ```
 //!
 //! Functions are called through a [`Guard`], which survives panics and loops that never end; an [`Exercise`] is
-//! examined once, and what stands on one that is wrong waits. [`Moments`] compares samples with a distribution, of
-//! which only mean and covariance are known; [`Check`] two arrays.
+//! examined
+//! once, and what stands on one that is wrong waits. [`Moments`] compares samples with a distribution, of which only
+//! mean and covariance are known; [`Check`] two arrays.
 //!
 //! The crate is for tests and for the grader's checks. It knows nothing of diffusion; the quantities that do are in the
 //! tests.
@@ -39,6 +40,7 @@ mod monomial;
 mod search;
 mod structure;
 mod sum;
+mod words;
 
 pub use array::{Check, expect_close};
 pub use exercise::Exercise;

@@ -112,7 +112,8 @@ fn given_back(sum: &Sum) -> Option<Fault> {
 }
 
 /// Wrong coefficients, or other arrays in the place of terms: none, one, or two of them, whichever tells it in the
-/// fewest words.
+/// fewest
+/// words.
 fn with_changes(sum: &Sum) -> Option<(usize, Fault)> {
     let changes = changes(sum);
     let probes = probes(sum);
@@ -183,7 +184,7 @@ fn changes(sum: &Sum) -> Vec<Change> {
         for (words, make) in MADE_OF_A_TERM {
             changes.push(Change {
                 terms: vec![index],
-                because: words.replace("TERM", &term.name),
+                because: words.replace("TERM", term.name.strip_prefix("the ").unwrap_or(&term.name)),
                 array: Make::OfTerm(make),
             });
         }
@@ -195,33 +196,33 @@ type MakeOfTerm = fn(&Array4<f32>) -> Array4<f32>;
 
 /// What may become of an argument before it is used.
 const MADE_OF_A_TERM: [(&str, MakeOfTerm); 14] = [
-    ("all images take the TERM of the first image of the batch", |a| {
+    ("all images take TERM of the first image of the batch", |a| {
         image_for_all(a, 0)
     }),
-    ("all images take the TERM of the last image of the batch", |a| {
+    ("all images take TERM of the last image of the batch", |a| {
         image_for_all(a, a.dim().0 - 1)
     }),
-    ("the TERM is the mean over the images of the batch", |a| {
+    ("TERM is the mean over the images of the batch", |a| {
         let mean = a.mean_axis(Axis(0)).unwrap_or_default();
         broadcast(&mean.insert_axis(Axis(0)), a)
     }),
-    ("the images of the TERM are taken in the reverse order", |a| {
+    ("the images of TERM are taken in the reverse order", |a| {
         a.slice(s![..;-1, .., .., ..]).to_owned()
     }),
-    ("each image takes the TERM of the next one", |a| {
+    ("each image takes TERM of the next one", |a| {
         Array4::from_shape_fn(a.dim(), |(b, c, h, w)| a[[(b + 1) % a.dim().0, c, h, w]])
     }),
-    ("all channels take the TERM of the first channel", |a| {
+    ("all channels take TERM of the first channel", |a| {
         broadcast(&a.slice(s![.., ..1, .., ..]).to_owned(), a)
     }),
-    ("the TERM is the mean over the channels", |a| {
+    ("TERM is the mean over the channels", |a| {
         broadcast(&a.mean_axis(Axis(1)).unwrap_or_default().insert_axis(Axis(1)), a)
     }),
-    ("the TERM is clamped to [-1, 1]", |a| a.mapv(|v| v.clamp(-1.0, 1.0))),
-    ("the TERM is clamped to [0, 1]", |a| a.mapv(|v| v.clamp(0.0, 1.0))),
-    ("the absolute value of the TERM is taken", |a| a.mapv(f32::abs)),
-    ("the TERM is squared", |a| a.mapv(|v| v * v)),
-    ("the TERM is divided by its norm, image by image", |a| {
+    ("TERM is clamped to [-1, 1]", |a| a.mapv(|v| v.clamp(-1.0, 1.0))),
+    ("TERM is clamped to [0, 1]", |a| a.mapv(|v| v.clamp(0.0, 1.0))),
+    ("the absolute value of TERM is taken", |a| a.mapv(f32::abs)),
+    ("TERM is squared", |a| a.mapv(|v| v * v)),
+    ("TERM is divided by its norm, image by image", |a| {
         let mut a = a.clone();
         for mut image in a.outer_iter_mut() {
             let norm = image.iter().map(|v| v * v).sum::<f32>().sqrt();
@@ -229,10 +230,10 @@ const MADE_OF_A_TERM: [(&str, MakeOfTerm); 14] = [
         }
         a
     }),
-    ("the rows and columns of the TERM are exchanged", |a| {
+    ("the rows and columns of TERM are exchanged", |a| {
         turned(a, [0, 1, 3, 2])
     }),
-    ("the TERM is flipped left to right", |a| {
+    ("TERM is flipped left to right", |a| {
         a.slice(s![.., .., .., ..;-1]).to_owned()
     }),
 ];

@@ -1,8 +1,9 @@
 //! CPU kernels of a small UNet, forward and backward, on plain `&[f32]` slices.
 //!
 //! The crate knows nothing of tensors, layers or files. Images are contiguous slices
-//! `[batch][channels][height][width]`, and each function says which of its outputs it overwrites and
-//! which it adds to: gradients add up, because a value that is used twice receives two of them.
+//! `[batch][channels][height][width]`, those of convolutions and norms have their channels last
+//! ([`channels_last`]). Each function says which of its outputs it overwrites and which it adds to:
+//! gradients add up, because a value that is used twice receives two of them.
 //! Every function checks the lengths of its slices and panics with the expected and the given one.
 //!
 //! * [`conv`]: 3x3 (stride 1 and 2) and 1x1 convolution, where nearly all the time goes.
@@ -20,8 +21,9 @@
 //! * **The same bits at any number of threads.** Kernels run in parallel on rayon's current pool, but
 //!   no sum depends on how the work was shared out. (Other instructions do round differently.)
 //! * **`unsafe` in three places only:** the intrinsics and their dispatch in [`simd`], the call of the
-//!   `gemm` crate in `matmul`, and `mallopt` in [`memory`]. The kernels themselves are safe Rust:
-//!   bounds are checked once per handful of vector operations, at no cost that could be measured.
+//!   `gemm` crate in `matmul`, and `mallopt` in [`memory`] (and the allocator with which a test counts).
+//!   The kernels themselves are safe Rust: bounds are checked once per handful of vector operations, at
+//!   no cost that could be measured.
 
 pub mod attention;
 pub mod channels_last;
@@ -36,6 +38,8 @@ pub mod scratch;
 pub mod simd;
 pub mod window;
 
+#[cfg(test)]
+mod allocations;
 #[cfg(test)]
 mod testing;
 

@@ -1,7 +1,10 @@
 //! What the unit tests share.
 
+use std::sync::OnceLock;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::simd::SimdPath;
 
@@ -57,17 +60,21 @@ pub(crate) fn relative_error(got: &[f32], expected: &[f64]) -> f64 {
 /// Runs `f` on pools of 1, 2, 3 and 7 threads and fails unless all results have the same bits.
 #[track_caller]
 pub(crate) fn assert_same_on_any_threads(what: &str, f: impl Fn() -> Vec<f32> + Sync) {
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
+    /// Made once for all tests: starting threads takes longer than most of these.
+    static POOLS: OnceLock<[ThreadPool; 4]> = OnceLock::new();
+    let pool = |threads| {
+        ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .expect("a thread pool");
-        pool.install(|| f().iter().map(|value| value.to_bits()).collect::<Vec<u32>>())
+            .expect("a thread pool")
     };
-    let expected = run(1);
-    for threads in [2, 3, 7] {
+    let pools = POOLS.get_or_init(|| [1, 2, 3, 7].map(pool));
+    let run = |pool: &ThreadPool| pool.install(|| f().iter().map(|value| value.to_bits()).collect::<Vec<u32>>());
+    let expected = run(&pools[0]);
+    for pool in &pools[1..] {
+        let threads = pool.current_num_threads();
         assert!(
-            run(threads) == expected,
+            run(pool) == expected,
             "{what}: {threads} threads give other bits than one"
         );
     }

@@ -36,7 +36,7 @@ const STEPS: [(usize, usize, [usize; 4]); 13] = [
     (1, 0, [1, 3, 4, 4]),
 ];
 
-/// `N` arrays of noise for each of a dozen steps, with both rules for the noise of a step in turn.
+/// `N` arrays of noise for each of some steps, with both rules for the noise of a step in turn.
 ///
 /// Arrays number 1 and up that are scores are best scaled by [`Feed::scaled`]: the score of noise is noise over its
 /// standard deviation.
@@ -255,15 +255,15 @@ pub fn examine_predict_x0(predict_x0: fn(&Array4<f32>, &Array4<f32>, &Step) -> A
     })
 }
 
+/// A step of `x_t`, the score, `z` and a step's coefficients.
+pub type DirectStep = fn(&Array4<f32>, &Array4<f32>, &Array4<f32>, &Step) -> Array4<f32>;
+
 /// The direct step as a function of `x_t`, the score, `z` and a step.
 ///
 /// # Errors
 ///
 /// The first fault.
-pub fn examine_direct_step(
-    function: &'static str,
-    step: fn(&Array4<f32>, &Array4<f32>, &Array4<f32>, &Step) -> Array4<f32>,
-) -> Result<(), Fault> {
+pub fn examine_direct_step(function: &'static str, step: DirectStep) -> Result<(), Fault> {
     let feeds = feeds::<3>()
         .into_iter()
         .map(|feed| feed.with_score(1).with_z(2))

@@ -156,7 +156,7 @@ fn remarks(name: &str) -> [(String, String); 3] {
         (
             format!("1 - sqrt({name})"),
             format!(
-                "it is the squares of the factors, the variances, that add up to 1: sqrt(1 - {name}) is not 1 - \
+                "the variances, which are the squares of the factors, add up to 1: sqrt(1 - {name}) is not 1 - \
                  sqrt({name})"
             ),
         ),

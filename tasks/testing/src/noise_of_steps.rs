@@ -120,6 +120,14 @@ pub fn check_fresh(spec: &Loop, path: &Path) -> Result<(), Fault> {
             at(path, zs[k].0)
         )));
     }
+    for (axis, parts) in [(0, "images"), (1, "channels")] {
+        let silent = silent_parts(&zs, axis);
+        if !silent.is_empty() {
+            return Err(Fault::new(format!(
+                "{name}: no noise is added to the {parts} {silent:?}"
+            )));
+        }
+    }
     let is_start = |k: usize| correlation(&zs[k].1, start) > 0.999;
     if all(&is_start) {
         return Err(Fault::new(format!(
@@ -177,6 +185,16 @@ pub fn check_fresh(spec: &Loop, path: &Path) -> Result<(), Fault> {
         }
     }
     check_end(spec, path)
+}
+
+/// The images (axis 0) or channels (axis 1) that get no noise in any step.
+fn silent_parts(zs: &[(usize, Array4<f32>)], axis: usize) -> Vec<usize> {
+    let count = zs.first().map_or(0, |(_, z)| z.shape()[axis]);
+    let is_silent = |part: &usize| {
+        let values = zs.iter().map(|(_, z)| z.index_axis(Axis(axis), *part));
+        values.flatten().all(|v| v.abs() < 2e-3)
+    };
+    (0..count).filter(is_silent).collect()
 }
 
 /// The last step returns its mean.

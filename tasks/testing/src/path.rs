@@ -224,6 +224,10 @@ pub fn describe(setting: &Setting) -> String {
 }
 
 /// The ways back that samplers are tried on: wide steps from `T`, and some that skip no time.
+///
+/// # Panics
+///
+/// If the model's schedule has fewer than 1000 steps.
 #[must_use]
 pub fn ways(model: &dyn ScoreModel) -> [Vec<Step>; 3] {
     let way = |start: usize, count: usize| {

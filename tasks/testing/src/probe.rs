@@ -1,5 +1,6 @@
 //! A prior and an operator that nobody knows, which remember what they were asked. They are no priors of anything:
-//! their scores and measurements are such that whatever a sampler makes of them can be told apart.
+//! their
+//! scores and measurements are such that whatever a sampler makes of them can be told apart.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -121,7 +122,8 @@ impl Probe {
     }
 
     /// `(-x + 0.7 M tanh(x) + 0.5 c_t) / sqrt(1 - alpha_bar_t)`: pulls towards 0, as scores do, mixes all pixels, and
-    /// is another at each time. Times outside of the schedule count as the nearest one inside.
+    /// is
+    /// another at each time. Times outside of the schedule count as the nearest one inside.
     #[must_use]
     pub fn score(&self, x: &Array4<f32>, t: usize) -> Array4<f32> {
         let t = t.clamp(1, self.schedule.num_steps());

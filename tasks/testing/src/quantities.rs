@@ -13,7 +13,7 @@ const REMARKS: [(&str, &str); 11] = [
     (
         "alpha(t)",
         "alpha(t) and beta(t) = 1 - alpha(t) are those of the full schedule; this step skips times, and its own \
-         alpha is \
+        alpha is \
          step.alpha",
     ),
     (

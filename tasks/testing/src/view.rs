@@ -8,7 +8,7 @@ use crate::formula::{tweedie, x0_hat};
 use crate::path::Path;
 use crate::probe::Seen;
 use crate::quantities::of_step;
-use crate::sampler::{Loop, at};
+use crate::sampler::{Loop, ResidualNorms, at};
 
 /// The observer is called once per step, with what belongs to it.
 ///
@@ -98,6 +98,9 @@ fn check_x_t(name: &str, path: &Path, seen: &[&Seen]) -> Result<(), Fault> {
     Err(Fault::new(format!("{name}: the observer's `x_t` {what}")))
 }
 
+/// The images that belong to a step, by its number.
+type OfStep<'a> = &'a dyn Fn(usize) -> Array4<f32>;
+
 fn check_x0_hat(name: &str, path: &Path, seen: &[&Seen]) -> Result<(), Fault> {
     let is_all =
         |other: &dyn Fn(usize) -> Array4<f32>| seen.iter().enumerate().all(|(i, seen)| close(&seen.x0_hat, &other(i)));
@@ -125,7 +128,7 @@ fn check_x0_hat(name: &str, path: &Path, seen: &[&Seen]) -> Result<(), Fault> {
         );
     }
     let Err(fault) = sum.verdict() else { return Ok(()) };
-    let known: [(&str, &dyn Fn(usize) -> Array4<f32>); 3] = [
+    let known: [(&str, OfStep<'_>); 3] = [
         ("is x_t", &|i| path.around(i).0.clone()),
         ("is x_{t-1}, the result of the step", &|i| path.around(i).1.clone()),
         ("is the score", &|i| path.score(i)),
@@ -138,12 +141,7 @@ fn check_x0_hat(name: &str, path: &Path, seen: &[&Seen]) -> Result<(), Fault> {
     Err(fault)
 }
 
-fn check_residual(
-    name: &str,
-    path: &Path,
-    seen: &[&Seen],
-    residual: fn(&Path, &Array4<f32>) -> Vec<f32>,
-) -> Result<(), Fault> {
+fn check_residual(name: &str, path: &Path, seen: &[&Seen], residual: ResidualNorms) -> Result<(), Fault> {
     let mut sum = Sum::number(
         format!("{name}, the observer's `residual`"),
         "||b - A x0_hat|| of each image",

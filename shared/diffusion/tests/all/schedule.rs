@@ -230,9 +230,8 @@ fn noise_and_score() {
             &score,
             &(&eps * (-1.0 / (1.0 - alpha_bar).sqrt()) as f32),
             1e-6,
-            &[],
         );
-        expect_close("noise", &(&score * -(1.0 - alpha_bar).sqrt() as f32), &eps, 1e-6, &[]);
+        expect_close("noise", &(&score * -(1.0 - alpha_bar).sqrt() as f32), &eps, 1e-6);
     }
 }
 

@@ -125,6 +125,11 @@ pub(super) fn convolve(
     if x.is_empty() {
         return;
     }
+    assert!(
+        x_len.max(y_len) < OUTSIDE as usize,
+        "convolution: an image of {} values is too large",
+        x_len.max(y_len)
+    );
     y.par_chunks_mut(y_len).zip(x.par_chunks(x_len)).for_each(|(y, x)| {
         y.par_chunks_mut(band).enumerate().for_each(|(task, y)| {
             let zeros = Scratch::zeros(inputs);

@@ -113,6 +113,8 @@ fn shapes() -> Vec<ConvShape> {
         shapes.push(shape(3, 7, 100, 9, 6, kernel, stride));
         shapes.push(shape(1, 20, 150, 16, 15, kernel, stride));
         shapes.push(shape(2, 9, 50, 45, 47, kernel, stride));
+        // A row of tiles that is longer than a task would like.
+        shapes.push(shape(1, 3, 5, 3, 150, kernel, stride));
     }
     shapes
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use diffusion::ScoreModel;
+use kernels::simd::{fma_peak, simd_path};
 use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -14,7 +15,8 @@ use nn::Backend;
 use program::{ThreadOptions, all_printed, data_folder, find_prior, print, say};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use score_unet::{Device, DeviceChoice, Prior};
+use score_unet::unet::UNet;
+use score_unet::{Device, DeviceChoice, Prior, UNetConfig};
 use trainer::TrainingStepBench;
 
 /// Time the score network; prints the milliseconds of each repetition, one per line.
@@ -35,6 +37,13 @@ struct Options {
     repeats: usize,
     #[command(flatten)]
     threads: ThreadOptions,
+    /// Side of the images; other than the prior's: its network with random weights
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<usize>,
+    /// Print what the processor can do at most, GFLOP/s of multiply-adds on all threads, and its instructions; time
+    /// nothing
+    #[arg(long)]
+    peak: bool,
     /// Device to compute on: cpu, cuda, cuda:N or auto
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -57,12 +66,24 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
+        options.image_size.is_none() || !matches!(options.work, Work::Train),
+        "--image-size is for --work forward and pullback"
+    );
+    anyhow::ensure!(
         options.batch > 0 && options.repeats > 0,
         "--batch and --repeats must be at least 1"
     );
+    if options.peak {
+        let rates = rayon::broadcast(|_| fma_peak());
+        print(&format!("{:.1} {}", rates.iter().sum::<f64>(), simd_path()));
+        return all_printed();
+    }
     let device = options.device.open(say)?;
     let folder = find_prior(&options.prior, data_folder())?;
-    let prior = Prior::load_on(&folder, &device)?;
+    let prior = match options.image_size {
+        Some(size) => random_prior(&folder, size, &device)?,
+        None => Prior::load_on(&folder, &device)?,
+    };
     let [c, h, w] = prior.image_shape();
     let shape = (options.batch, c, h, w);
     let mut rng = StdRng::seed_from_u64(0);
@@ -82,6 +103,19 @@ fn run(options: &Options) -> anyhow::Result<()> {
             #[cfg(feature = "cuda")]
             Device::Cuda(gpu) => trainer::without_device_panic(|| repeat_training(options, &folder, gpu, x, v)),
         },
+    }
+}
+
+/// The network of a prior for images of another size, with random weights.
+fn random_prior(folder: &Path, image_size: usize, device: &Device) -> anyhow::Result<Prior> {
+    let config = UNetConfig {
+        image_size,
+        ..UNetConfig::read(&folder.join("config.json"))?
+    };
+    match device {
+        Device::Cpu(cpu) => Ok(UNet::new(&config, cpu, &mut StdRng::seed_from_u64(0))?.into_prior("random")),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => anyhow::bail!("--image-size needs --device cpu"),
     }
 }
 

@@ -9,13 +9,16 @@ use testing::arrays::noise;
 /// What the error of a model says that fails.
 pub const BROKEN: &str = "the network broke";
 
+/// `x_t` and `t` of one call.
+type Question = (Array4<f32>, usize);
+
 /// Its scores are no gradients of anything, but each image and each time has its own.
 #[derive(Clone)]
 pub struct Scripted {
     shape: [usize; 3],
     schedule: Schedule,
     is_broken: bool,
-    asked: Arc<Mutex<Vec<(Array4<f32>, usize)>>>,
+    asked: Arc<Mutex<Vec<Question>>>,
 }
 
 impl Scripted {
@@ -38,7 +41,7 @@ impl Scripted {
     }
 
     /// What it was asked so far: `x_t` and `t`.
-    pub fn asked(&self) -> Vec<(Array4<f32>, usize)> {
+    pub fn asked(&self) -> Vec<Question> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

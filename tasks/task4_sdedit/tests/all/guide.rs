@@ -18,8 +18,8 @@ pub fn way(t0: usize, count: usize) -> Vec<Step> {
         .expect("a time and a number of steps within the schedule")
 }
 
-/// The noise on images that were noised from clean ones: `eps` in `x_t = sqrt(alpha_bar) clean + sqrt(1 - alpha_bar)
-/// eps`.
+/// The noise on images that were noised from clean ones: `eps` in
+/// `x_t = sqrt(alpha_bar) clean + sqrt(1 - alpha_bar) eps`.
 pub fn noise_on(x_t: &Array4<f32>, clean: &Array4<f32>, alpha_bar: f64) -> Array4<f32> {
     (x_t - &(clean * alpha_bar.sqrt() as f32)) / (1.0 - alpha_bar).sqrt() as f32
 }

@@ -4,6 +4,8 @@ mod guide;
 
 mod formulas;
 
+mod outside;
+
 mod sampler;
 
 mod sampler_mask;

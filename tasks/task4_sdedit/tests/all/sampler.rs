@@ -6,6 +6,7 @@ use ndarray::{Array2, Array4};
 use rand::rngs::StdRng;
 use task4_sdedit::{sdedit, steps_from};
 use testing::arrays::alignment;
+use testing::formula::direct_step;
 use testing::noise_of_steps::{check_fresh, check_normal, check_two_seeds, noises};
 use testing::path::{Given, Path, Setting};
 use testing::quantities::with_remarks;
@@ -195,8 +196,7 @@ fn start_case(path: &Path) -> Case {
 
 /// The factor of `z` where `z` is known.
 fn check_noise_of_steps(still: &[Path]) -> Result<(), Fault> {
-    let sum = direct_mean("sdedit").term("z", Monomial::of(&[("sigma_t", 1.0)]));
-    let mut sum = with_remarks(sum);
+    let mut sum = with_remarks(direct_step("sdedit, from one x_t to the next"));
     for path in still {
         for i in 0..path.setting.steps.len() {
             let ((x_t, next), is_last) = (path.around(i), path.setting.steps[i].is_last());

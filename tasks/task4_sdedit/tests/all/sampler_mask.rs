@@ -1,13 +1,11 @@
-//! Exercise 4.4: the mask, as a formula and in the loop.
+//! Exercise 4.4: the mask in the loop.
 
-use checks::{Case, Exercise, FORMULA, Fault, Guard, Monomial, Quantity, SAMPLER, Sum};
-use diffusion::{Observer, Schedule};
+use checks::{Case, Exercise, Fault, Guard, Monomial, Quantity, SAMPLER, Sum};
+use diffusion::Observer;
 use ndarray::{Array2, Array4};
 use rand::rngs::StdRng;
-use task4_sdedit::{keep_outside, sdedit};
-use testing::arrays::{alignment, noise};
-use testing::formula::check_purity;
-use testing::forward::of_alpha_bar;
+use task4_sdedit::sdedit;
+use testing::arrays::alignment;
 use testing::noise_of_steps::check_normal;
 use testing::path::{Given, Path, Setting};
 use testing::quantities::with_remarks;
@@ -15,157 +13,13 @@ use testing::sampler::{Loop, at, quantities_on, run};
 use testing::still::Still;
 use testing::view::check_views;
 
-use crate::formulas::NOISE_GUIDE;
 use crate::guide::{Pair, check_pairs, guide, mean_of_step, noise_on, other_guide, way};
+use crate::outside::{KEEP_OUTSIDE, check_untouched, inside, mask, outside};
 use crate::sampler::{LOOP, SPEC};
-
-pub static KEEP_OUTSIDE: Exercise = Exercise::new("4.4 keep_outside", examine_keep_outside)
-    .needs(&[&NOISE_GUIDE])
-    .after(&LOOP);
 
 pub static MASKED_LOOP: Exercise = Exercise::new("4.4 sdedit", examine_masked_loop)
     .needs(&[&LOOP, &KEEP_OUTSIDE])
     .after(&KEEP_OUTSIDE);
-
-/// Masks of a shape, neither symmetric nor half full, and the two ends.
-fn mask(height: usize, width: usize, number: usize) -> Array2<f32> {
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        let may_change = match number {
-            3 => true,
-            4 => false,
-            _ => (5 * y + 3 * x + y * x + number) % 7 < 3 + number % 2,
-        };
-        f32::from(u8::from(may_change))
-    })
-}
-
-/// `alpha_bar` at these times, images `[B, C, H, W]`, and the number of the mask.
-const FEEDS: [(usize, [usize; 4], usize); 8] = [
-    (300, [3, 2, 6, 6], 0),
-    (60, [2, 3, 6, 5], 1),
-    (700, [2, 2, 7, 6], 2),
-    (500, [3, 1, 8, 8], 5),
-    (150, [1, 3, 5, 6], 6),
-    (400, [2, 2, 5, 5], 3),
-    (600, [2, 2, 5, 6], 4),
-    (0, [2, 2, 6, 7], 1),
-];
-
-/// `x`, where the mask is 1 or where it is 0.
-fn inside(x: &Array4<f32>, mask: &Array2<f32>) -> Array4<f32> {
-    x * mask
-}
-
-fn outside(x: &Array4<f32>, mask: &Array2<f32>) -> Array4<f32> {
-    x * &(1.0 - mask)
-}
-
-fn examine_keep_outside() -> Result<(), Fault> {
-    let mut guard = Guard::new("keep_outside", FORMULA);
-    let mut sum = Sum::new(
-        "keep_outside",
-        "mask x_t + (1 - mask) (sqrt(alpha_bar) image + sqrt(1 - alpha_bar) eps)",
-    )
-    .term("x_t inside of the mask", Monomial::one())
-    .term("the image outside of the mask", Monomial::of(&[("alpha_bar", 0.5)]))
-    .term("eps outside of the mask", Monomial::of(&[("1 - alpha_bar", 0.5)]))
-    .term("x_t outside of the mask", Monomial::zero())
-    .term("the image inside of the mask", Monomial::zero())
-    .term("eps inside of the mask", Monomial::zero());
-    for (index, &(t, [b, c, h, w], number)) in FEEDS.iter().enumerate() {
-        let alpha_bar = Schedule::linear().alpha_bar(t);
-        let [x_t, image, eps] = [1, 2, 3].map(|k| noise((b, c, h, w), 10 * index as u64 + k));
-        let mask = mask(h, w, number);
-        let fed = format!("alpha_bar = {alpha_bar:.4}, images [{b}, {c}, {h}, {w}], mask number {number}");
-        let mut once = || {
-            let arrays = (x_t.clone(), image.clone(), mask.clone(), eps.clone());
-            guard.call(&fed, move || {
-                keep_outside(&arrays.0, &arrays.1, &arrays.2, &arrays.3, alpha_bar)
-            })
-        };
-        let got = once()?;
-        if index == 0 {
-            check_purity("keep_outside", &got, &once()?)?;
-        }
-        if t == 0 && got.dim() == image.dim() {
-            check_untouched("keep_outside with alpha_bar = 1", &got, &image, &mask)?;
-        }
-        sum.add(case_of_mask(fed, [&x_t, &image, &eps], &mask, alpha_bar, got));
-    }
-    sum.verdict()
-}
-
-fn case_of_mask(
-    fed: String,
-    [x_t, image, eps]: [&Array4<f32>; 3],
-    mask: &Array2<f32>,
-    alpha_bar: f64,
-    got: Array4<f32>,
-) -> Case {
-    let with = |mask: &Array2<f32>| -> Vec<Array4<f32>> {
-        vec![
-            inside(x_t, mask),
-            outside(image, mask),
-            outside(eps, mask),
-            outside(x_t, mask),
-            inside(image, mask),
-            inside(eps, mask),
-        ]
-    };
-    let all = |arrays: Vec<Array4<f32>>| arrays.into_iter().enumerate().collect();
-    let mut quantities = of_alpha_bar("alpha_bar", alpha_bar);
-    quantities.push(Quantity::constant("0", 0.0));
-    let turned = if mask.is_square() {
-        mask.t().to_owned()
-    } else {
-        mask.clone()
-    };
-    let noised = x_t * alpha_bar.sqrt() as f32 + eps * (1.0 - alpha_bar).sqrt() as f32;
-    let case = Case::new(fed, quantities, with(mask), got)
-        .others(
-            all(with(&(1.0 - mask))),
-            "the mask is inverted: 1 is where x_t stays, 0 where the image comes back",
-        )
-        .others(all(with(&turned)), "rows and columns of the mask are exchanged")
-        .others(
-            vec![(1, image.clone()), (2, eps.clone())],
-            "the noised image is there inside of the mask, too; it is to be multiplied by 1 - mask",
-        )
-        .other(
-            0,
-            x_t.clone(),
-            "x_t is there outside of the mask, too; it is to be multiplied by the mask",
-        )
-        .other(
-            0,
-            inside(&noised, mask),
-            "all of it is noised, x_t too, which has its noise already: noise the image alone",
-        );
-    if alpha_bar < 1.0 {
-        case
-    } else {
-        case.tag("where alpha_bar is 1")
-    }
-}
-
-/// Outside of the mask there is the image, to the bit.
-fn check_untouched(what: &str, got: &Array4<f32>, image: &Array4<f32>, mask: &Array2<f32>) -> Result<(), Fault> {
-    let place = got
-        .indexed_iter()
-        .find(|((b, c, y, x), value)| mask[[*y, *x]] == 0.0 && **value != image[[*b, *c, *y, *x]]);
-    let Some((at, value)) = place else { return Ok(()) };
-    // What differs by more than rounding has a better reason.
-    if (value - image[at]).abs() > 1e-4 {
-        return Ok(());
-    }
-    Err(Fault::new(format!(
-        "{what}: where the mask is 0 the result is the image but for rounding; it is to be the image exactly"
-    ))
-    .fact(format!(
-        "[image, channel, row, column] {at:?}: {value:.9} came, {:.9} expected",
-        image[at]
-    )))
-}
 
 const MASKED: Loop = Loop {
     name: "sdedit with a mask",
@@ -289,9 +143,8 @@ fn masked_sum() -> Sum {
         "the noise outside of the mask",
         Monomial::of(&[("1 - alpha_bar_{t-1}", 0.5)]),
     )
-    .term("x_t outside of the mask", Monomial::zero())
-    .term("the score outside of the mask", Monomial::zero())
-    .term("the guide inside of the mask", Monomial::zero());
+    // Outside x_t is a sum of guide and noise itself, so that it is no term of its own.
+    .term("the score outside of the mask", Monomial::zero());
     let alternatives = [
         (
             "alpha_bar_t",
@@ -324,10 +177,9 @@ fn masked_case(path: &Path, i: usize) -> Case {
         inside(&known, &mask),
         outside(&guide, &mask),
         outside(&known, &mask),
-        outside(x_t, &mask),
         outside(&score, &mask),
-        inside(&guide, &mask),
     ];
+    let terms = arrays.len();
     let noised = |clean: &Array4<f32>, alpha_bar: f64| {
         clean * alpha_bar.sqrt() as f32 + &known * (1.0 - alpha_bar).sqrt() as f32
     };
@@ -339,7 +191,7 @@ fn masked_case(path: &Path, i: usize) -> Case {
     let (result, prev) = (stepped(x_t), step.alpha_bar_prev);
     let start = path.around(0).0;
     let whole = |array: Array4<f32>| -> Vec<(usize, Array4<f32>)> {
-        let zeros = (1..8).map(|k| (k, Array4::zeros(array.dim())));
+        let zeros = (1..terms).map(|k| (k, Array4::zeros(array.dim())));
         std::iter::once((0, &array * step.alpha.sqrt() as f32))
             .chain(zeros)
             .collect()
@@ -427,16 +279,14 @@ fn check_noise(path: &Path) -> Result<(), Fault> {
         if let Some(k) = (0..last).find(|&k| is_again(k, &of_start)) {
             return Err(Fault::new(format!(
                 "sdedit with a mask: {where_} the noise after {} is the eps that the guide was noised with at t0: \
-                 {name} \
-                 is to be drawn anew in each step",
+                 {name} is to be drawn anew in each step",
                 at(path, k)
             )));
         }
         if let Some(k) = (1..last).find(|&k| (0..k).any(|j| is_again(k, &noises[j]))) {
             return Err(Fault::new(format!(
                 "sdedit with a mask: {where_} the noise after {} is that of an earlier step: {name} is to be drawn \
-                 anew \
-                 in each step",
+                 anew in each step",
                 at(path, k)
             )));
         }
@@ -445,11 +295,6 @@ fn check_noise(path: &Path) -> Result<(), Fault> {
         check_normal(&what, &arrays)?;
     }
     Ok(())
-}
-
-#[test]
-fn exercise_4_4_keep_outside() {
-    KEEP_OUTSIDE.tell();
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn examine() -> Result<(), Fault> {
         ));
     }
     check_noise(&first)?;
+    check_counts(&first)?;
     check_views(&SPEC_OF_RESTORE, &first)?;
     check_errors(&SPEC_OF_RESTORE, &mut guard, &setting(600, 4, 1).steps)?;
     check_odd_calls(&mut guard)
@@ -137,11 +138,12 @@ fn passes(spec: &Loop, guard: &mut Guard, setting: &Setting) -> Result<Path, Fau
     check_outcome(spec, &path)?;
     let (asked, of_pass) = (path.asked().len(), one_pass(setting).len());
     if asked.is_multiple_of(of_pass) && asked != PASSES * of_pass && asked > 0 {
-        return Err(Fault::new(format!(
-            "restore makes {} passes, where `repeats` is {PASSES}",
-            asked / of_pass
-        ))
-        .fact(format!("the model was asked {asked} times; a pass has {of_pass} steps")));
+        let made = match asked / of_pass {
+            1 => "one pass".to_owned(),
+            n => format!("{n} passes"),
+        };
+        return Err(Fault::new(format!("restore makes {made}, where `repeats` is {PASSES}"))
+            .fact(format!("the model was asked {asked} times; a pass has {of_pass} steps")));
     }
     if asked == 0 {
         return Err(Fault::new(
@@ -179,9 +181,8 @@ fn starts_sum() -> Sum {
     with_remarks(
         Sum::new(
             "restore, where a pass starts",
-            "x_{t0} = sqrt(alpha_bar_t) guide + sqrt(1 - alpha_bar_t) eps: the guide is operator.start_image(b), \
-             then each \
-             pass's result",
+            "x_{t0} = sqrt(alpha_bar_t) guide + sqrt(1 - alpha_bar_t) eps: the guide is operator.start_image(b), then \
+             each pass's result",
         )
         .term("the guide", Monomial::of(&[("alpha_bar_t", 0.5)]))
         .term("eps", Monomial::of(&[("1 - alpha_bar_t", 0.5)])),
@@ -332,6 +333,19 @@ fn check_noise(path: &Path) -> Result<(), Fault> {
         "restore: eps, the noise with which the passes start,",
         &noises.iter().collect::<Vec<_>>(),
     )
+}
+
+/// The observer's `index` goes on from one pass to the next.
+fn check_counts(path: &Path) -> Result<(), Fault> {
+    let (seen, of_pass) = (path.seen(), one_pass(&path.setting).len());
+    let begins_anew = seen.iter().enumerate().all(|(i, seen)| seen.index == i % of_pass);
+    if !begins_anew || seen.len() != PASSES * of_pass {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "restore: the observer's `index` begins at 0 again in each pass; `pass` of Measured is the number of the pass, \
+         which lets it count the steps of all passes",
+    ))
 }
 
 /// No pass at all, and a measurement that does not fit.

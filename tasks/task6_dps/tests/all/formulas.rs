@@ -52,7 +52,7 @@ fn gradient() -> Result<(), Fault> {
         Sum::new(
             function,
             "v = -2 A^T r, gradient = (v + (1 - alpha_bar_t) J_s^T v) / sqrt(alpha_bar_t), with A^T r = \
-             operator.vjp(x0_hat, r)",
+            operator.vjp(x0_hat, r)",
         )
         .bracket(Monomial::of(&[("2", 1.0), ("alpha_bar_t", -0.5)]).negated())
         .bracketed("A^T r", Monomial::one())
@@ -85,6 +85,8 @@ fn gradient_case(feed: &Feed<3>, got: Array4<f32>) -> Case {
     let (operator, x0_hat, r) = (&chain.operator, &chain.x0_hat, &chain.residual);
     let back = operator.back(x0_hat, r);
     let (forward, at_r) = (operator.of(r), operator.back(r, r));
+    let at_grey = operator.back(&Array4::zeros(r.dim()), r);
+    let at_x_t = operator.back(&chain.x_t, r);
     let terms = vec![back.clone(), chain.pull_back(&back)];
     let of_forward = chain.pull_back(&forward);
     Case::new(feed.name.clone(), of_step(&feed.step), terms, got)
@@ -118,6 +120,14 @@ fn gradient_case(feed: &Feed<3>, got: Array4<f32>) -> Case {
             "the arguments of operator.vjp have changed places: x0_hat is the first",
         )
         .other(1, back, "A^T r does not go through the network")
+        .others(
+            vec![(0, at_grey.clone()), (1, chain.pull_back(&at_grey))],
+            "operator.vjp is given an image of zeros in place of x0_hat, which is right for linear operators only",
+        )
+        .others(
+            vec![(0, at_x_t.clone()), (1, chain.pull_back(&at_x_t))],
+            "operator.vjp is given x_t in place of x0_hat, which is right for linear operators only",
+        )
 }
 
 /// Errors of the operator and of the pullback come back.
@@ -175,8 +185,8 @@ fn sizes() -> Result<(), Fault> {
     // A number that is not 0 does no harm where the residual is 0, as the gradient is 0, too.
     if !got[1].is_finite() {
         let hint = format!(
-            "{what}: where the residual is 0 there is nothing to correct, so that zeta_t is 0; zeta / (2 * 0) is \
-             infinite, and \
+            "{what}: where the residual is 0 there is nothing to correct, so that zeta_t is 0; zeta / (2 * 0) \
+            is infinite, and \
              infinity times a gradient of 0 is NaN"
         );
         return Err(Fault::new(hint).fact(fact));

@@ -194,8 +194,8 @@ fn edges() -> Result<(), Fault> {
     match result {
         Ok(result) if result.iter().all(|value| value.is_finite()) => Ok(()),
         Ok(_) => Err(Fault::new(
-            "with every pixel hidden the residual is 0, and the result should be a sample of the prior; but it holds \
-             NaN",
+            "with every pixel hidden the residual is 0, and the result should be a sample of the prior; but it \
+            holds NaN",
         )),
         Err(error) => Err(Fault::new(format!(
             "a measurement without a single number is allowed, but dps returned an error: {error}"

@@ -162,19 +162,24 @@ impl Job<'_> {
                 .chunks_exact(tiles.stride)
                 .zip(products.chunks_exact_mut(stride));
             for (position, (v, products)) in matrices.enumerate() {
-                let rows = Rows {
-                    depth: inputs,
-                    taps: 1,
-                    reads: &reads[..task.tiles],
-                    writes: &writes[..task.tiles],
-                    zeros: &zeros,
-                };
                 let weights = Panels {
                     values: &self.weights[(first * steps.positions + position * PANEL) * inputs..],
                     stride: steps.positions * inputs * PANEL,
                     count: width / PANEL,
                 };
-                multiply(path, &rows, v, weights, Start::ZERO, products);
+                // One round, but for wide images, of which a task takes at least a row of tiles.
+                for tile in (0..task.tiles).step_by(MOST_TILES) {
+                    let count = MOST_TILES.min(task.tiles - tile);
+                    let rows = Rows {
+                        depth: inputs,
+                        taps: 1,
+                        reads: &reads[..count],
+                        writes: &writes[..count],
+                        zeros: &zeros,
+                    };
+                    let (v, products) = (&v[tile * inputs..], &mut products[tile * width..]);
+                    multiply(path, &rows, v, weights, Start::ZERO, products);
+                }
             }
             let products = Products {
                 tiles: &tiles,

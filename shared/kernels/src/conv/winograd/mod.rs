@@ -25,7 +25,7 @@ use crate::simd::MAX_LANES;
 
 /// Floats of a task's transformed tiles, about: 192 KiB, which leaves room in a core's second-level cache.
 const BLOCK_LEN: usize = 48 * 1024;
-/// Tiles of a task at most, and (where the image has them) at least.
+/// Tiles of a task at most (but for images with longer rows of tiles), and (where the image has them) at least.
 const MOST_TILES: usize = 32;
 const LEAST_TILES: usize = 8;
 /// Tasks that a convolution is cut into where that leaves each enough tiles.

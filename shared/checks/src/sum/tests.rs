@@ -1,0 +1,199 @@
+//! Mistakes in a made-up step, and what is said of them.
+
+use super::*;
+
+/// Numbers without structure.
+fn noise(shape: (usize, usize, usize, usize), seed: u32) -> Array4<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12345);
+    Array4::from_shape_fn(shape, |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 8_388_608.0 - 1.0) * 1.7
+    })
+}
+
+/// `a`, `bar` and `prev` of a few steps.
+const STEPS: [[f64; 3]; 4] = [
+    [0.9, 0.5, 0.55],
+    [0.4, 0.1, 0.25],
+    [0.7, 0.3, 0.42],
+    [0.55, 0.02, 0.036],
+];
+
+type Student = fn(&Array4<f32>, &Array4<f32>, &Array4<f32>, [f64; 3]) -> Array4<f32>;
+
+/// What is said of a function that should be `(x + (1 - a) s) / sqrt(a) + sqrt(1 - prev) z`.
+fn verdict(student: Student) -> String {
+    let mut sum = Sum::new("step", "(x + (1 - a) s) / sqrt(a) + sqrt(1 - prev) z")
+        .bracket(Monomial::of(&[("a", -0.5)]))
+        .bracketed("x", Monomial::one())
+        .bracketed("the score", Monomial::of(&[("1 - a", 1.0)]))
+        .term("z", Monomial::of(&[("1 - prev", 0.5)]));
+    for (seed, step) in STEPS.into_iter().enumerate() {
+        let shape = [(3, 2, 4, 5), (1, 1, 5, 4), (2, 3, 4, 4), (3, 2, 6, 4)][seed];
+        let [x, s, z] = [1, 2, 3].map(|k| noise(shape, 10 * seed as u32 + k));
+        let [a, bar, prev] = step;
+        let quantities = [("a", a), ("bar", bar), ("prev", prev)]
+            .into_iter()
+            .flat_map(|(name, v)| {
+                [
+                    Quantity::plain(name, v),
+                    Quantity::plain(format!("1 - {name}"), 1.0 - v),
+                ]
+            })
+            .chain([Quantity::constant("2", 2.0)])
+            .collect();
+        let got = student(&x, &s, &z, step);
+        sum.add(Case::new(format!("step {seed}"), quantities, vec![x, s, z], got));
+    }
+    sum.verdict()
+        .err()
+        .map_or_else(String::new, |fault| fault.hint().to_owned())
+}
+
+fn mix(x: &Array4<f32>, p: f64, s: &Array4<f32>, q: f64, z: &Array4<f32>, r: f64) -> Array4<f32> {
+    x * p as f32 + s * q as f32 + z * r as f32
+}
+
+#[track_caller]
+fn says(student: Student, sentence: &str) {
+    let verdict = verdict(student);
+    assert!(verdict.contains(sentence), "expected `{sentence}` in\n{verdict}");
+}
+
+#[test]
+fn right_is_right() {
+    assert_eq!(
+        verdict(|x, s, z, [a, _, prev]| {
+            let right =
+                |x: f32, s: f32, z: f32| (x - (a as f32 - 1.0) * s) / a.sqrt() as f32 + z * (1.0 - prev).sqrt() as f32;
+            let mut out = x.clone();
+            ndarray::Zip::from(&mut out)
+                .and(s)
+                .and(z)
+                .for_each(|x, s, z| *x = right(*x, *s, *z));
+            out.reversed_axes().as_standard_layout().to_owned().reversed_axes()
+        }),
+        ""
+    );
+}
+
+#[test]
+fn one_coefficient_is_named() {
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a).sqrt() / a.sqrt(), z, (1.0 - p).sqrt()),
+        "the score is multiplied by sqrt(1 - a) in the bracket; it should be multiplied by 1 - a",
+    );
+    says(
+        |x, s, z, [a, b, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - b) / a.sqrt(), z, (1.0 - p).sqrt()),
+        "the score is multiplied by 1 - bar in the bracket; it should be multiplied by 1 - a",
+    );
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, -(1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt()),
+        "the score has the wrong sign: it is subtracted",
+    );
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, 1.0 - a, z, (1.0 - p).sqrt()),
+        "the score is multiplied by 1 - a; it should be multiplied by (1 - a) / sqrt(a)",
+    );
+    says(
+        |x, s, z, [a, _, _]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, 0.0),
+        "the term with z is missing",
+    );
+    says(
+        |x, s, z, [a, b, p]| {
+            mix(
+                x,
+                1.0 / a.sqrt(),
+                s,
+                (1.0 - a) / a.sqrt(),
+                z,
+                ((1.0 - a) * (1.0 - p) / (1.0 - b)).sqrt(),
+            )
+        },
+        "z is multiplied by sqrt(1 - prev) sqrt(1 - a) / sqrt(1 - bar); it should be multiplied by sqrt(1 - prev)",
+    );
+}
+
+#[test]
+fn the_bracket_is_one_mistake() {
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0 / a, s, (1.0 - a) / a, z, (1.0 - p).sqrt()),
+        "the bracket is divided by a; it should be divided by sqrt(a)",
+    );
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0, s, 1.0 - a, z, (1.0 - p).sqrt()),
+        "the bracket is not divided by sqrt(a)",
+    );
+    says(
+        |x, s, z, [_, b, p]| mix(x, 1.0 / b.sqrt(), s, (1.0 - b) / b.sqrt(), z, (1.0 - p).sqrt()),
+        "bar stands everywhere where a belongs",
+    );
+}
+
+#[test]
+fn two_mistakes_are_found_one_after_the_other() {
+    let both = verdict(|x, s, z, [a, b, p]| mix(x, 1.0 / a, s, -(1.0 - b) / a, z, 2.0 * (1.0 - p).sqrt()));
+    for part in [
+        "the bracket is divided by a;",
+        "the score is multiplied by -(1 - bar) in the bracket",
+        "z is multiplied by 2 sqrt(1 - prev)",
+    ] {
+        assert!(both.contains(part), "{part}: {both}");
+    }
+}
+
+#[test]
+fn other_arrays_are_recognised() {
+    says(
+        |x, s, z, [a, _, p]| {
+            let z = z.slice(ndarray::s![..1, .., .., ..]);
+            (x + s * (1.0 - a) as f32) / a.sqrt() as f32 + &z * (1.0 - p).sqrt() as f32
+        },
+        "all images take z of the first image of the batch",
+    );
+    says(
+        |x, s, z, [a, _, p]| {
+            mix(
+                &x.mapv(|v| v.clamp(-1.0, 1.0)),
+                1.0 / a.sqrt(),
+                s,
+                (1.0 - a).sqrt() / a.sqrt(),
+                z,
+                (1.0 - p).sqrt(),
+            )
+        },
+        "x is clamped to [-1, 1]; and the score is multiplied by sqrt(1 - a)",
+    );
+    says(
+        |x, s, z, [a, _, p]| {
+            mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt()).mapv(|v| v.clamp(-1.0, 1.0))
+        },
+        "clamped to [-1, 1]",
+    );
+    says(|x, _, _, _| x.clone(), "x came back unchanged");
+    says(
+        |x, s, z, [a, _, p]| {
+            mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt())
+                .slice_move(ndarray::s![..;-1, .., .., ..])
+        },
+        "images of the batch come back in the reverse order",
+    );
+}
+
+#[test]
+fn a_constant_is_recognised() {
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt()) + 0.1,
+        "a constant, 0.1000, is added",
+    );
+}
+
+#[test]
+fn what_cannot_be_named_is_told_in_facts() {
+    let said = verdict(|x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a).sin(), z, (1.0 - p).sqrt()));
+    assert!(said.contains("no product of the known quantities"), "{said}");
+    let said = verdict(|x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, 1.0, z, (1.0 - p).sqrt()).mapv(f32::sin));
+    assert!(said.contains("no sum of its terms"), "{said}");
+    says(|x, _, _, _| x / 0.0, "values are infinite");
+    says(|x, _, _, _| x.clone().reversed_axes(), "with the axes in another order");
+}
