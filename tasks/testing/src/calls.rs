@@ -2,13 +2,71 @@
 
 use checks::Fault;
 use diffusion::{Schedule, Step};
+use probe::Event;
+
+use crate::path::Path;
+use crate::sampler::Loop;
+use crate::setting::describe;
+
+/// The model is asked once per step, at the step's time, about the whole batch.
+///
+/// # Errors
+///
+/// If not.
+pub fn check_calls(spec: &Loop, path: &Path) -> Result<(), Fault> {
+    let (name, steps, asked) = (spec.name, &path.setting.steps, path.asked());
+    let fed = format!("fed: {}", describe(&path.setting));
+    if let Some((x_t, _)) = asked.iter().find(|(x_t, _)| x_t.dim() != path.setting.batch()) {
+        return Err(Fault::new(format!(
+            "{name} asks the model about an array of the shape {:?}; the whole batch is {:?}",
+            x_t.dim(),
+            path.setting.batch()
+        ))
+        .fact(fed));
+    }
+    let times: Vec<usize> = asked.iter().map(|(_, t)| *t).collect();
+    let right: Vec<usize> = steps.iter().map(|step| step.t).collect();
+    // A run that ended early has a better reason to tell.
+    if path.outcome.is_err() && times.len() < right.len() && right.starts_with(&times) {
+        return Ok(());
+    }
+    if times != right {
+        return Err(wrong_times(name, &times, &right, steps, path.seen().len()).fact(fed));
+    }
+    let with_pullback = path.count(|event| {
+        matches!(
+            event,
+            Event::Score {
+                with_pullback: true,
+                ..
+            }
+        )
+    });
+    let called = path.count(|event| matches!(event, Event::Pullback));
+    let wanted = steps.len() * spec.pullbacks;
+    if path.outcome.is_ok() && called != wanted {
+        return Err(Fault::new(format!(
+            "{name} calls {called} pullbacks in {} steps, expected {wanted}: {} per step",
+            steps.len(),
+            spec.pullbacks
+        ))
+        .fact(fed));
+    }
+    if path.outcome.is_ok() && spec.pullbacks == 0 && with_pullback > 0 {
+        return Err(Fault::new(format!(
+            "{name} asks for {with_pullback} pullbacks that it never calls: model.score is what it needs"
+        ))
+        .fact(fed));
+    }
+    Ok(())
+}
 
 /// What is wrong with the times that the model was asked at.
 ///
 /// - `times`: when it was asked; `right`: when it should have been, the `t` of `steps`
 /// - `shown`: how many steps the observer was shown
 #[must_use]
-pub fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], shown: usize) -> Fault {
+fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], shown: usize) -> Fault {
     let (asked, count) = (times.len(), right.len());
     let ends: Vec<usize> = steps.iter().map(|step| step.t_prev).collect();
     let each = |n: usize| {

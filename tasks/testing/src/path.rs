@@ -3,77 +3,30 @@
 use std::sync::Arc;
 
 use checks::{Fault, Guard};
-use diffusion::{Observer, ScoreModel, Step};
+use diffusion::Observer;
+use imaging::ForwardOperator;
 use ndarray::Array4;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use probe::{Event, Log, Numbers, Probe, ProbeModel, ProbeOperator, Seen, Watch};
 
 use crate::formula::x0_hat;
-use crate::probe::{Event, Log, Probe, ProbeModel, ProbeOperator, Seen, Watch};
-
-/// What a sampler is run with.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// `[C, H, W]`.
-    pub shape: [usize; 3],
-    /// How many of them.
-    pub images: usize,
-    /// The way back.
-    pub steps: Vec<Step>,
-    /// Of the random numbers.
-    pub seed: u64,
-    /// The model's call that fails, from 1.
-    pub model_fails_at: Option<usize>,
-    /// The observer's call that stops the sampler, from 1.
-    pub observer_stops_at: Option<usize>,
-    /// How many numbers a measurement has.
-    pub measured: usize,
-}
-
-impl Setting {
-    /// Some images of a shape that is no square, in these steps.
-    #[must_use]
-    pub fn new(steps: Vec<Step>, seed: u64) -> Self {
-        Self {
-            shape: [2, 6, 5],
-            images: 4,
-            steps,
-            seed,
-            model_fails_at: None,
-            observer_stops_at: None,
-            measured: 24,
-        }
-    }
-
-    /// The same without the noise of the steps: what is left is exact.
-    #[must_use]
-    pub fn without_noise(mut self) -> Self {
-        self.steps.iter_mut().for_each(|step| step.sigma = 0.0);
-        self
-    }
-
-    /// `[B, C, H, W]`.
-    #[must_use]
-    pub fn batch(&self) -> (usize, usize, usize, usize) {
-        let [c, h, w] = self.shape;
-        (self.images, c, h, w)
-    }
-}
+use crate::setting::{Draws, Operator, Setting, describe};
 
 /// What a sampler gets.
 pub struct Given {
     /// The prior.
     pub model: ProbeModel,
     /// The operator, for those who need one.
-    pub operator: ProbeOperator,
+    pub operator: Box<dyn ForwardOperator>,
     /// A measurement of each image.
     pub b: Array4<f32>,
+    /// What an editor starts from.
+    pub guide: Array4<f32>,
     /// What it is run with.
     pub setting: Setting,
 }
 
 /// A task's sampler, called on what it is given; errors as text.
-pub type Sampler = fn(&Given, &mut StdRng, &mut dyn Observer) -> Result<Array4<f32>, String>;
+pub type Sampler = fn(&Given, &mut Numbers, &mut dyn Observer) -> Result<Array4<f32>, String>;
 
 /// A run of a sampler.
 pub struct Path {
@@ -81,7 +34,7 @@ pub struct Path {
     pub setting: Setting,
     /// The model's score.
     pub probe: Probe,
-    /// The operator.
+    /// The operator, where it is the probe.
     pub operator: ProbeOperator,
     /// The measurements.
     pub b: Array4<f32>,
@@ -92,6 +45,19 @@ pub struct Path {
 }
 
 impl Path {
+    /// The run of a setting, from what happened in it.
+    #[must_use]
+    pub fn of(setting: &Setting, events: Vec<Event>, outcome: Result<Array4<f32>, String>) -> Self {
+        Self {
+            setting: setting.clone(),
+            probe: Probe::new(setting.shape),
+            operator: setting.probe(),
+            b: setting.measurement(),
+            events,
+            outcome,
+        }
+    }
+
     /// Runs a sampler.
     ///
     /// # Errors
@@ -99,27 +65,31 @@ impl Path {
     /// It panicked, or did not come back in time.
     pub fn take(guard: &mut Guard, sampler: Sampler, setting: &Setting) -> Result<Self, Fault> {
         let log = Log::default();
-        let most_calls = 3 * setting.steps.len() * setting.images.max(1) + 10;
-        let mut model = ProbeModel::new(setting.shape, &log, most_calls);
+        let mut model = ProbeModel::new(setting.shape, &log, most_calls(setting));
         if let Some(call) = setting.model_fails_at {
             model = model.failing_at(call);
         }
-        let operator = ProbeOperator::new(setting.shape, setting.measured, &log);
-        let b = operator.of(&(crate::arrays::noise(setting.batch(), 1000) * 0.8)) + 0.1;
         let watch = match setting.observer_stops_at {
             Some(call) => Watch::stopping_at(&log, call),
             None => Watch::new(&log),
         };
         let given = Arc::new(Given {
-            model: model.clone(),
-            operator: operator.clone(),
-            b: b.clone(),
+            model,
+            operator: match setting.operator {
+                Operator::Probe => Box::new(ProbeOperator::new(setting.shape, setting.measured, &log)),
+                Operator::Blur => Box::new(setting.blur()),
+            },
+            b: setting.measurement(),
+            guide: setting.guide(),
             setting: setting.clone(),
         });
-        let seed = setting.seed;
+        let mut numbers = match setting.draws {
+            Draws::Random => Numbers::drawn(setting.seed),
+            Draws::Still => Numbers::still(),
+        };
         let call = move || {
             let mut watch = watch;
-            sampler(&given, &mut StdRng::seed_from_u64(seed), &mut watch)
+            sampler(&given, &mut numbers, &mut watch)
         };
         let fed = describe(setting);
         let calls = |log: &Log| {
@@ -131,14 +101,7 @@ impl Path {
         let outcome = guard
             .call(&fed, call)
             .map_err(|fault| fault.fact(format!("until then the model was asked {} times", calls(&log))))?;
-        Ok(Self {
-            setting: setting.clone(),
-            probe: model.probe,
-            operator,
-            b,
-            events: log.events(),
-            outcome,
-        })
+        Ok(Self::of(setting, log.events(), outcome))
     }
 
     /// `x_t` and `t` of all calls of the model.
@@ -149,6 +112,15 @@ impl Path {
             _ => None,
         });
         asked.collect()
+    }
+
+    /// What a step of the prior leads to from the start of step number `i`, but for its noise:
+    /// `(x_t + (1 - alpha_t) s) / sqrt(alpha_t)`.
+    #[must_use]
+    pub fn mean_of_step(&self, i: usize) -> Array4<f32> {
+        let step = &self.setting.steps[i];
+        let climb = self.score(i) * step.beta() as f32;
+        (self.around(i).0 + &climb) / step.alpha.sqrt() as f32
     }
 
     /// T of the model's schedule.
@@ -208,33 +180,8 @@ impl Path {
     }
 }
 
-/// What a run is fed, for messages.
+/// So many times a sampler may ask the model.
 #[must_use]
-pub fn describe(setting: &Setting) -> String {
-    let times: Vec<String> = setting.steps.iter().take(4).map(|step| step.t.to_string()).collect();
-    let more = if setting.steps.len() > 4 { ", ..." } else { "" };
-    format!(
-        "{} images of shape {:?}, {} steps from t = {}{more}, seed {}",
-        setting.images,
-        setting.shape,
-        setting.steps.len(),
-        times.join(", "),
-        setting.seed
-    )
-}
-
-/// The ways back that samplers are tried on: wide steps from `T`, and some that skip no time.
-///
-/// # Panics
-///
-/// If the model's schedule has fewer than 1000 steps.
-#[must_use]
-pub fn ways(model: &dyn ScoreModel) -> [Vec<Step>; 3] {
-    let way = |start: usize, count: usize| {
-        model
-            .schedule()
-            .steps_from(start, count)
-            .expect("a number of steps within the schedule")
-    };
-    [way(1000, 12), way(9, 9), way(600, 1)]
+pub fn most_calls(setting: &Setting) -> usize {
+    3 * setting.steps.len() * setting.images.max(1) + 10
 }

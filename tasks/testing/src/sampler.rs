@@ -1,25 +1,25 @@
 //! What every sampler's loop has to do, judged along the path that it took itself: nothing here depends on the order in
-//! which random numbers are drawn.
+//! which random numbers are drawn, nor on who ran the sampler.
 
 use checks::{Case, Fault, Guard, SAMPLER, Sum};
-use diffusion::{Schedule, Step, StepVariance};
+use diffusion::{Schedule, StepVariance};
 use ndarray::Array4;
+use probe::{Log, ProbeModel};
 
-use crate::along::with_neighbours;
 pub use crate::along::{at, direct_mean, direct_terms, mean_through_x0, quantities_on};
-use crate::calls::wrong_times;
+use crate::calls::check_calls;
+use crate::errors::{check_errors, failing};
+use crate::means::check_mean;
 use crate::noise_of_steps::{check_fresh, check_start, check_two_seeds};
-use crate::path::{Path, Sampler, Setting, describe, ways};
-use crate::probe::{BROKEN, Event, Log, ProbeModel};
-use crate::quantities::with_remarks;
+use crate::path::{Path, Sampler};
+use crate::setting::{Setting, describe, ways};
 use crate::view::check_views;
 
 /// What a loop should do.
+#[derive(Clone, Copy)]
 pub struct Loop {
     /// The function's name.
     pub name: &'static str,
-    /// Calls it.
-    pub sampler: Sampler,
     /// From `x_t` to the next, without the noise: terms and their coefficients.
     pub mean: fn() -> Sum,
     /// The arrays of these terms at step number `i` of a path, with what may stand in their place.
@@ -33,7 +33,32 @@ pub struct Loop {
 /// From a path and `x0_hat` to the norm of each image's residual.
 pub type ResidualNorms = fn(&Path, &Array4<f32>) -> Vec<f32>;
 
-/// Everything that is asked of a loop which starts from pure noise.
+/// Runs the sampler on a setting; the fault says that it panicked or did not come back.
+pub type Take<'a> = dyn FnMut(&Setting) -> Result<Path, Fault> + 'a;
+
+/// The loop of task 3, in either form of the step.
+#[must_use]
+pub fn ancestral(name: &'static str) -> Loop {
+    Loop {
+        name,
+        mean: || direct_mean("sample"),
+        terms: direct_terms,
+        pullbacks: 0,
+        residual: None,
+    }
+}
+
+/// Everything that is asked of a loop which starts from pure noise, of a sampler that is called here.
+///
+/// # Errors
+///
+/// The first fault.
+pub fn examine(spec: &Loop, sampler: Sampler) -> Result<(), Fault> {
+    let mut guard = Guard::new(spec.name, SAMPLER);
+    judge(spec, &mut |setting| Path::take(&mut guard, sampler, setting))
+}
+
+/// The same of a sampler that anybody calls.
 ///
 /// # Errors
 ///
@@ -42,8 +67,7 @@ pub type ResidualNorms = fn(&Path, &Array4<f32>) -> Vec<f32>;
 /// # Panics
 ///
 /// Does not: the linear schedule has more steps than are asked for.
-pub fn examine(spec: &Loop) -> Result<(), Fault> {
-    let mut guard = Guard::new(spec.name, SAMPLER);
+pub fn judge(spec: &Loop, take: &mut Take<'_>) -> Result<(), Fault> {
     let ways = ways(&ProbeModel::new([1, 1, 1], &Log::default(), 0));
     let exact: Vec<Path> = ways
         .iter()
@@ -53,7 +77,7 @@ pub fn examine(spec: &Loop) -> Result<(), Fault> {
             if seed == 1 {
                 (setting.shape, setting.images) = ([1, 5, 7], 1);
             }
-            run(spec, &mut guard, &setting)
+            run(spec, take, &setting)
         })
         .collect::<Result<_, _>>()?;
     let starts: Vec<&Array4<f32>> = exact.iter().map(|path| path.around(0).0).collect();
@@ -71,15 +95,15 @@ pub fn examine(spec: &Loop) -> Result<(), Fault> {
             seed,
         )
     };
-    let first = run(spec, &mut guard, &noisy(5, StepVariance::Beta))?;
-    let again = run(spec, &mut guard, &noisy(5, StepVariance::Beta))?;
-    let other = run(spec, &mut guard, &noisy(6, StepVariance::Posterior))?;
+    let first = run(spec, take, &noisy(5, StepVariance::Beta))?;
+    let again = run(spec, take, &noisy(5, StepVariance::Beta))?;
+    let other = run(spec, take, &noisy(6, StepVariance::Posterior))?;
     for path in [&first, &other] {
         check_fresh(spec, path)?;
     }
     check_two_seeds(spec, &first, &again, &other)?;
     check_views(spec, &first)?;
-    check_errors(spec, &mut guard, &ways[0])
+    check_errors(spec, take, failing(&Setting::new(ways[0].clone(), 8)))
 }
 
 /// A run, and whether it asked the model as it should.
@@ -87,8 +111,8 @@ pub fn examine(spec: &Loop) -> Result<(), Fault> {
 /// # Errors
 ///
 /// The first fault.
-pub fn run(spec: &Loop, guard: &mut Guard, setting: &Setting) -> Result<Path, Fault> {
-    let path = Path::take(guard, spec.sampler, setting)?;
+pub fn run(spec: &Loop, take: &mut Take<'_>, setting: &Setting) -> Result<Path, Fault> {
+    let path = take(setting)?;
     check_calls(spec, &path)?;
     check_outcome(spec, &path)?;
     Ok(path)
@@ -113,196 +137,4 @@ pub fn check_outcome(spec: &Loop, path: &Path) -> Result<(), Fault> {
         .fact(fed)),
         Ok(_) => Ok(()),
     }
-}
-
-/// The model is asked once per step, at the step's time, about the whole batch.
-///
-/// # Errors
-///
-/// If not.
-pub fn check_calls(spec: &Loop, path: &Path) -> Result<(), Fault> {
-    let (name, steps, asked) = (spec.name, &path.setting.steps, path.asked());
-    let fed = format!("fed: {}", describe(&path.setting));
-    if let Some((x_t, _)) = asked.iter().find(|(x_t, _)| x_t.dim() != path.setting.batch()) {
-        return Err(Fault::new(format!(
-            "{name} asks the model about an array of the shape {:?}; the whole batch is {:?}",
-            x_t.dim(),
-            path.setting.batch()
-        ))
-        .fact(fed));
-    }
-    let times: Vec<usize> = asked.iter().map(|(_, t)| *t).collect();
-    let right: Vec<usize> = steps.iter().map(|step| step.t).collect();
-    // A run that ended early has a better reason to tell.
-    if path.outcome.is_err() && times.len() < right.len() && right.starts_with(&times) {
-        return Ok(());
-    }
-    if times != right {
-        return Err(wrong_times(name, &times, &right, steps, path.seen().len()).fact(fed));
-    }
-    let with_pullback = path.count(|event| {
-        matches!(
-            event,
-            Event::Score {
-                with_pullback: true,
-                ..
-            }
-        )
-    });
-    let called = path.count(|event| matches!(event, Event::Pullback));
-    let wanted = steps.len() * spec.pullbacks;
-    if path.outcome.is_ok() && called != wanted {
-        return Err(Fault::new(format!(
-            "{name} calls {called} pullbacks in {} steps, expected {wanted}: {} per step",
-            steps.len(),
-            spec.pullbacks
-        ))
-        .fact(fed));
-    }
-    if path.outcome.is_ok() && spec.pullbacks == 0 && with_pullback > 0 {
-        return Err(Fault::new(format!(
-            "{name} asks for {with_pullback} pullbacks that it never calls: model.score is what it needs"
-        ))
-        .fact(fed));
-    }
-    Ok(())
-}
-
-/// Each `x_t` leads to the next by the formula, in runs without noise.
-///
-/// # Errors
-///
-/// The first fault.
-pub fn check_mean(spec: &Loop, paths: &[Path]) -> Result<(), Fault> {
-    let mut sum = with_remarks(with_neighbours((spec.mean)())).unchanged(
-        "x_t is the same before and after every step: the result of a step is not what the next starts from",
-    );
-    let mut tame = sum.clone();
-    for path in paths {
-        let mut is_tame = true;
-        for i in 0..path.setting.steps.len() {
-            let case = tagged((spec.terms)(path, i), path, i);
-            is_tame &= path.around(i).1.iter().all(|value| value.abs() < WILD);
-            if is_tame {
-                tame.add(case.clone());
-            }
-            sum.add(case);
-        }
-    }
-    let Err(fault) = sum.verdict() else { return Ok(()) };
-    let fault = tame.verdict().err().unwrap_or(fault);
-    // What has a name needs no noise to explain it.
-    let has_a_name = !fault.hint().contains("no sum of its terms");
-    let noise = if has_a_name { None } else { added_noise(spec, paths) };
-    Err(noise.unwrap_or(fault))
-}
-
-/// Where a mistake lets `x_t` grow beyond this, its terms look so much alike in `f32` that the steps before tell more.
-const WILD: f32 = 100.0;
-
-/// A case of a path, with the words for where it is.
-fn tagged(case: Case, path: &Path, i: usize) -> Case {
-    let steps = &path.setting.steps;
-    let case = if i + 1 == steps.len() {
-        case.tag("at the last step")
-    } else {
-        case.tag("at all steps but the last")
-    };
-    let case = if i == 0 {
-        case.tag("at the first step")
-    } else {
-        case.tag("after the first step")
-    };
-    let skips = steps[i].t_prev + 1 < steps[i].t;
-    if skips {
-        case.tag("where the steps skip times")
-    } else {
-        case.tag("where no time is skipped")
-    }
-}
-
-/// Noise in a run whose steps have `sigma = 0`.
-fn added_noise(spec: &Loop, paths: &[Path]) -> Option<Fault> {
-    let sum = (spec.mean)();
-    let (mut at, mut all) = (Vec::new(), 0);
-    for path in paths.iter().filter(|path| path.setting.images > 1) {
-        for (i, step) in path.setting.steps.iter().enumerate() {
-            let case = (spec.terms)(path, i);
-            let rest = path.around(i).1 - &sum.expected(&case);
-            let size = (rest.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / rest.len() as f64).sqrt();
-            let ratio = size / step.beta().sqrt();
-            all += 1;
-            if (ratio - 1.0).abs() < 0.2 {
-                at.push((step.is_last(), step.t, step.t_prev, size));
-            }
-        }
-    }
-    let (_, t, t_prev, size) = *at.first()?;
-    let at_last = at.iter().all(|(is_last, ..)| *is_last);
-    if at.len() != all && !at_last {
-        return None;
-    }
-    let place = if at_last {
-        "noise is added at the last step"
-    } else {
-        "noise is added in every step, and so at the last step"
-    };
-    Some(
-        Fault::new(format!(
-            "{}: {place}, where step.sigma is 0: the noise is step.sigma times z, and z = 0 at the end",
-            spec.name
-        ))
-        .fact(format!(
-            "in a run whose steps all have sigma = 0, what is added to the mean from t = {t} to {t_prev} has standard \
-             deviation {size:.4}, about sqrt(1 - alpha_t)"
-        )),
-    )
-}
-
-/// Errors of the observer and of the model end the sampler, and come back.
-///
-/// # Errors
-///
-/// If not.
-pub fn check_errors(spec: &Loop, guard: &mut Guard, way: &[Step]) -> Result<(), Fault> {
-    let name = spec.name;
-    let of_observer = Setting {
-        observer_stops_at: Some(3),
-        ..Setting::new(way.to_vec(), 8)
-    };
-    let of_model = Setting {
-        model_fails_at: Some(2),
-        ..Setting::new(way.to_vec(), 8)
-    };
-    for (setting, whose, text, most) in [
-        (
-            of_observer,
-            "the observer's error at its third step (Ctrl-C is one)",
-            "interrupted",
-            3,
-        ),
-        (of_model, "the model's error at its second call", BROKEN, 2),
-    ] {
-        let should = format!("{whose} should end {name} and come back: `?` does that");
-        let path =
-            Path::take(guard, spec.sampler, &setting).map_err(|fault| fault.fact(format!("in this run {should}")))?;
-        let calls = path.asked().len();
-        match &path.outcome {
-            Ok(_) => {
-                return Err(Fault::new(format!(
-                    "{should}; but it returned Ok after {calls} calls of the model"
-                )));
-            }
-            Err(error) if !error.contains(text) => {
-                return Err(Fault::new(format!("{should}; but another one came: {error}")));
-            }
-            Err(_) if calls > most => {
-                return Err(Fault::new(format!(
-                    "{should}; but the model was asked {calls} times until it did"
-                )));
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(())
 }

@@ -3,10 +3,10 @@
 use checks::{Case, Fault, Monomial, Quantity, Sum};
 use imaging::norms;
 use ndarray::Array4;
+use probe::Seen;
 
 use crate::formula::{tweedie, x0_hat};
 use crate::path::Path;
-use crate::probe::Seen;
 use crate::quantities::of_step;
 use crate::sampler::{Loop, ResidualNorms, at};
 

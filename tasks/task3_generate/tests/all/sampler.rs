@@ -3,10 +3,10 @@
 use checks::{Exercise, Fault};
 use diffusion::Observer;
 use ndarray::Array4;
-use rand::rngs::StdRng;
 use task3_generate::{StepForm, sample};
 use testing::path::Given;
-use testing::sampler::{Loop, direct_mean, direct_terms, examine};
+use testing::probe::Numbers;
+use testing::sampler::{ancestral, examine};
 
 use crate::formulas::{DIRECT_STEP, PREDICT_X0, THROUGH_X0};
 
@@ -20,17 +20,10 @@ pub static LOOP_THROUGH_X0: Exercise =
         .after(&LOOP);
 
 fn check(name: &'static str, sampler: testing::path::Sampler) -> Result<(), Fault> {
-    examine(&Loop {
-        name,
-        sampler,
-        mean: || direct_mean("sample"),
-        terms: direct_terms,
-        pullbacks: 0,
-        residual: None,
-    })
+    examine(&ancestral(name), sampler)
 }
 
-fn direct(given: &Given, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+fn direct(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let setting = &given.setting;
     let result = sample(
         &given.model,
@@ -43,7 +36,7 @@ fn direct(given: &Given, rng: &mut StdRng, observer: &mut dyn Observer) -> Resul
     result.map_err(|error| error.to_string())
 }
 
-fn through_x0(given: &Given, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+fn through_x0(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let setting = &given.setting;
     let result = sample(
         &given.model,

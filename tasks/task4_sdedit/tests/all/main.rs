@@ -1,7 +1,5 @@
 //! The public tests of task 4 that need no trained prior.
 
-mod guide;
-
 mod formulas;
 
 mod outside;

@@ -7,6 +7,8 @@ use task4_sdedit::keep_outside;
 use testing::arrays::noise;
 use testing::formula::check_purity;
 use testing::forward::of_alpha_bar;
+use testing::sdedit::masked::{check_untouched, inside, outside};
+use testing::setting::mask;
 
 use crate::formulas::NOISE_GUIDE;
 use crate::sampler::LOOP;
@@ -14,18 +16,6 @@ use crate::sampler::LOOP;
 pub static KEEP_OUTSIDE: Exercise = Exercise::new("4.4 keep_outside", examine_keep_outside)
     .needs(&[&NOISE_GUIDE])
     .after(&LOOP);
-
-/// Masks of a shape, neither symmetric nor half full, and the two ends.
-pub fn mask(height: usize, width: usize, number: usize) -> Array2<f32> {
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        let may_change = match number {
-            3 => true,
-            4 => false,
-            _ => (5 * y + 3 * x + y * x + number) % 7 < 3 + number % 2,
-        };
-        f32::from(u8::from(may_change))
-    })
-}
 
 /// `alpha_bar` at these times, images `[B, C, H, W]`, and the number of the mask.
 const FEEDS: [(usize, [usize; 4], usize); 8] = [
@@ -38,16 +28,6 @@ const FEEDS: [(usize, [usize; 4], usize); 8] = [
     (600, [2, 2, 5, 6], 4),
     (0, [2, 2, 6, 7], 1),
 ];
-
-/// `x`, where the mask is 1.
-pub fn inside(x: &Array4<f32>, mask: &Array2<f32>) -> Array4<f32> {
-    x * mask
-}
-
-/// The rest of it, where the mask is 0.
-pub fn outside(x: &Array4<f32>, mask: &Array2<f32>) -> Array4<f32> {
-    x * &(1.0 - mask)
-}
 
 fn examine_keep_outside() -> Result<(), Fault> {
     let mut guard = Guard::new("keep_outside", FORMULA);
@@ -135,25 +115,6 @@ fn case_of_mask(
     } else {
         case.tag("where alpha_bar is 1")
     }
-}
-
-/// Outside of the mask there is the image, to the bit.
-pub fn check_untouched(what: &str, got: &Array4<f32>, image: &Array4<f32>, mask: &Array2<f32>) -> Result<(), Fault> {
-    let place = got
-        .indexed_iter()
-        .find(|((b, c, y, x), value)| mask[[*y, *x]] == 0.0 && **value != image[[*b, *c, *y, *x]]);
-    let Some((at, value)) = place else { return Ok(()) };
-    // What differs by more than rounding has a better reason.
-    if (value - image[at]).abs() > 1e-4 {
-        return Ok(());
-    }
-    Err(Fault::new(format!(
-        "{what}: where the mask is 0 the result is the image but for rounding; it is to be the image exactly"
-    ))
-    .fact(format!(
-        "[image, channel, row, column] {at:?}: {value:.9} came, {:.9} expected",
-        image[at]
-    )))
 }
 
 #[test]

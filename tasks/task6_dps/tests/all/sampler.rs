@@ -1,52 +1,45 @@
 //! Exercise 6.5: what the loop does, step by step, seen from the model, the operator and the observer.
 
-use checks::{Case, Exercise, Fault, Guard, Monomial, SAMPLER, Sum};
+use checks::{Exercise, Fault, Guard, SAMPLER};
 use diffusion::{Observer, Schedule};
-use imaging::{Inpainting, norms};
+use imaging::Inpainting;
 use ndarray::{Array2, Array4};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use task6_dps::{StepSize, dps};
-use testing::path::{Given, Path, Setting};
-use testing::probe::{Log, ProbeModel};
-use testing::sampler::{Loop, at, examine, mean_through_x0, quantities_on};
+use testing::dps::{CONSTANT, NORMALISED};
+use testing::path::{Given, Path};
+use testing::probe::{Log, Numbers, ProbeModel};
+use testing::sampler::examine;
+use testing::setting::Setting;
 
 use crate::formulas::{DPS_STEP, GRADIENT, PREDICT_X0, STEP_SIZES};
 
+/// Of runs whose result is nobody's business but whether there is one.
 const ZETA: f64 = 0.35;
 
-pub static LOOP: Exercise = Exercise::new("6.5 dps", || examine(&NORMALISED))
+pub static LOOP: Exercise = Exercise::new("6.5 dps", || examine(&NORMALISED, normalised))
     .needs(&[&PREDICT_X0, &GRADIENT, &STEP_SIZES, &DPS_STEP])
     .after(&DPS_STEP);
 
-pub static LOOP_CONSTANT: Exercise = Exercise::new("6.5 dps", || examine(&CONSTANT))
+pub static LOOP_CONSTANT: Exercise = Exercise::new("6.5 dps", || examine(&CONSTANT, constant))
     .needs(&[&LOOP])
     .after(&LOOP);
 
 pub static EDGES: Exercise = Exercise::new("6.5 dps", edges).needs(&[&LOOP]).after(&LOOP_CONSTANT);
 
-const NORMALISED: Loop = Loop {
-    name: "dps with StepSize::Normalised",
-    sampler: |given, rng, observer| run(given, StepSize::Normalised(ZETA), rng, observer),
-    mean: || mean(Monomial::of(&[("zeta", 1.0), ("2", -1.0), ("||r||", -1.0)])),
-    terms,
-    pullbacks: 1,
-    residual: Some(residual_norms),
-};
+fn normalised(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+    run(given, StepSize::Normalised(given.setting.zeta), rng, observer)
+}
 
-const CONSTANT: Loop = Loop {
-    name: "dps with StepSize::Constant",
-    sampler: |given, rng, observer| run(given, StepSize::Constant(ZETA), rng, observer),
-    mean: || mean(Monomial::of(&[("zeta", 1.0)])),
-    terms,
-    pullbacks: 1,
-    residual: Some(residual_norms),
-};
+fn constant(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+    run(given, StepSize::Constant(given.setting.zeta), rng, observer)
+}
 
-fn run(given: &Given, size: StepSize, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+fn run(given: &Given, size: StepSize, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let result = dps(
         &given.model,
-        &given.operator,
+        given.operator.as_ref(),
         &given.b,
         size,
         &given.setting.steps,
@@ -54,115 +47,6 @@ fn run(given: &Given, size: StepSize, rng: &mut StdRng, observer: &mut dyn Obser
         observer,
     );
     result.map_err(|error| format!("{error:#}"))
-}
-
-fn mean(zeta_t: Monomial) -> Sum {
-    mean_through_x0(
-        "dps",
-        "the DDPM step through x0_hat - zeta_t gradient, with r = b - A x0_hat and zeta_t of each image's own ||r||",
-    )
-    .term("the gradient", zeta_t.negated())
-    .alternative(
-        "zeta_t follows",
-        vec![("||r||".to_owned(), "||r|| of the clamped x0_hat".to_owned())],
-    )
-}
-
-fn residual(path: &Path, x: &Array4<f32>) -> Array4<f32> {
-    &path.b - &path.operator.of(x)
-}
-
-fn residual_norms(path: &Path, x0_hat: &Array4<f32>) -> Vec<f32> {
-    norms(&residual(path, x0_hat))
-}
-
-/// The gradient at step number `i`, with the operator linearised at some images, and some residual.
-fn gradient(path: &Path, i: usize, linearised_at: &Array4<f32>, residual: &Array4<f32>) -> Array4<f32> {
-    let step = &path.setting.steps[i];
-    let v = path.operator.back(linearised_at, residual) * -2.0;
-    let through_network = path.probe.pull_back(path.around(i).0, step.t, &v);
-    (v + through_network * (1.0 - step.alpha_bar) as f32) / step.alpha_bar.sqrt() as f32
-}
-
-fn terms(path: &Path, i: usize) -> Case {
-    let ((x_t, next), x0_hat) = (path.around(i), path.x0_hat(i));
-    let images = path.setting.images;
-    let r = residual(path, &x0_hat);
-    let clamped = x0_hat.mapv(|v| v.clamp(-1.0, 1.0));
-    let of_clamped = residual(path, &clamped);
-    let before = path.x0_hat(i.saturating_sub(1));
-    let of_before = residual(path, &before);
-    let of_x_t = residual(path, x_t);
-    let values = |r: &Array4<f32>| -> Vec<f64> { norms(r).iter().map(|norm| f64::from(*norm)).collect() };
-    let of_r = values(&r);
-    let whole = of_r.iter().map(|norm| norm * norm).sum::<f64>().sqrt();
-    let arrays = vec![x_t.clone(), x0_hat.clone(), gradient(path, i, &x0_hat, &r)];
-    let mut case = Case::new(at(path, i), quantities_on(path, i), arrays, next.clone())
-        .of_each_image("zeta", &vec![ZETA; images])
-        .of_each_image("||r||", &of_r);
-    for (name, norms) in [
-        ("||b||", values(&path.b)),
-        ("||b - A x_t||", values(&of_x_t)),
-        ("||r|| of the step before", values(&of_before)),
-        ("||r|| of the clamped x0_hat", values(&of_clamped)),
-        ("||r|| of the whole batch", vec![whole; images]),
-        ("||r|| of the first image", vec![of_r[0]; images]),
-    ] {
-        case = case.rare_of_each_image(name, &norms);
-    }
-    case = case.rare_of_each_image(
-        "the number of measured values",
-        &vec![path.setting.measured as f64; images],
-    );
-    let of = |at: &Array4<f32>, r: &Array4<f32>| gradient(path, i, at, r);
-    let all_so_far = (0..=i).fold(Array4::<f32>::zeros(x_t.dim()), |sum, k| {
-        let x0_hat = path.x0_hat(k);
-        sum + gradient(path, k, &x0_hat, &residual(path, &x0_hat))
-    });
-    case.other(2, of(x_t, &r), "measurement_gradient is given x_t in place of x0_hat")
-        .other(
-            2,
-            of(&x0_hat, &of_x_t),
-            "the residual is b - A x_t; it should be b - A x0_hat",
-        )
-        .other(
-            2,
-            of(x_t, &of_x_t),
-            "the gradient is that at x_t; it should be at x0_hat",
-        )
-        .other(
-            2,
-            of(&x0_hat, &of_before),
-            "the gradient is made of the residual of the step before",
-        )
-        .other(
-            2,
-            of(&before, &r),
-            "the gradient is made of the x0_hat of the step before",
-        )
-        .other(2, of(&x0_hat, &path.b), "b stands where the residual belongs")
-        .others(
-            vec![(1, clamped.clone()), (2, of(&clamped, &of_clamped))],
-            "x0_hat is clamped to [-1, 1] in the loop; the formula has no limits",
-        )
-        .other(
-            2,
-            of(&clamped, &of_clamped),
-            "the gradient is that of x0_hat clamped to [-1, 1]",
-        )
-        .other(
-            2,
-            of(&x0_hat, &of_clamped),
-            "the residual is that of x0_hat clamped to [-1, 1]",
-        )
-        .other(2, all_so_far, "the gradients of all steps so far are added up")
-        .other(
-            0,
-            path.around(0).0.clone(),
-            "every step starts from x_T: x_t is not replaced by the result of the step",
-        )
-        .other(1, before, "x0_hat is that of the step before")
-        .other(1, x_t.clone(), "x_t stands where x0_hat belongs")
 }
 
 /// A measurement of another operator, and one without a single number.
@@ -203,12 +87,12 @@ fn edges() -> Result<(), Fault> {
     }
 }
 
-fn with_wrong_b(given: &Given, rng: &mut StdRng, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
+fn with_wrong_b(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let b = Array4::zeros((given.setting.images, 1, 1, 3));
     let size = StepSize::Normalised(ZETA);
     let result = dps(
         &given.model,
-        &given.operator,
+        given.operator.as_ref(),
         &b,
         size,
         &given.setting.steps,
