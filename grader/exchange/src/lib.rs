@@ -5,11 +5,13 @@
 //! back arrays, so that everything it says is to be doubted: [`decode`] takes any bytes without harm.
 
 mod message;
+mod probed;
 mod record;
 mod serve;
 mod setting;
 
 pub use message::{Message, decode, encode};
+pub use probed::{PROBE, events, probed_request};
 pub use record::{RecordingModel, Watcher, run_sampler};
 pub use serve::serve;
 pub use setting::{LOPSIDED_BLUR, SMALL_SHAPE, model, operator, small_model, step, steps};

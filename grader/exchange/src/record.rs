@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use diffusion::{Observer, Pullback, Schedule, ScoreError, ScoreModel, Step, StepView};
 use ndarray::{Array2, Array4, ArrayD, Axis, stack};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use probe::Numbers;
 
+use crate::probed::{is_probed, run_probed};
 use crate::{Message, model, steps};
 
 /// A model that remembers at which times it was asked, and how often for a pullback, too.
@@ -126,7 +126,8 @@ impl Observer for Watcher {
 }
 
 /// A student's sampler, with what it may not choose filled in.
-pub type Sampler<'a> = dyn FnMut(&dyn ScoreModel, &[Step], &mut StdRng, &mut dyn Observer) -> Result<Array4<f32>> + 'a;
+pub type Sampler<'a> =
+    dyn FnMut(&dyn ScoreModel, &[Step], &mut Numbers, &mut dyn Observer) -> Result<Array4<f32>> + 'a;
 
 /// Runs a sampler on the model and the steps that the request names, with random numbers from its number `seed`. The
 /// answer's array `result` holds the images; with a text `watch` it tells what was asked and seen as well, and where
@@ -136,9 +137,12 @@ pub type Sampler<'a> = dyn FnMut(&dyn ScoreModel, &[Step], &mut StdRng, &mut dyn
 ///
 /// What the sampler returns, and a request that names no model.
 pub fn run_sampler(request: &Message, sampler: &mut Sampler<'_>) -> Result<Message> {
+    if is_probed(request) {
+        return run_probed(request, sampler);
+    }
     let model = model(request)?;
     let steps = steps(request, model.schedule())?;
-    let rng = &mut StdRng::seed_from_u64(request.number("seed")?);
+    let rng = &mut Numbers::drawn(request.number("seed")?);
     if request.text("watch").is_err() {
         let images = sampler(model.as_ref(), &steps, rng, &mut ())?;
         return Ok(Message::default().with_batch("result", &images));

@@ -8,11 +8,12 @@ use imaging::{Convolution, ForwardOperator, parse_operator};
 use ndarray::{Array, Array1, Array2, array};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::{StandardNormal, Uniform};
+use probe::{Log, ProbeOperator};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::Prior;
 
-use crate::Message;
+use crate::{Message, PROBE};
 
 /// The image shape `[C, H, W]` of [`small_model`]: no two sides alike, so that swapped axes are noticed.
 pub const SMALL_SHAPE: [usize; 3] = [3, 6, 5];
@@ -60,7 +61,8 @@ pub fn model(request: &Message) -> Result<Box<dyn ScoreModel>> {
 }
 
 /// The operator that a request names in its text `operator`, random parts from its number `operator_seed`: a name as on
-/// the command line, or [`LOPSIDED_BLUR`].
+/// the command line, [`LOPSIDED_BLUR`], or [`PROBE`] with so many numbers as `measured` says; a blur by the request's
+/// matrix `kernel`, where it has one.
 ///
 /// # Errors
 ///
@@ -69,6 +71,13 @@ pub fn operator(request: &Message, image_shape: [usize; 3]) -> Result<Box<dyn Fo
     if request.text("operator")? == LOPSIDED_BLUR {
         let kernel = array![[0.4_f64, 0.1, 0.0], [0.2, 0.3, 0.0], [0.0, 0.0, 0.0]];
         return Ok(Box::new(Convolution::from_kernel(image_shape, &kernel)?));
+    }
+    if request.text("operator")? == PROBE {
+        let measured = request.number("measured")?;
+        return Ok(Box::new(ProbeOperator::new(image_shape, measured, &Log::default())));
+    }
+    if let Ok(kernel) = request.matrix("kernel") {
+        return Ok(Box::new(Convolution::from_kernel(image_shape, &kernel.mapv(f64::from))?));
     }
     let seed = request.number("operator_seed")?;
     Ok(parse_operator(request.text("operator")?, image_shape, seed)?)
@@ -92,17 +101,21 @@ pub fn step(request: &Message) -> Result<Step> {
 }
 
 /// So many steps as the number `steps` says, from the number `from` down to 0, with the noise that the text `variance`
-/// names; none for 0.
+/// names, which may be `none` here; no steps for 0.
 ///
 /// # Errors
 ///
 /// Numbers outside of the schedule, an unknown rule.
 pub fn steps(request: &Message, schedule: &Schedule) -> Result<Vec<Step>> {
-    let variance = variance(request)?;
     let steps = match request.number("steps")? {
         0 => Vec::new(),
         count => schedule.steps_from(request.number("from")?, count)?,
     };
+    if request.texts.get("variance").is_some_and(|rule| rule == "none") {
+        let without_noise = |step: Step| Step { sigma: 0.0, ..step };
+        return Ok(steps.into_iter().map(without_noise).collect());
+    }
+    let variance = variance(request)?;
     let with_noise = |step: Step| variance.map_or(step, |rule| step.with_variance(rule));
     Ok(steps.into_iter().map(with_noise).collect())
 }
