@@ -11,7 +11,7 @@ mod serve;
 mod setting;
 
 pub use message::{Message, decode, encode};
-pub use probed::{PROBE, events, probed_request};
+pub use probed::{PROBE, events, is_probed, probed_request};
 pub use record::{RecordingModel, Watcher, run_sampler};
 pub use serve::serve;
 pub use setting::{LOPSIDED_BLUR, SMALL_SHAPE, model, operator, small_model, step, steps};

@@ -21,7 +21,9 @@ pub fn probed_request(exercise: &str, shape: [usize; 3], most_calls: usize) -> M
         .with("most_calls", most_calls)
 }
 
-pub(crate) fn is_probed(request: &Message) -> bool {
+/// Whether a request asks for such a run.
+#[must_use]
+pub fn is_probed(request: &Message) -> bool {
     request.texts.get("model").is_some_and(|model| model == PROBE)
 }
 
@@ -193,7 +195,9 @@ mod tests {
         assert_eq!(answer.text("returned")?, "this is where it ends");
         let told = events(&answer)?;
         assert_eq!(told.len(), 6);
-        let Event::Seen(seen) = &told[5] else { panic!("the last is what the observer saw") };
+        let Event::Seen(seen) = &told[5] else {
+            panic!("the last is what the observer saw")
+        };
         assert_eq!(seen.step, steps(&request, &Schedule::linear())?[2]);
         assert_eq!((seen.step.sigma, seen.index), (0.0, 2));
         assert_eq!(seen.residual.as_deref(), Some([1.5, 2.5].as_slice()));

@@ -11,19 +11,25 @@ use probe::Numbers;
 use crate::probed::{is_probed, run_probed};
 use crate::{Message, model, steps};
 
+/// A model is asked once per step. So many times that, and a loop does not end.
+const MOST_CALLS: usize = 50;
+
 /// A model that remembers at which times it was asked, and how often for a pullback, too.
 pub struct RecordingModel<'a> {
     inner: &'a dyn ScoreModel,
+    most_calls: usize,
     asked: Mutex<Vec<usize>>,
     pullbacks: AtomicUsize,
 }
 
 impl<'a> RecordingModel<'a> {
-    /// Remembers what `inner` is asked.
+    /// Remembers what `inner` is asked; it refuses to answer more than `most_calls` times, so that a loop which never
+    /// ends does.
     #[must_use]
-    pub fn new(inner: &'a dyn ScoreModel) -> Self {
+    pub fn new(inner: &'a dyn ScoreModel, most_calls: usize) -> Self {
         Self {
             inner,
+            most_calls,
             asked: Mutex::default(),
             pullbacks: AtomicUsize::new(0),
         }
@@ -40,8 +46,16 @@ impl<'a> RecordingModel<'a> {
             .with("pullbacks", self.pullbacks.load(Ordering::Relaxed))
     }
 
-    fn note(&self, t: usize) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(t);
+    fn note(&self, t: usize) -> Result<(), ScoreError> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push(t);
+        if asked.len() > self.most_calls {
+            let most = self.most_calls;
+            return Err(ScoreError::Backend(format!(
+                "the model was asked more than {most} times"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -55,7 +69,7 @@ impl ScoreModel for RecordingModel<'_> {
     }
 
     fn score(&self, x_t: &Array4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
-        self.note(t);
+        self.note(t)?;
         self.inner.score(x_t, t)
     }
 
@@ -64,7 +78,7 @@ impl ScoreModel for RecordingModel<'_> {
         x_t: &Array4<f32>,
         t: usize,
     ) -> Result<(Array4<f32>, Pullback<'a>), ScoreError> {
-        self.note(t);
+        self.note(t)?;
         self.pullbacks.fetch_add(1, Ordering::Relaxed);
         self.inner.score_with_pullback(x_t, t)
     }
@@ -126,8 +140,7 @@ impl Observer for Watcher {
 }
 
 /// A student's sampler, with what it may not choose filled in.
-pub type Sampler<'a> =
-    dyn FnMut(&dyn ScoreModel, &[Step], &mut Numbers, &mut dyn Observer) -> Result<Array4<f32>> + 'a;
+pub type Sampler<'a> = dyn FnMut(&dyn ScoreModel, &[Step], &mut Numbers, &mut dyn Observer) -> Result<Array4<f32>> + 'a;
 
 /// Runs a sampler on the model and the steps that the request names, with random numbers from its number `seed`. The
 /// answer's array `result` holds the images; with a text `watch` it tells what was asked and seen as well, and where
@@ -143,11 +156,12 @@ pub fn run_sampler(request: &Message, sampler: &mut Sampler<'_>) -> Result<Messa
     let model = model(request)?;
     let steps = steps(request, model.schedule())?;
     let rng = &mut Numbers::drawn(request.number("seed")?);
+    let passes = request.number("repeats").unwrap_or(1);
+    let recording = RecordingModel::new(model.as_ref(), MOST_CALLS * steps.len().max(1) * passes);
     if request.text("watch").is_err() {
-        let images = sampler(model.as_ref(), &steps, rng, &mut ())?;
+        let images = sampler(&recording, &steps, rng, &mut ())?;
         return Ok(Message::default().with_batch("result", &images));
     }
-    let recording = RecordingModel::new(model.as_ref());
     let mut watcher = Watcher {
         stop_at: request.number("watch").ok(),
         ..Watcher::default()

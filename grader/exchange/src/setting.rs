@@ -77,7 +77,10 @@ pub fn operator(request: &Message, image_shape: [usize; 3]) -> Result<Box<dyn Fo
         return Ok(Box::new(ProbeOperator::new(image_shape, measured, &Log::default())));
     }
     if let Ok(kernel) = request.matrix("kernel") {
-        return Ok(Box::new(Convolution::from_kernel(image_shape, &kernel.mapv(f64::from))?));
+        return Ok(Box::new(Convolution::from_kernel(
+            image_shape,
+            &kernel.mapv(f64::from),
+        )?));
     }
     let seed = request.number("operator_seed")?;
     Ok(parse_operator(request.text("operator")?, image_shape, seed)?)

@@ -31,7 +31,7 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
         bench.seed = seed;
         for (check, measure) in &checks {
             bar.set_message(check.key());
-            let asked = (check.ask)(bench)?;
+            let asked = check.requests(bench)?;
             let answers = answers(check, &asked);
             let measured = measure(bench, &asked, &answers).with_context(|| format!("{} fails", check.key()))?;
             let of_check = values.entry(check.key()).or_default();
@@ -124,7 +124,7 @@ pub fn unfair(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>, sc
         bench.seed = seed;
         for check in &checks {
             bar.set_message(check.key());
-            let asked = (check.ask)(bench)?;
+            let asked = check.requests(bench)?;
             let verdict = check.judge(bench, &asked, &answers(check, &asked))?;
             if verdict.share < 1.0 {
                 faults.push(format!(

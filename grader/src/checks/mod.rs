@@ -8,6 +8,7 @@ mod bench;
 mod formula;
 mod images;
 mod named;
+mod probed;
 mod task2;
 mod task3;
 mod task4;
@@ -46,8 +47,8 @@ pub struct Check {
     pub exercise: &'static str,
     /// What is checked: `formula`, `sampler` or `images`, or a part of the exercise.
     pub name: &'static str,
-    /// What the worker is asked.
-    pub ask: fn(&Bench) -> Result<Vec<Message>>,
+    /// What the worker is asked that points are given for.
+    ask: fn(&Bench) -> Result<Vec<Message>>,
     /// How the answers are judged.
     pub kind: Kind,
 }
@@ -127,12 +128,44 @@ impl Check {
         }
     }
 
+    /// What the worker is asked.
+    ///
+    /// # Errors
+    ///
+    /// If a file of the grader's is damaged, or the reference solution is wrong.
+    pub fn requests(&self, bench: &Bench) -> Result<Vec<Message>> {
+        let mut requests = (self.ask)(bench)?;
+        requests.extend(probed::requests(self.task, &self.key())?);
+        Ok(requests)
+    }
+
     /// Judges the answers. Pictures and figures are of the answers; the share is what they earn.
     ///
     /// # Errors
     ///
     /// If the reference solution itself fails, or a file of the grader's is damaged.
     pub fn judge(&self, bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+        let own = asked
+            .iter()
+            .take_while(|request| !exchange::is_probed(request))
+            .count()
+            .min(answers.len());
+        let mut verdict = self.judge_own(bench, &asked[..own], &answers[..own])?;
+        if verdict.share < 1.0
+            && let Some(fault) = probed::fault(&self.key(), &asked[own..], &answers[own..])
+        {
+            // Where the steps themselves are wrong, what is left of them is no noise, and its statistics say nothing.
+            verdict.text = if verdict.share > 0.0 {
+                format!("{fault}\n{}", verdict.text)
+            } else {
+                fault.to_string()
+            };
+        }
+        Ok(verdict)
+    }
+
+    /// Of the answers that points are given for.
+    fn judge_own(&self, bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
         if let Some(answer) = answers.iter().find(|answer| !answer.arrays.values().all(is_bounded)) {
             let names: Vec<&str> = answer
                 .arrays

@@ -249,7 +249,9 @@ impl Grader {
 
     fn run_check(&self, check: &Check, worker: &Worker, folder: &Path) -> Result<CheckReport> {
         let clock = Instant::now();
-        let asked = (check.ask)(&self.bench).with_context(|| format!("cannot make the inputs of {}", check.key()))?;
+        let asked = check
+            .requests(&self.bench)
+            .with_context(|| format!("cannot make the inputs of {}", check.key()))?;
         let isolation = self.options.isolation;
         let verdict = match ask(&self.kit, worker, &asked, check.time_limit(), folder, isolation)? {
             Ok((answers, printed)) => {

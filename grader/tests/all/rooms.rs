@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("diffusion", "ndarray ndarray-rand rand thiserror"),
     (
         "exchange",
-        "anyhow diffusion imaging ndarray ndarray-rand rand safetensors score_unet",
+        "anyhow diffusion imaging ndarray ndarray-rand probe rand safetensors score_unet",
     ),
     ("files", "tempfile"),
     (
@@ -57,6 +57,7 @@ const ROOMS: &[(&str, &str)] = &[
         "plots",
         "ab_glyph deunicode epaint_default_fonts files image imaging ndarray plotters thiserror",
     ),
+    ("probe", "diffusion imaging ndarray ndarray-rand rand"),
     ("program", "anyhow clap ctrlc rayon signal-hook"),
     (
         "results",
@@ -93,7 +94,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "testing",
-        "checks diffusion imaging ndarray ndarray-rand rand serde serde_json",
+        "checks diffusion imaging ndarray ndarray-rand probe rand serde serde_json",
     ),
     (
         "trainer",

@@ -1,4 +1,5 @@
-//! Is the grading fair? Each mistake costs points where it was made.
+//! Is the grading fair? Each mistake costs points where it was made, and where it is one of a sampler's, the report names
+//! its cause in the words of the public tests.
 
 use std::fs;
 use std::time::Instant;
@@ -21,6 +22,11 @@ fn exercise_of(source: &str, correct: &str) -> Result<String> {
     Ok(exercise.trim_end_matches(|c: char| c.is_alphabetic()).to_owned())
 }
 
+/// The checks of samplers, by their exercises.
+fn is_of_a_sampler(exercise: &str) -> bool {
+    ["3.3", "4.3", "4.5", "5.4", "6.5"].contains(&exercise)
+}
+
 fn unpunished(task: Task, part: &Part) -> Result<Vec<String>> {
     let clock = Instant::now();
     let source = fs::read_to_string(root().join("tasks").join(task.crate_name()).join("src/lib.rs"))?;
@@ -28,7 +34,8 @@ fn unpunished(task: Task, part: &Part) -> Result<Vec<String>> {
     (options.tasks, options.images) = (vec![task], false);
     let grader = Grader::new(options)?;
     let (mistakes, mut unpunished) = (part.of(mistakes(task)?), Vec::new());
-    for Mistake { correct, mistake, .. } in &mistakes.taken {
+    let (mut of_samplers, mut named) = (0, 0);
+    for Mistake { correct, mistake, says } in &mistakes.taken {
         let submission = tempfile::tempdir()?;
         let src = submission.path().join(task.crate_name()).join("src");
         fs::create_dir_all(&src)?;
@@ -49,9 +56,21 @@ fn unpunished(task: Task, part: &Part) -> Result<Vec<String>> {
         {
             unpunished.push(format!("{exercise}: `{mistake}` for `{correct}`"));
         }
+        if is_of_a_sampler(&exercise) {
+            let said: Vec<&str> = checks.iter().flat_map(|check| check.text.split_whitespace()).collect();
+            let said = said.join(" ");
+            of_samplers += 1;
+            if said.contains(says) {
+                named += 1;
+            } else {
+                unpunished.push(format!(
+                    "{exercise}: `{mistake}` for `{correct}`: the report does not say `{says}`, but: {said}"
+                ));
+            }
+        }
     }
     println!(
-        "{}: {mistakes}; {} do not cost points; {} s",
+        "{}: {mistakes}; of {of_samplers} in samplers the report names {named}; {} faults of the grading; {} s",
         task.crate_name(),
         unpunished.len(),
         clock.elapsed().as_secs()

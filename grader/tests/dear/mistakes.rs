@@ -18,11 +18,12 @@ use crate::part::Part;
 use crate::{chosen_tasks, root, target_folder};
 
 /// What the tasks' formulas and the tests of them stand on, as far as it is there.
-const SHARED: [&str; 5] = [
+const SHARED: [&str; 6] = [
     "shared/diffusion",
     "shared/files",
     "shared/imaging",
     "shared/checks",
+    "shared/probe",
     "tasks/testing",
 ];
 /// Parts of a task that need more: its program, and the tests with the network.

@@ -15,7 +15,6 @@ pub use model::{BROKEN, Probe, ProbeModel};
 pub use numbers::Numbers;
 pub use operator::ProbeOperator;
 
-
 #[cfg(test)]
 mod tests {
     use ndarray::Array4;

@@ -59,7 +59,8 @@ fn wrong_b(setting: &Setting) -> Array4<f32> {
 
 fn without_passes(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {
     let steps = &given.setting.steps;
-    restore(&given.model, given.operator.as_ref(), &given.b, steps, 0, rng, observer).map_err(|error| format!("{error:#}"))
+    restore(&given.model, given.operator.as_ref(), &given.b, steps, 0, rng, observer)
+        .map_err(|error| format!("{error:#}"))
 }
 
 fn with_wrong_b(given: &Given, rng: &mut Numbers, observer: &mut dyn Observer) -> Result<Array4<f32>, String> {

@@ -158,7 +158,8 @@ fn hidden(guard: &mut Guard) -> Result<(), Fault> {
             lambda: 0.5,
         };
         let (b, rng) = (Array4::zeros((3, 2, 1, 0)), &mut StdRng::seed_from_u64(1));
-        task5_score_ald::score_ald(&model, &nothing, &b, guidance, &steps, rng, &mut ()).map_err(|error| format!("{error:#}"))
+        task5_score_ald::score_ald(&model, &nothing, &b, guidance, &steps, rng, &mut ())
+            .map_err(|error| format!("{error:#}"))
     })?;
     match result {
         Ok(result) if result.iter().all(|value| value.is_finite()) => Ok(()),

@@ -218,12 +218,10 @@ fn check_two_measurements(take: &mut Take<'_>, one: &Path) -> Result<(), Fault> 
     let other = passes(take, &one.setting.clone().with_other_inputs())?;
     let of_pass = one.setting.one_pass().len();
     let root = one.setting.steps[0].alpha_bar.sqrt() as f32;
-    let pair = |pass: usize| {
-        Pair {
-            at: format!("the start of pass {}", pass + 1),
-            got: [one, &other].map(|path| path.around(pass * of_pass).0.clone()),
-            right: [one, &other].map(|path| guide_of(path, pass) * root),
-        }
+    let pair = |pass: usize| Pair {
+        at: format!("the start of pass {}", pass + 1),
+        got: [one, &other].map(|path| path.around(pass * of_pass).0.clone()),
+        right: [one, &other].map(|path| guide_of(path, pass) * root),
     };
     check_pairs(
         "restore",
@@ -236,13 +234,7 @@ fn check_two_measurements(take: &mut Take<'_>, one: &Path) -> Result<(), Fault> 
 /// The noise with which each pass starts.
 fn noises_of_starts(path: &Path) -> Vec<Array4<f32>> {
     let (alpha_bar, of_pass) = (path.setting.steps[0].alpha_bar, path.setting.one_pass().len());
-    let noise = |pass: usize| {
-        noise_on(
-            path.around(pass * of_pass).0,
-            &guide_of(path, pass),
-            alpha_bar,
-        )
-    };
+    let noise = |pass: usize| noise_on(path.around(pass * of_pass).0, &guide_of(path, pass), alpha_bar);
     (0..PASSES).map(noise).collect()
 }
 
