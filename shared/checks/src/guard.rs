@@ -1,15 +1,13 @@
 //! Calls a student's function, whatever it does: it may panic, or never come back.
 
-use std::any::Any;
-use std::backtrace::Backtrace;
-use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::clock::{Clock, Spent, clocked, computed};
 use crate::fault::Fault;
+use crate::panics::caught;
+use crate::speed;
 
 /// For a formula, whose arrays are tiny.
 pub const FORMULA: Duration = Duration::from_secs(5);
@@ -25,11 +23,11 @@ pub struct Guard {
     /// How many calls came back, and how long the longest of them took.
     came_back: usize,
     longest: Duration,
-}
-
-thread_local! {
-    /// What a panic on this thread said, and where it was; nothing where panics are nobody's business.
-    static SAID: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+    /// By all calls so far, and by the last of them.
+    computed: Option<Duration>,
+    last: Option<Duration>,
+    /// Whether its slowness has been told.
+    is_remarked: bool,
 }
 
 impl Guard {
@@ -42,6 +40,9 @@ impl Guard {
             left: limit,
             came_back: 0,
             longest: Duration::ZERO,
+            computed: Some(Duration::ZERO),
+            last: None,
+            is_remarked: false,
         }
     }
 
@@ -57,32 +58,39 @@ impl Guard {
         fed: &str,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        listen_to_panics();
-        let (sender, receiver) = channel();
-        let clock = Instant::now();
-        thread::spawn(move || {
-            SAID.set(Some(None));
-            let outcome = panic::catch_unwind(AssertUnwindSafe(call));
-            let said = SAID.take().flatten();
-            drop(sender.send(outcome.map_err(|_| said.unwrap_or_default())));
-        });
-        let answer = receiver.recv_timeout(self.left);
-        let took = clock.elapsed();
-        self.left = self.left.saturating_sub(took);
-        if answer.is_ok() {
+        let answer = Called::start(call).wait(self.left);
+        self.left = self.left.saturating_sub(answer.took);
+        if answer.outcome.is_some() {
             self.came_back += 1;
-            self.longest = self.longest.max(took);
+            self.longest = self.longest.max(answer.took);
         }
-        match answer {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(said)) if said.contains("not yet implemented") => {
+        self.last = answer.computed;
+        self.computed = self.computed.zip(answer.computed).map(|(sum, more)| sum + more);
+        match answer.outcome {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(said)) if said.contains("not yet implemented") => {
                 Err(Fault::new(format!("{} is not written yet ({said})", self.what)))
             }
-            Ok(Err(said)) => Err(Fault::new(format!("{} panicked: {said}", self.what)).fact(format!("fed: {fed}"))),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Err(self.out_of_time(took).fact(format!("fed: {fed}")))
-            }
+            Some(Err(said)) => Err(Fault::new(format!("{} panicked: {said}", self.what)).fact(format!("fed: {fed}"))),
+            None => Err(self.out_of_time(answer.took).fact(format!("fed: {fed}"))),
         }
+    }
+
+    /// How long all calls together have computed, as far as the system tells.
+    #[must_use]
+    pub fn computed(&self) -> Option<Duration> {
+        self.computed
+    }
+
+    /// Says on standard error, once, where the last call took 100 times as long as the model that it asked.
+    ///
+    /// - `needed`: what the model computed
+    pub fn remark_if_slower_than(&mut self, needed: impl FnOnce()) {
+        if self.is_remarked {
+            return;
+        }
+        let ((), needed) = computed(needed);
+        self.is_remarked = speed::remark_on_sampler(&self.what, needed, self.last);
     }
 
     /// A call that never ends cannot be told from a slow one, but what the calls before it took can be said.
@@ -90,72 +98,90 @@ impl Guard {
     /// - `waited`: for the call that did not come back
     fn out_of_time(&self, waited: Duration) -> Fault {
         let (what, limit) = (&self.what, self.limit.as_secs_f64());
-        if self.came_back == 0 || waited > self.limit / 2 {
+        let computed = self.computed.map(|computed| {
+            let computed = computed.as_secs_f64();
+            format!("it computed for {computed:.1} s of them; the rest of the time it slept, or waited")
+        });
+        let fault = if self.came_back == 0 || waited > self.limit / 2 {
             let waited = waited.as_secs_f64();
-            return Fault::new(format!(
+            Fault::new(format!(
                 "{what} did not come back within {waited:.0} s, where it should take milliseconds"
-            ));
-        }
-        Fault::new(format!(
-            "{what} is slow: {} calls and one that was not waited for took {limit:.0} s in all; each should take \
-             milliseconds",
-            self.came_back
-        ))
-        .fact(format!(
-            "the longest of those that came back took {:.1} s",
-            self.longest.as_secs_f64()
-        ))
+            ))
+        } else {
+            Fault::new(format!(
+                "{what} is slow: {} calls and one that was not waited for took {limit:.0} s in all; each should take \
+                 milliseconds",
+                self.came_back
+            ))
+            .fact(format!(
+                "the longest of those that came back took {:.1} s",
+                self.longest.as_secs_f64()
+            ))
+        };
+        computed.into_iter().fold(fault, Fault::fact)
     }
 }
 
-/// Keeps what panics on a guarded thread say, in place of printing it.
-fn listen_to_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let is_guarded = SAID.with_borrow(Option::is_some);
-            if !is_guarded {
-                return before(info);
+/// A call on a thread of its own.
+struct Called<T> {
+    clock: Option<Clock>,
+    start: Instant,
+    answers: Receiver<(Result<T, String>, Option<Spent>)>,
+}
+
+/// What came of it.
+struct Answer<T> {
+    /// What came back, or what a panic said; nothing where nothing came in time.
+    outcome: Option<Result<T, String>>,
+    /// On the clock, but for the time in which other programs had the processors.
+    took: Duration,
+    computed: Option<Duration>,
+}
+
+/// A thread that gets no processor at all is not waited for longer than so many times the limit.
+const MOST_PATIENCE: u32 = 5;
+
+impl<T: Send + 'static> Called<T> {
+    fn start(call: impl FnOnce() -> T + Send + 'static) -> Self {
+        let (sender, answers) = channel();
+        let (clocks, clock) = channel();
+        let start = Instant::now();
+        thread::spawn(move || {
+            drop(clocks.send(Clock::of_this_thread()));
+            drop(sender.send(clocked(|| caught(call))));
+        });
+        Self {
+            clock: clock.recv().ok().flatten(),
+            start,
+            answers,
+        }
+    }
+
+    fn wait(self, limit: Duration) -> Answer<T> {
+        loop {
+            let waited = self.spent().map_or(Duration::ZERO, |spent| spent.waited);
+            let patience = (limit + waited).min(MOST_PATIENCE * limit);
+            let left = patience.saturating_sub(self.start.elapsed());
+            match self.answers.recv_timeout(left) {
+                Ok((outcome, spent)) => return self.answer(Some(outcome), spent),
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
+                Err(_) => return self.answer(None, self.spent()),
             }
-            let message = said_by(info.payload()).trim();
-            // The panic may lie deep inside of ndarray; what helps is the line of the task that led there.
-            let place = line_of_the_task(&Backtrace::force_capture().to_string()).or_else(|| {
-                let at = info.location().filter(|at| !is_of_a_library(at.file()))?;
-                Some(format!("{}:{}", short(at.file()), at.line()))
-            });
-            let place = place.map_or_else(String::new, |place| format!(", at {place}"));
-            let message: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
-            let message: String = message.chars().take(300).collect();
-            SAID.set(Some(Some(format!("{message}{place}"))));
-        }));
-    });
-}
+        }
+    }
 
-fn said_by(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
-}
+    fn spent(&self) -> Option<Spent> {
+        self.clock.as_ref().and_then(Clock::read)
+    }
 
-/// `src/lib.rs:68` of the first line of a backtrace that lies in a task's library. `cargo test` runs in the task's
-/// folder, of which a backtrace shows the part below only.
-fn line_of_the_task(backtrace: &str) -> Option<String> {
-    let is_task = |line: &&str| {
-        line.trim_start().starts_with("at ./src/") || line.contains("tasks/task") && line.contains("/src/")
-    };
-    let line = backtrace.lines().find(is_task)?;
-    let (path, _) = line.trim().trim_start_matches("at ").rsplit_once(':')?;
-    Some(short(path))
-}
-
-/// Whether a file is one that the reader of the message does not have before them.
-fn is_of_a_library(file: &str) -> bool {
-    file.contains("/registry/src/") || file.starts_with("/rustc/")
-}
-
-fn short(path: &str) -> String {
-    path.rfind("src/").map_or(path, |at| &path[at..]).to_owned()
+    fn answer(&self, outcome: Option<Result<T, String>>, spent: Option<Spent>) -> Answer<T> {
+        let waited = spent.map_or(Duration::ZERO, |spent| spent.waited);
+        Answer {
+            outcome,
+            took: self.start.elapsed().saturating_sub(waited),
+            computed: spent.map(|spent| spent.computed),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,27 +210,10 @@ mod tests {
     #[test]
     fn many_slow_calls_are_not_one_that_hangs() {
         let mut guard = Guard::new("f", Duration::from_millis(500));
-        let slow = || thread::sleep(Duration::from_millis(150));
+        let slow = || thread::sleep(Duration::from_millis(90));
         let fault = (0..10)
             .find_map(|_| guard.call("1", slow).err())
             .expect("the time is up");
         assert!(fault.hint().starts_with("f is slow: "), "{fault}");
-    }
-
-    #[test]
-    fn a_line_of_a_library_is_not_told() {
-        assert!(is_of_a_library(
-            "/home/x/.cargo/registry/src/index/ndarray-0.17.2/src/arraytraits.rs"
-        ));
-        assert!(!is_of_a_library("tasks/task4_sdedit/src/lib.rs"));
-    }
-
-    #[test]
-    fn the_line_of_the_task_is_found() {
-        let text = "  12: core::x\n             at /rustc/1/panicking.rs:1:2\n  13: task3::f\n             at \
-                    ./tasks/task3_generate/src/lib.rs:68:9\n";
-        assert_eq!(line_of_the_task(text).as_deref(), Some("src/lib.rs:68"));
-        let from_its_folder = text.replace("./tasks/task3_generate/src", "./src");
-        assert_eq!(line_of_the_task(&from_its_folder).as_deref(), Some("src/lib.rs:68"));
     }
 }

@@ -29,6 +29,7 @@
 //! tests.
 
 mod array;
+mod clock;
 mod coefficients;
 mod exercise;
 mod fault;
@@ -37,7 +38,9 @@ mod least_squares;
 mod lexicon;
 mod moments;
 mod monomial;
+mod panics;
 mod search;
+mod speed;
 mod structure;
 mod sum;
 mod words;
@@ -49,4 +52,5 @@ pub use guard::{FORMULA, Guard, SAMPLER};
 pub use lexicon::{Lexicon, Target};
 pub use moments::{Expected, Moments, check_moments, expect_moments};
 pub use monomial::{Kind, Monomial, Quantity};
+pub use speed::remark_if_slow;
 pub use sum::{Case, Sum, Wording};

@@ -1,11 +1,11 @@
 //! Functions that know `alpha_bar` alone: the forward process, and Tweedie's formula as it is written down.
 
-use checks::{Case, FORMULA, Fault, Guard, Monomial, Quantity, Sum};
+use checks::{Case, FORMULA, Fault, Guard, Monomial, Quantity, Sum, remark_if_slow};
 use diffusion::Schedule;
 use ndarray::Array4;
 
 use crate::arrays::noise;
-use crate::formula::check_purity;
+use crate::formula::{LARGE, check_purity};
 
 /// A function of two batches and `alpha_bar`.
 pub type OfAlphaBar = fn(&Array4<f32>, &Array4<f32>, f64) -> Array4<f32>;
@@ -129,7 +129,12 @@ fn examine(
         };
         sum.add(case);
     }
-    sum.verdict()
+    sum.verdict()?;
+    let [first, second] = [1, 2].map(|seed| noise(LARGE, seed));
+    remark_if_slow(function, &[first.clone(), second.clone()], move || {
+        call(&first, &second, 0.5)
+    });
+    Ok(())
 }
 
 /// What coefficients of a function may hold that knows `alpha_bar` alone.

@@ -1,5 +1,6 @@
 //! Runs a sampler, and keeps the path that it took: from one `x_t`, which the model was asked about, to the next.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use checks::{Fault, Guard};
@@ -101,7 +102,18 @@ impl Path {
         let outcome = guard
             .call(&fed, call)
             .map_err(|fault| fault.fact(format!("until then the model was asked {} times", calls(&log))))?;
-        Ok(Self::of(setting, log.events(), outcome))
+        let path = Self::of(setting, log.events(), outcome);
+        guard.remark_if_slower_than(|| path.ask_again());
+        Ok(path)
+    }
+
+    /// What the model computed in this run.
+    fn ask_again(&self) {
+        for (x_t, t) in self.asked() {
+            if x_t.dim() == self.setting.batch() {
+                black_box(self.probe.score(x_t, t));
+            }
+        }
     }
 
     /// `x_t` and `t` of all calls of the model.

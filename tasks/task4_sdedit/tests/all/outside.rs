@@ -1,6 +1,6 @@
 //! Exercise 4.4: what must not change, as a formula.
 
-use checks::{Case, Exercise, FORMULA, Fault, Guard, Monomial, Quantity, Sum};
+use checks::{Case, Exercise, FORMULA, Fault, Guard, Monomial, Quantity, Sum, remark_if_slow};
 use diffusion::Schedule;
 use ndarray::{Array2, Array4};
 use task4_sdedit::keep_outside;
@@ -61,7 +61,12 @@ fn examine_keep_outside() -> Result<(), Fault> {
         }
         sum.add(case_of_mask(fed, [&x_t, &image, &eps], &mask, alpha_bar, got));
     }
-    sum.verdict()
+    sum.verdict()?;
+    let ([x_t, image, eps], mask) = ([1, 2, 3].map(|seed| noise((1, 3, 64, 64), seed)), mask(64, 64, 0));
+    remark_if_slow("keep_outside", &[x_t.clone(), image.clone(), eps.clone()], move || {
+        keep_outside(&x_t, &image, &mask, &eps, 0.5)
+    });
+    Ok(())
 }
 
 fn case_of_mask(
