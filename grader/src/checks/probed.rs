@@ -178,19 +178,25 @@ fn runs_of_reference(task: Task, part: &Part) -> Result<Vec<Message>> {
 
 /// The first fault that the engine finds in the answers to [`requests`], whatever these hold.
 pub fn fault(check: &str, asked: &[Message], answers: &[Message]) -> Option<Fault> {
-    let mut open: Vec<(&Message, &Message)> = asked.iter().zip(answers).collect();
+    let runs: Vec<(&Message, &Message)> = asked.iter().zip(answers).collect();
     parts(check).find_map(|part| {
-        let judged = catch_unwind(AssertUnwindSafe(|| fault_of(part, &mut open)));
+        let judged = catch_unwind(AssertUnwindSafe(|| fault_of(part, &runs)));
         judged.ok().flatten()
     })
 }
 
-fn fault_of(part: &Part, open: &mut Vec<(&Message, &Message)>) -> Option<Fault> {
-    let mut is_told = true;
+fn fault_of(part: &Part, runs: &[(&Message, &Message)]) -> Option<Fault> {
+    let (mut is_told, mut used) = (true, vec![false; runs.len()]);
     let verdict = (part.judge)(&mut |setting| {
         let request = request(part, setting);
-        let place = open.iter().position(|(asked, _)| **asked == request);
-        let answer = place.map(|place| open.remove(place).1);
+        // A run that is asked for twice was made twice; it may be looked at again afterwards.
+        let is_it = |place: &usize| *runs[*place].0 == request;
+        let fresh = (0..runs.len()).find(|place| is_it(place) && !used[*place]);
+        let place = fresh.or_else(|| (0..runs.len()).find(is_it));
+        let answer = place.map(|place| {
+            used[place] = true;
+            runs[place].1
+        });
         if answer.is_some_and(|answer| answer.texts.contains_key("panic")) {
             return Err(Fault::new("the code panicked").fact(format!("fed: {}", testing::setting::describe(setting))));
         }

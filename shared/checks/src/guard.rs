@@ -1,10 +1,10 @@
 //! Calls a student's function, whatever it does: it may panic, or never come back.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, Spent, clocked, computed};
+use crate::clock::{Clock, Spent, clocked};
 use crate::fault::Fault;
 use crate::panics::caught;
 use crate::speed;
@@ -85,12 +85,11 @@ impl Guard {
     /// Says on standard error, once, where the last call took 100 times as long as the model that it asked.
     ///
     /// - `needed`: what the model computed
-    pub fn remark_if_slower_than(&mut self, needed: impl FnOnce()) {
+    pub fn remark_if_slower_than(&mut self, needed: impl FnMut()) {
         if self.is_remarked {
             return;
         }
-        let ((), needed) = computed(needed);
-        self.is_remarked = speed::remark_on_sampler(&self.what, needed, self.last);
+        self.is_remarked = speed::remark_on_sampler(&self.what, speed::at_most(needed), self.last);
     }
 
     /// A call that never ends cannot be told from a slow one, but what the calls before it took can be said.
@@ -99,8 +98,13 @@ impl Guard {
     fn out_of_time(&self, waited: Duration) -> Fault {
         let (what, limit) = (&self.what, self.limit.as_secs_f64());
         let computed = self.computed.map(|computed| {
-            let computed = computed.as_secs_f64();
-            format!("it computed for {computed:.1} s of them; the rest of the time it slept, or waited")
+            let seconds = computed.as_secs_f64();
+            let rest = if computed < self.limit / 10 {
+                "; the rest of the time it slept, or waited for something"
+            } else {
+                ""
+            };
+            format!("it computed for {seconds:.1} s of them{rest}")
         });
         let fault = if self.came_back == 0 || waited > self.limit / 2 {
             let waited = waited.as_secs_f64();
@@ -138,9 +142,6 @@ struct Answer<T> {
     computed: Option<Duration>,
 }
 
-/// A thread that gets no processor at all is not waited for longer than so many times the limit.
-const MOST_PATIENCE: u32 = 5;
-
 impl<T: Send + 'static> Called<T> {
     fn start(call: impl FnOnce() -> T + Send + 'static) -> Self {
         let (sender, answers) = channel();
@@ -158,15 +159,9 @@ impl<T: Send + 'static> Called<T> {
     }
 
     fn wait(self, limit: Duration) -> Answer<T> {
-        loop {
-            let waited = self.spent().map_or(Duration::ZERO, |spent| spent.waited);
-            let patience = (limit + waited).min(MOST_PATIENCE * limit);
-            let left = patience.saturating_sub(self.start.elapsed());
-            match self.answers.recv_timeout(left) {
-                Ok((outcome, spent)) => return self.answer(Some(outcome), spent),
-                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
-                Err(_) => return self.answer(None, self.spent()),
-            }
+        match self.answers.recv_timeout(limit) {
+            Ok((outcome, spent)) => self.answer(Some(outcome), spent),
+            Err(_) => self.answer(None, self.spent()),
         }
     }
 

@@ -20,6 +20,33 @@ pub fn check_start(name: &str, starts: &[&Array4<f32>]) -> Result<(), Fault> {
     check_normal(&format!("{name}: x_T"), starts)
 }
 
+/// `x_T` is not made of the measurement.
+///
+/// # Errors
+///
+/// If it is.
+pub fn check_is_not_made_of_b(name: &str, paths: &[Path]) -> Result<(), Fault> {
+    let starts = |known: fn(&Path) -> Array4<f32>| {
+        let is_known = |path: &Path| {
+            let known = known(path);
+            path.around(0).0.iter().zip(&known).all(|(a, b)| (a - b).abs() <= 1e-5)
+        };
+        paths.iter().all(is_known)
+    };
+    let back = |path: &Path| path.operator.back(&Array4::zeros(path.around(0).0.dim()), &path.b);
+    for (what, known) in [
+        ("A^T b", back as fn(&Path) -> Array4<f32>),
+        ("operator.start_image(b)", |path| path.setting.start_image()),
+    ] {
+        if starts(known) {
+            return Err(Fault::new(format!(
+                "{name}: x_T is {what}; it should be pure noise, standard normal (task 4 starts from an image)"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Arrays of standard normal numbers, each image and channel with its own.
 ///
 /// # Errors
