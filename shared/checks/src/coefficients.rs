@@ -207,7 +207,7 @@ fn substituted(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
         }
     }
     for old in bases.iter().filter(|old| occurrences(old) > 0) {
-        for new in bases.iter().filter(|new| *new != old) {
+        for new in bases.iter().filter(|new| *new != old && varies(found, new)) {
             if explains(&[(old, new)]) {
                 let everywhere = if occurrences(old) > 1 { "everywhere " } else { "" };
                 let remark = remarks(sum, |quantity| quantity == *new).pop();
@@ -239,6 +239,12 @@ fn substituted(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
         }
     }
     None
+}
+
+/// A quantity that is the same in all cases, as `alpha_bar` at time 0, proves nothing by standing somewhere.
+fn varies(found: &[Found<'_>], name: &str) -> bool {
+    let value = |f: &Found<'_>| f.unit.quantities().iter().find(|q| q.name == name).map(|q| q.value);
+    found.iter().any(|f| value(f) != value(&found[0]))
 }
 
 fn remarks(sum: &Sum, holds: impl Fn(&str) -> bool) -> Vec<String> {

@@ -1,12 +1,14 @@
 //! Looks for the mistake: which arrays, with which coefficients, give the result to rounding in all cases?
 
-use ndarray::{Array4, Axis, s};
+use ndarray::Array4;
 
 use crate::coefficients::{Found, Measured, UNNAMED, name_coefficients};
 use crate::fault::Fault;
 use crate::least_squares::fit;
+use crate::made;
+use crate::parts::{self, Part};
 use crate::structure;
-use crate::sum::{Case, Sum, TOLERANCE, Unit, values_of};
+use crate::sum::{Case, Sum, TOLERANCE, Unit, Wording, values_of};
 
 /// A change of some terms' arrays, which every case can make.
 #[derive(Clone)]
@@ -21,7 +23,7 @@ enum Make {
     /// One of the case's own `others`.
     Other(usize),
     /// Made of the term itself.
-    OfTerm(MakeOfTerm),
+    OfTerm(made::Make),
 }
 
 impl Change {
@@ -43,70 +45,78 @@ impl Change {
 
 /// The fault of a sum that is wrong.
 pub(crate) fn explain(sum: &Sum) -> Fault {
-    let mut best = Best::default();
-    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
-    best.consider(cause(sum));
-    if !best.is_plain() {
-        best.consider(cause_where_wrong(sum));
-    }
-    let fault = best.0.map(|(_, fault)| fault);
+    let fault = best_cause(sum).0.map(|(_, fault)| fault);
     let fault = fault.unwrap_or_else(|| structure::where_it_is_wrong(sum));
     fault.fact(format!("formula: {}", sum.formula))
 }
 
 /// The fault of a sum that is wrong, if all of it has a name.
 pub(crate) fn named(sum: &Sum) -> Option<Fault> {
-    let mut best = Best::default();
-    best.consider(given_back(sum).map(|fault| (PLAIN, fault)));
-    best.consider(cause(sum));
-    best.consider(cause_where_wrong(sum));
-    let (cost, fault) = best.0?;
+    let (cost, fault) = best_cause(sum).0?;
     (cost < UNNAMED).then(|| fault.fact(format!("formula: {}", sum.formula)))
+}
+
+fn best_cause(sum: &Sum) -> Best {
+    let mut best = Best::default();
+    best.consider(cause(sum));
+    if !best.is_plain() {
+        best.consider(cause_in(parts::where_wrong(sum)));
+    }
+    for find in [parts::of_images, parts::of_channels, parts::of_tags] {
+        if !best.has_a_name() {
+            find(sum)
+                .into_iter()
+                .for_each(|part| best.consider(cause_in(Some(part))));
+        }
+    }
+    best
 }
 
 /// The cause, and what it costs to tell.
 fn cause(sum: &Sum) -> Option<(usize, Fault)> {
-    structure::clamped(sum)
+    given_back(sum)
+        .or_else(|| structure::clamped(sum))
         .or_else(|| structure::constant_added(sum))
-        .or_else(|| structure::same_numbers_elsewhere(sum))
+        .or_else(|| structure::same_numbers_otherwise(sum))
         .map(|fault| (PLAIN, fault))
         .or_else(|| with_changes(sum))
 }
 
-/// The same for the calls that are wrong, where others are right.
-fn cause_where_wrong(sum: &Sum) -> Option<(usize, Fault)> {
-    let is_wrong = |case: &Case| (0..case.got.dim().0).any(|image| !(Unit { case, image }).is_right(sum));
-    let (wrong, right): (Vec<&Case>, Vec<&Case>) = sum.cases.iter().partition(|case| is_wrong(case));
-    if right.is_empty() {
-        return None;
-    }
-    let part = Sum {
-        cases: wrong.iter().copied().cloned().collect(),
-        ..sum.clone()
-    };
-    let tag = wrong[0].tags.iter().find(|tag| {
-        let has = |case: &&Case| case.tags.contains(tag);
-        wrong.iter().all(has) && !right.iter().any(has)
-    });
-    let place = match tag {
-        Some(tag) => format!("only {tag}"),
-        None if wrong.len() <= 3 => {
-            let names: Vec<&str> = wrong.iter().map(|case| case.name.as_str()).collect();
-            format!("only in {}", names.join("; "))
-        }
-        None => format!("in {} of {} calls", wrong.len(), sum.cases.len()),
-    };
-    let (cost, fault) = cause(&part)?;
-    Some((cost + 5, fault.about(&place)))
+/// The same for a part; it is told where it has a name, or where it is all that is wrong.
+fn cause_in(part: Option<Part>) -> Option<(usize, Fault)> {
+    let part = part?;
+    let (cost, fault) = cause(&part.sum)?;
+    (cost < UNNAMED || part.is_all_that_is_wrong).then(|| (cost + part.cost, fault.about(&part.place)))
 }
 
 /// An argument that came back as it was.
 fn given_back(sum: &Sum) -> Option<Fault> {
-    let index = (0..sum.terms.len()).find(|&k| sum.cases.iter().all(|case| case.got == case.terms[k]))?;
+    if sum.wording == Wording::Number {
+        return None;
+    }
+    let index = (0..sum.terms.len()).find(|&k| {
+        let is_it = |case: &Case| case.got == case.terms[k];
+        sum.cases.iter().all(is_it) && sum.cases.iter().any(|case| case.got.iter().any(|v| *v != 0.0))
+    })?;
     let name = &sum.terms[index].name;
     let words = match &sum.unchanged {
         Some(words) if index == 0 => words.clone(),
-        _ => format!("{name} came back unchanged"),
+        _ => {
+            let others: Vec<&str> = (0..sum.terms.len())
+                .filter(|k| *k != index && !sum.terms[*k].right.is_zero())
+                .map(|k| sum.terms[k].name.as_str())
+                .collect();
+            match others.as_slice() {
+                [] => format!("{name} came back unchanged"),
+                [other] => format!("{name} came back unchanged: {other} is not used"),
+                [first @ .., last] => {
+                    format!(
+                        "{name} came back unchanged: {} and {last} are not used",
+                        first.join(", ")
+                    )
+                }
+            }
+        }
     };
     Some(Fault::new(format!("{}: {words}", sum.what)))
 }
@@ -151,6 +161,11 @@ impl Best {
         }
     }
 
+    /// Whether all of it is named.
+    fn has_a_name(&self) -> bool {
+        self.0.as_ref().is_some_and(|best| best.0 < UNNAMED)
+    }
+
     /// Whether it is one that needs no better one.
     fn is_plain(&self) -> bool {
         self.0.as_ref().is_some_and(|best| best.0 <= PLAIN)
@@ -181,7 +196,7 @@ fn changes(sum: &Sum) -> Vec<Change> {
         }
     }
     for (index, term) in sum.terms.iter().enumerate() {
-        for (words, make) in MADE_OF_A_TERM {
+        for (words, make) in made::OF_A_TERM {
             changes.push(Change {
                 terms: vec![index],
                 because: words.replace("TERM", term.name.strip_prefix("the ").unwrap_or(&term.name)),
@@ -190,68 +205,6 @@ fn changes(sum: &Sum) -> Vec<Change> {
         }
     }
     changes
-}
-
-type MakeOfTerm = fn(&Array4<f32>) -> Array4<f32>;
-
-/// What may become of an argument before it is used.
-const MADE_OF_A_TERM: [(&str, MakeOfTerm); 14] = [
-    ("all images take TERM of the first image of the batch", |a| {
-        image_for_all(a, 0)
-    }),
-    ("all images take TERM of the last image of the batch", |a| {
-        image_for_all(a, a.dim().0 - 1)
-    }),
-    ("TERM is the mean over the images of the batch", |a| {
-        let mean = a.mean_axis(Axis(0)).unwrap_or_default();
-        broadcast(&mean.insert_axis(Axis(0)), a)
-    }),
-    ("the images of TERM are taken in the reverse order", |a| {
-        a.slice(s![..;-1, .., .., ..]).to_owned()
-    }),
-    ("each image takes TERM of the next one", |a| {
-        Array4::from_shape_fn(a.dim(), |(b, c, h, w)| a[[(b + 1) % a.dim().0, c, h, w]])
-    }),
-    ("all channels take TERM of the first channel", |a| {
-        broadcast(&a.slice(s![.., ..1, .., ..]).to_owned(), a)
-    }),
-    ("TERM is the mean over the channels", |a| {
-        broadcast(&a.mean_axis(Axis(1)).unwrap_or_default().insert_axis(Axis(1)), a)
-    }),
-    ("TERM is clamped to [-1, 1]", |a| a.mapv(|v| v.clamp(-1.0, 1.0))),
-    ("TERM is clamped to [0, 1]", |a| a.mapv(|v| v.clamp(0.0, 1.0))),
-    ("the absolute value of TERM is taken", |a| a.mapv(f32::abs)),
-    ("TERM is squared", |a| a.mapv(|v| v * v)),
-    ("TERM is divided by its norm, image by image", |a| {
-        let mut a = a.clone();
-        for mut image in a.outer_iter_mut() {
-            let norm = image.iter().map(|v| v * v).sum::<f32>().sqrt();
-            image.mapv_inplace(|v| v / norm);
-        }
-        a
-    }),
-    ("the rows and columns of TERM are exchanged", |a| {
-        turned(a, [0, 1, 3, 2])
-    }),
-    ("TERM is flipped left to right", |a| {
-        a.slice(s![.., .., .., ..;-1]).to_owned()
-    }),
-];
-
-fn image_for_all(a: &Array4<f32>, image: usize) -> Array4<f32> {
-    broadcast(&a.slice(s![image..=image, .., .., ..]).to_owned(), a)
-}
-
-fn broadcast(small: &Array4<f32>, like: &Array4<f32>) -> Array4<f32> {
-    small
-        .broadcast(like.raw_dim())
-        .map_or_else(|| like.clone(), |view| view.to_owned())
-}
-
-/// Only where the image is a square.
-fn turned(a: &Array4<f32>, order: [usize; 4]) -> Array4<f32> {
-    let turned = a.clone().permuted_axes(order);
-    if turned.dim() == a.dim() { turned } else { a.clone() }
 }
 
 /// The fault, if these changes explain all cases to rounding.

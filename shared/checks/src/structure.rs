@@ -1,8 +1,9 @@
 //! What can be said of a wrong array that is no sum of the known terms: order, limits, and where it is wrong.
 
-use ndarray::{Array4, Axis, s};
+use ndarray::{Array4, Axis};
 
 use crate::fault::Fault;
+use crate::made::{self, Make};
 use crate::sum::{Case, Sum, TOLERANCE};
 
 impl Case {
@@ -28,40 +29,23 @@ fn alike(a: &Array4<f32>, b: &Array4<f32>, bound: f32) -> bool {
     a.dim() == b.dim() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= bound)
 }
 
-/// The right numbers in another place.
-pub(crate) fn same_numbers_elsewhere(sum: &Sum) -> Option<Fault> {
-    type Move = fn(&Array4<f32>) -> Array4<f32>;
-    let moves: [(&str, Move); 6] = [
-        ("the images of the batch come back in the reverse order", |a| {
-            a.slice(s![..;-1, .., .., ..]).to_owned()
-        }),
-        ("height and width are exchanged", |a| {
-            a.clone().permuted_axes([0, 1, 3, 2])
-        }),
-        ("the images come back flipped left to right", |a| {
-            a.slice(s![.., .., .., ..;-1]).to_owned()
-        }),
-        ("the images come back upside down", |a| {
-            a.slice(s![.., .., ..;-1, ..]).to_owned()
-        }),
-        ("the channels come back in the reverse order", |a| {
-            a.slice(s![.., ..;-1, .., ..]).to_owned()
-        }),
-        ("all images of the batch are the result of the first one", |a| {
-            let first = a.slice(s![..1, .., .., ..]);
-            first
-                .broadcast(a.raw_dim())
-                .map_or_else(|| a.clone(), |view| view.to_owned())
-        }),
-    ];
-    let explains = |made: Move| {
-        sum.cases.iter().all(|case| {
-            let expected = case.expected(sum);
-            alike(&case.got, &made(&expected), case.bound(&expected))
-        })
-    };
-    let (words, _) = moves.into_iter().find(|(_, made)| explains(*made))?;
+/// The right numbers in another place, or on another scale.
+pub(crate) fn same_numbers_otherwise(sum: &Sum) -> Option<Fault> {
+    let explains = |make: Make| is_made_of_the_right_one(sum, |expected| make(expected));
+    let (words, _) = made::OF_A_RESULT.into_iter().find(|(_, make)| explains(*make))?;
     Some(Fault::new(format!("{}: the numbers are right, but {words}", sum.what)))
+}
+
+/// Whether what came is made of the right results, and that is another thing than they are themselves.
+fn is_made_of_the_right_one(sum: &Sum, make: impl Fn(&Array4<f32>) -> Array4<f32>) -> bool {
+    let mut differs = false;
+    let explains = |case: &Case| {
+        let expected = case.expected(sum);
+        let (made, bound) = (make(&expected), case.bound(&expected));
+        differs |= !alike(&made, &expected, bound);
+        alike(&case.got, &made, bound)
+    };
+    sum.cases.iter().all(explains) && differs
 }
 
 /// The right numbers, cut off at limits.
@@ -71,12 +55,8 @@ pub(crate) fn clamped(sum: &Sum) -> Option<Fault> {
         all().fold(f32::INFINITY, f32::min),
         all().fold(f32::NEG_INFINITY, f32::max),
     );
-    let is_clamped = sum.cases.iter().all(|case| {
-        let expected = case.expected(sum);
-        let bound = case.bound(&expected);
-        alike(&case.got, &expected.mapv(|v| v.clamp(low, high)), bound)
-    });
-    if !is_clamped {
+    let is_ordered = low <= high;
+    if !is_ordered || !is_made_of_the_right_one(sum, |expected| expected.mapv(|v| v.clamp(low, high))) {
         return None;
     }
     let count = |limit: f32| all().filter(|v| *v == limit).count();

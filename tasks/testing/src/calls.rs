@@ -87,6 +87,12 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], sho
              after {asked} calls)",
             times[0]
         )
+    } else if asked > count && times.starts_with(right) && times[count..].iter().all(|t| *t == times[count]) {
+        format!(
+            "after the last step the model is asked at t = {} again and again: the loop does not end (it was stopped \
+             after {asked} calls)",
+            times[count]
+        )
     } else if asked == 0 {
         "the model was never asked for a score".to_owned()
     } else if let Some(n) = (2..=8).find(|n| each(*n)) {
@@ -124,6 +130,11 @@ fn wrong_times(name: &str, times: &[usize], right: &[usize], steps: &[Step], sho
         "the times count steps down; the steps skip times: step.t is the time".to_owned()
     } else if asked > count && (0..asked).all(|i| times[i] + i == right[0]) {
         "all times from the first to 1 are visited; `steps` skips some of them".to_owned()
+    } else if asked == count && (0..asked).all(|i| times[i] + i == right[0]) {
+        format!(
+            "the times go down one by one from {}; the steps skip times: step.t is the time",
+            right[0]
+        )
     } else if asked != count {
         format!("the model is asked {asked} times in {count} steps: once per step is right")
     } else {

@@ -189,6 +189,62 @@ fn a_constant_is_recognised() {
 }
 
 #[test]
+fn a_part_of_the_batch_is_told() {
+    says(
+        |x, s, z, [a, _, p]| {
+            let mut s = s.clone();
+            s.slice_mut(ndarray::s![..1, .., .., ..]).fill(0.0);
+            mix(x, 1.0 / a.sqrt(), &s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt())
+        },
+        "only in the first image of each batch: step: the term with the score is missing",
+    );
+    says(
+        |x, s, z, [a, _, p]| {
+            let mut z = z.clone();
+            z.slice_mut(ndarray::s![.., 1.., .., ..]).mapv_inplace(|v| 2.0 * v);
+            mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), &z, (1.0 - p).sqrt())
+        },
+        "in all channels but the first: step: z is multiplied by 2 sqrt(1 - prev)",
+    );
+}
+
+#[test]
+fn another_scale_is_recognised() {
+    fn by_largest(image: &Array4<f32>) -> Array4<f32> {
+        let mut out = image.clone();
+        for mut image in out.outer_iter_mut() {
+            let largest = image.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+            image.mapv_inplace(|v| v / largest);
+        }
+        out
+    }
+    says(
+        |x, s, z, [a, _, p]| by_largest(&mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), z, (1.0 - p).sqrt())),
+        "each image is divided by its largest absolute value",
+    );
+    says(
+        |x, s, z, [a, _, p]| {
+            let z = (z - z.mean().unwrap_or(0.0)) / z.std(0.0);
+            mix(x, 1.0 / a.sqrt(), s, (1.0 - a) / a.sqrt(), &z, (1.0 - p).sqrt())
+        },
+        "z is given mean 0 and variance 1, over the whole batch",
+    );
+}
+
+/// What is the same whichever way it is turned says nothing of turning.
+#[test]
+fn rounding_is_no_other_order() {
+    let mut sum = Sum::number("f", "1 - a", "f", Monomial::of(&[("1 - a", 1.0)]));
+    for a in [0.9, 0.99, 0.999, 0.9999] {
+        let quantities = vec![Quantity::plain("a", a), Quantity::plain("1 - a", 1.0 - a)];
+        let got = Array4::from_elem((1, 1, 1, 1), 1.0 - a as f32);
+        sum.add(Case::new("a call", quantities, vec![Array4::ones((1, 1, 1, 1))], got));
+    }
+    let fault = sum.verdict().expect_err("the digits are lost");
+    assert!(fault.hint().contains("rounded to f32"), "{fault}");
+}
+
+#[test]
 fn what_cannot_be_named_is_told_in_facts() {
     let said = verdict(|x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a).sin(), z, (1.0 - p).sqrt()));
     assert!(said.contains("no product of the known quantities"), "{said}");

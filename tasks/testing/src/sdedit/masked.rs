@@ -222,6 +222,14 @@ fn masked_case(path: &Path, i: usize) -> Case {
         .others(
             whole(inside(&result, &mask) + outside(&noised(x_t, prev), &mask)),
             "x_t is noised and put back; it is to be the guide",
+        )
+        .others(
+            whole(keep(&result, &path.x0_hat(i), prev)),
+            "x0_hat is noised and put back; it is to be the guide",
+        )
+        .others(
+            whole(inside(&result, &mask) + outside(&path.x0_hat(i), &mask)),
+            "x0_hat is put back; it is to be the guide, with the noise of step.alpha_bar_prev",
         );
     let is_last = step.is_last();
     case.tag(if is_last {
