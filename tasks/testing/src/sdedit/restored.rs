@@ -132,6 +132,8 @@ fn start_case(path: &Path, pass: usize) -> Case {
     let arrays = vec![guide_of(path, pass), Still::array(got.dim())];
     let name = format!("pass {} of {PASSES}, t0 = {}", pass + 1, first.t);
     let is_first = pass == 0;
+    // The first pass starts from the start image, whatever becomes of results.
+    let later = |array: Array4<f32>| if is_first { guide_of(path, 0) } else { array };
     let case = Case::new(name, of_step(&first), arrays, got);
     let case = case.tag(if is_first {
         "in the first pass"
@@ -145,11 +147,33 @@ fn start_case(path: &Path, pass: usize) -> Case {
             let array = if is_first { array } else { guide_of(path, pass) };
             case.other(0, array, because)
         })
+        .other(0, later(pulled_back(path, &guide_of(path, pass))), LOOKED_AT_TWICE)
         .other(
             0,
             path.setting.start_image(),
             "every pass starts from the start image again; it should start from the result of the pass before",
         )
+}
+
+const LOOKED_AT_TWICE: &str = "J_A^T (b - A x) is added to the result x of a pass: the measurement is looked at once, by \
+                               start_image";
+
+/// An image with what pulls it to the measurement.
+fn pulled_back(path: &Path, x: &Array4<f32>) -> Array4<f32> {
+    let setting = &path.setting;
+    match setting.operator {
+        Operator::Probe => x + &path.operator.back(x, &(&path.b - &path.operator.of(x))),
+        Operator::Blur => {
+            let blur = setting.blur();
+            let rest = &path.b - &blur.apply(x).expect("images that fit");
+            x + &blur.vjp(x, &rest).expect("images that fit")
+        }
+    }
+}
+
+fn mean_of_passes(path: &Path) -> Array4<f32> {
+    let zeros = Array4::zeros(path.setting.batch());
+    (1..=PASSES).fold(zeros, |sum, pass| sum + guide_of(path, pass)) / PASSES as f32
 }
 
 /// What may stand where the start image belongs.
@@ -211,6 +235,8 @@ fn result_case(path: &Path) -> Case {
         guide_of(path, PASSES - 1),
         "the result of the pass before the last one came back",
     )
+    .other(0, mean_of_passes(path), "the mean of all passes' results came back")
+    .other(0, pulled_back(path, &guide_of(path, PASSES)), LOOKED_AT_TWICE)
 }
 
 /// The guides' shares of the starts are exact.
