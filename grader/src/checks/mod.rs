@@ -8,6 +8,7 @@ mod bench;
 mod formula;
 mod images;
 mod named;
+mod noise;
 mod probed;
 mod task2;
 mod task3;

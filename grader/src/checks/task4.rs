@@ -8,8 +8,9 @@ use ndarray::{Array2, Array4, ArrayD, Axis};
 use task4_sdedit::reverse_step;
 
 use super::images::{Measured, compared, likeliness, measured_request, results, runs};
+use super::noise::correlation;
 use super::task3::{step_requests, with_both_variances};
-use super::trace::{self, Expected, Runs, correlation, failure};
+use super::trace::{self, Expected, Runs, failure};
 use super::{Bench, Check, Kind, Verdict};
 use crate::bands::thresholds::Worse;
 use crate::course::task::Task;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::case::Unit;
 use crate::lexicon::{LEAST_CASES, Lexicon, Target};
-use crate::monomial::{Kind, Monomial, Quantity};
-use crate::sum::{Sum, Term, Unit, Wording};
+use crate::monomial::Monomial;
+use crate::quantity::{Kind, Quantity};
+use crate::sum::{Sum, Term, Wording};
 use crate::words::best_sentences;
 
 /// A coefficient that was measured.

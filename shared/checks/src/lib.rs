@@ -29,6 +29,7 @@
 //! tests.
 
 mod array;
+mod case;
 mod clock;
 mod coefficients;
 mod exercise;
@@ -41,6 +42,7 @@ mod moments;
 mod monomial;
 mod panics;
 mod parts;
+mod quantity;
 mod search;
 mod speed;
 mod structure;
@@ -48,11 +50,13 @@ mod sum;
 mod words;
 
 pub use array::{Check, expect_close};
+pub use case::Case;
 pub use exercise::Exercise;
 pub use fault::Fault;
 pub use guard::{FORMULA, Guard, SAMPLER};
 pub use lexicon::{Lexicon, Target};
 pub use moments::{Expected, Moments, check_moments, expect_moments};
-pub use monomial::{Kind, Monomial, Quantity};
+pub use monomial::Monomial;
+pub use quantity::{Kind, Quantity};
 pub use speed::remark_if_slow;
-pub use sum::{Case, Sum, Wording};
+pub use sum::{Sum, Wording};

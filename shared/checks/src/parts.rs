@@ -2,7 +2,8 @@
 
 use ndarray::{Array4, Axis};
 
-use crate::sum::{Case, Other, Sum, Unit};
+use crate::case::{Case, Other, Unit};
+use crate::sum::Sum;
 
 /// A part of a sum, and the words for where it is.
 pub(crate) struct Part {

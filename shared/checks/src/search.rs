@@ -2,13 +2,14 @@
 
 use ndarray::Array4;
 
+use crate::case::{Case, Unit, values_of};
 use crate::coefficients::{Found, Measured, UNNAMED, name_coefficients};
 use crate::fault::Fault;
 use crate::least_squares::fit;
 use crate::made;
 use crate::parts::{self, Part};
 use crate::structure;
-use crate::sum::{Case, Sum, TOLERANCE, Unit, Wording, values_of};
+use crate::sum::{Sum, TOLERANCE, Wording};
 
 /// A change of some terms' arrays, which every case can make.
 #[derive(Clone)]

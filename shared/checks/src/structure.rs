@@ -2,9 +2,10 @@
 
 use ndarray::{Array4, Axis};
 
+use crate::case::Case;
 use crate::fault::Fault;
 use crate::made::{self, Make};
-use crate::sum::{Case, Sum, TOLERANCE};
+use crate::sum::{Sum, TOLERANCE};
 
 impl Case {
     /// The right result.

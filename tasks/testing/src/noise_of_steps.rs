@@ -47,6 +47,28 @@ pub fn check_is_not_made_of_b(name: &str, paths: &[Path]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// With another measurement a run of the same seed starts from the same `x_T`, if the seed alone decides: see
+/// [`check_two_seeds`].
+///
+/// # Errors
+///
+/// If not.
+pub fn check_is_free_of_b(name: &str, one: &Path, other: &Path) -> Result<(), Fault> {
+    let (start, of_other) = (one.around(0).0, other.around(0).0);
+    if start == of_other {
+        return Ok(());
+    }
+    let largest = (start - of_other)
+        .iter()
+        .fold(0.0f32, |largest, v| largest.max(v.abs()));
+    Err(Fault::new(format!(
+        "{name}: x_T depends on the measurement b; it should be pure noise, standard normal, from `rng` alone"
+    ))
+    .fact(format!(
+        "two runs with one seed, with two measurements, start from images that differ by up to {largest:.5}"
+    )))
+}
+
 /// Arrays of standard normal numbers, each image and channel with its own.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ pub use crate::along::{at, direct_mean, direct_terms, mean_through_x0, quantitie
 use crate::calls::check_calls;
 use crate::errors::{check_errors, failing};
 use crate::means::check_mean;
-use crate::noise_of_steps::{check_fresh, check_is_not_made_of_b, check_start, check_two_seeds};
+use crate::noise_of_steps::{check_fresh, check_is_free_of_b, check_is_not_made_of_b, check_start, check_two_seeds};
 use crate::path::{Path, Sampler};
 use crate::setting::{Setting, describe, ways};
 use crate::view::check_views;
@@ -98,6 +98,10 @@ pub fn judge(spec: &Loop, take: &mut Take<'_>) -> Result<(), Fault> {
         check_fresh(spec, path)?;
     }
     check_two_seeds(spec, &first, &again, &other)?;
+    if spec.residual.is_some() {
+        let with_other_b = run(spec, take, &first.setting.clone().with_other_inputs())?;
+        check_is_free_of_b(spec.name, &first, &with_other_b)?;
+    }
     check_views(spec, &first)?;
     check_errors(spec, take, failing(&settings[0]))
 }

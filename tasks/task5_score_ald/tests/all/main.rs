@@ -4,6 +4,8 @@ mod formulas;
 
 mod likelihood;
 
+mod likelihood_terms;
+
 mod sampler;
 
 mod statistics;

@@ -56,13 +56,13 @@ fn edges() -> Result<(), Fault> {
     let setting = Setting::new(steps, 1);
     fails(
         &mut guard,
-        "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the error of `residual`",
+        "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the operator's error",
         |given, rng, observer| {
             let b = Array4::zeros((given.setting.images, 1, 1, 3));
             run(given, &b, guidance(&given.setting), rng, observer)
         },
         &setting,
-        "[4, 1, 1, 24]",
+        "[4, 1, 1, 3]",
     )?;
     fails(
         &mut guard,

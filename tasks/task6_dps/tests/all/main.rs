@@ -2,6 +2,8 @@
 
 mod formulas;
 
+mod gradient;
+
 mod sampler;
 
 mod closed_form;

@@ -56,12 +56,12 @@ fn edges() -> Result<(), Fault> {
         .steps(10)
         .expect("a number of steps within the schedule");
     let should =
-        "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the error of `residual`";
+        "b of the shape [4, 1, 1, 3], where the operator measures [4, 1, 1, 24], should give the operator's error";
     let wrong = Path::take(&mut guard, with_wrong_b, &Setting::new(steps.clone(), 1))
         .map_err(|fault| fault.fact(format!("in this run {should}")))?;
     match &wrong.outcome {
         Ok(_) => return Err(Fault::new(format!("{should}; but dps returned Ok"))),
-        Err(text) if !(text.contains("[4, 1, 1, 3]") && text.contains("[4, 1, 1, 24]")) => {
+        Err(text) if !text.contains("[4, 1, 1, 3]") => {
             return Err(Fault::new(format!("{should}; but another one came: {text}")));
         }
         Err(_) => {}

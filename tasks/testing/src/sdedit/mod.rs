@@ -2,6 +2,7 @@
 
 pub mod guided;
 pub mod masked;
+mod masked_terms;
 mod pairs;
 pub mod restored;
 
