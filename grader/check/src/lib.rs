@@ -102,6 +102,9 @@ fn check_task(root: &Path, task: &ListedTask) -> Result<f64> {
             print(&format!("            {line}"));
         }
     }
+    for line in slow(&run.messages) {
+        print(&format!("  {line}"));
+    }
     let passed = tests.iter().filter(|test| test.passed).count();
     let share = if passed == tests.len() && !run.succeeded {
         print(&format!(
@@ -175,6 +178,11 @@ fn verdict(line: &str) -> Option<TestResult> {
     })
 }
 
+/// What the tests say of functions that are right but slow: on standard error, as it is no failure.
+pub(crate) fn slow(messages: &str) -> impl Iterator<Item = &str> {
+    messages.lines().filter(|line| line.starts_with("slow: "))
+}
+
 /// Whether a line of a failed test says something of its own.
 fn is_said(line: &str) -> bool {
     let noise = ["thread '", "note: run with"];
@@ -195,5 +203,7 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(found[0].passed && !found[1].passed);
         assert_eq!(found[1].message, "not yet implemented: Task 6.1: write it\n");
+        let messages = "   Compiling task6_dps\nslow: f is right, but\n";
+        assert_eq!(slow(messages).collect::<Vec<_>>(), ["slow: f is right, but"]);
     }
 }

@@ -10,7 +10,7 @@ use program::print;
 
 use crate::cargo::cargo;
 use crate::list::{ListedTask, read_list};
-use crate::{TestResult, choose, results, workspace};
+use crate::{TestResult, choose, results, slow, workspace};
 
 /// How often the files are looked at.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -71,6 +71,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// samplers before those of images, which take longer.
 fn verdict(root: &Path, task: &ListedTask) -> Result<String> {
     let name = task.crate_name.as_str();
+    let mut said = format!("All public tests of {name} pass.");
     for target in ["all", "images"] {
         let run = cargo(root, name, &["test", "-p", name, "--test", target])?;
         let tests = results(&run.output);
@@ -86,8 +87,9 @@ fn verdict(root: &Path, task: &ListedTask) -> Result<String> {
                 first_error(&run.messages)
             ));
         }
+        slow(&run.messages).for_each(|line| said.push_str(&format!("\n{line}")));
     }
-    Ok(format!("All public tests of {name} pass."))
+    Ok(said)
 }
 
 /// The first in the order of their names, which is that of the exercises, and how many there are.

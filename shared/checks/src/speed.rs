@@ -31,7 +31,7 @@ pub fn remark_if_slow<T: Send + 'static>(
     let shape = arrays.first().map_or(&[][..], |array| array.shape());
     if let Some(sentence) = sentence(function, shape, needed, guard.computed(), came) {
         // Not by `eprint!`, which the test harness would keep for tests that fail.
-        drop(writeln!(io::stderr(), "note: {sentence}"));
+        drop(writeln!(io::stderr(), "slow: {sentence}"));
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn remark_on_sampler(function: &str, needed: Duration, took: Option<D
     };
     drop(writeln!(
         io::stderr(),
-        "note: {function} is slow: in a small run it computes for {seconds:.2} s, {times:.0} times as long as the model \
+        "slow: {function}: in a small run it computes for {seconds:.2} s, {times:.0} times as long as the model \
          that it asks"
     ));
     true
@@ -52,7 +52,7 @@ fn sentence(function: &str, shape: &[usize], needed: Duration, took: Option<Dura
     let (times, seconds) = excess(needed, took)?;
     let end = if came { "" } else { " and more" };
     Some(format!(
-        "{function} is right, but slow: for images of the shape {shape:?} it computes for {seconds:.2} s{end}, {times:.0} \
+        "{function} is right, but for images of the shape {shape:?} it computes for {seconds:.2} s{end}, {times:.0} \
          times as long as plain loops over their pixels"
     ))
 }
@@ -98,10 +98,7 @@ mod tests {
         assert_eq!(said(300, 29_000), None);
         assert_eq!(said(10, 19_000), None);
         let text = said(300, 45_000).expect("it is slow");
-        assert!(
-            text.contains("f is right, but slow") && text.contains("150 times"),
-            "{text}"
-        );
+        assert!(text.contains("f is right, but") && text.contains("150 times"), "{text}");
         assert_eq!(sentence("f", &[1, 3, 64, 64], PATIENCE, None, false), None);
     }
 
