@@ -172,11 +172,16 @@ fn outcome(sum: &Sum, found: &[Found<'_>], lexicon: &Lexicon, term: usize) -> Ou
 /// Two terms have each other's coefficients.
 fn exchanged(sum: &Sum, found: &[Found<'_>]) -> Option<String> {
     let has = |k: usize, other: usize| agrees(found, k, |f| f.right[other]);
-    let is_measured = |k: usize| found.iter().all(|f| f.coefficients[k].is_some() && f.right[k] != 0.0);
+    let shows = |k: usize| {
+        let of_k = found
+            .iter()
+            .filter(|f| f.coefficients[k].is_some() && f.right[k] != 0.0);
+        of_k.count() >= LEAST_CASES
+    };
     for a in 0..sum.terms.len() {
         for b in a + 1..sum.terms.len() {
             let others_right = (0..sum.terms.len()).all(|k| k == a || k == b || is_right(found, k));
-            if others_right && is_measured(a) && is_measured(b) && has(a, b) && has(b, a) {
+            if others_right && shows(a) && shows(b) && has(a, b) && has(b, a) {
                 let (a, b) = (&sum.terms[a].name, &sum.terms[b].name);
                 return Some(format!("the factors of {a} and {b} have changed places"));
             }

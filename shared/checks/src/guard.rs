@@ -72,7 +72,7 @@ impl Guard {
                 Err(Fault::new(format!("{} is not written yet ({said})", self.what)))
             }
             Some(Err(said)) => Err(Fault::new(format!("{} panicked: {said}", self.what)).fact(format!("fed: {fed}"))),
-            None => Err(self.out_of_time(answer.took).fact(format!("fed: {fed}"))),
+            None => Err(self.out_of_time(answer.on_the_clock).fact(format!("fed: {fed}"))),
         }
     }
 
@@ -99,7 +99,8 @@ impl Guard {
         let (what, limit) = (&self.what, self.limit.as_secs_f64());
         let computed = self.computed.map(|computed| {
             let seconds = computed.as_secs_f64();
-            let rest = if computed < self.limit / 10 {
+            // What is left of the limit is not used up by waiting for a processor.
+            let rest = if computed < (self.limit - self.left) / 10 {
                 "; the rest of the time it slept, or waited for something"
             } else {
                 ""
@@ -137,7 +138,8 @@ struct Called<T> {
 struct Answer<T> {
     /// What came back, or what a panic said; nothing where nothing came in time.
     outcome: Option<Result<T, String>>,
-    /// On the clock, but for the time in which other programs had the processors.
+    on_the_clock: Duration,
+    /// The same but for the time in which other programs had the processors.
     took: Duration,
     computed: Option<Duration>,
 }
@@ -171,9 +173,11 @@ impl<T: Send + 'static> Called<T> {
 
     fn answer(&self, outcome: Option<Result<T, String>>, spent: Option<Spent>) -> Answer<T> {
         let waited = spent.map_or(Duration::ZERO, |spent| spent.waited);
+        let on_the_clock = self.start.elapsed();
         Answer {
             outcome,
-            took: self.start.elapsed().saturating_sub(waited),
+            on_the_clock,
+            took: on_the_clock.saturating_sub(waited),
             computed: spent.map(|spent| spent.computed),
         }
     }

@@ -92,7 +92,7 @@ fn along(sum: &Sum, axis: Axis, one: &str, many: &str) -> Option<Part> {
         let pairs = || sum.cases.iter().zip(&wrong);
         let chosen = |case: &Case| choice(case.got.len_of(axis));
         // A batch of one image tells nothing of which of several it is.
-        pairs().all(|(case, wrong)| case.got.len_of(axis) < 2 || *wrong == chosen(case))
+        pairs().all(|(case, wrong)| wrong.is_empty() || case.got.len_of(axis) < 2 || *wrong == chosen(case))
             && pairs().any(|(case, wrong)| case.got.len_of(axis) > 1 && !wrong.is_empty())
     };
     let (place, choice) = choices.into_iter().find(|(_, choice)| is_it(*choice))?;

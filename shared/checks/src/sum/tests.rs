@@ -115,6 +115,14 @@ fn one_coefficient_is_named() {
 }
 
 #[test]
+fn factors_that_changed_places_are_told() {
+    says(
+        |x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - p).sqrt(), z, (1.0 - a) / a.sqrt()),
+        "the factors of the score and z have changed places",
+    );
+}
+
+#[test]
 fn the_bracket_is_one_mistake() {
     says(
         |x, s, z, [a, _, p]| mix(x, 1.0 / a, s, (1.0 - a) / a, z, (1.0 - p).sqrt()),
