@@ -32,7 +32,7 @@ fn alike(a: &Array4<f32>, b: &Array4<f32>, bound: f32) -> bool {
 
 /// The right numbers in another place, or on another scale.
 pub(crate) fn same_numbers_otherwise(sum: &Sum) -> Option<Fault> {
-    let explains = |make: Make| is_made_of_the_right_one(sum, |expected| make(expected));
+    let explains = |make: Make| is_made_of_the_right_one(sum, make);
     let (words, _) = made::OF_A_RESULT.into_iter().find(|(_, make)| explains(*make))?;
     Some(Fault::new(format!("{}: the numbers are right, but {words}", sum.what)))
 }
