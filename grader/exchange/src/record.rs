@@ -169,3 +169,27 @@ pub fn run_sampler(request: &Message, sampler: &mut Sampler<'_>) -> Result<Messa
     let images = sampler(&recording, &steps, rng, &mut watcher)?;
     watcher.report(recording.report(Message::default().with_batch("result", &images)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SMALL_SHAPE;
+
+    #[test]
+    fn a_loop_that_never_ends_is_stopped() {
+        let request = Message::request("3.3")
+            .with("model", "small:1")
+            .with("seed", 1)
+            .with("from", 1000)
+            .with("steps", 3);
+        let [c, h, w] = SMALL_SHAPE;
+        let x_t = Array4::zeros((1, c, h, w));
+        let answer = run_sampler(&request, &mut |model, steps, _, _| {
+            loop {
+                model.score(&x_t, steps[0].t)?;
+            }
+        });
+        let said = answer.map_or_else(|error| error.to_string(), |_| "an answer".into());
+        assert!(said.contains("asked more than 150 times"), "{said}");
+    }
+}

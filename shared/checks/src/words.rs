@@ -136,7 +136,12 @@ fn sentence(sum: &Sum, term: &Term, got: &Monomial, right: &Monomial, place: &st
         return format!("{name} is {got}; it should be {right}{}", missing_factor(got, right));
     }
     if right.is_zero() {
-        return format!("{name} is there, {}; it does not belong there", got.as_action());
+        let how = if got.is_unit() && !got.is_negative() {
+            String::new()
+        } else {
+            format!(", {}", got.as_action())
+        };
+        return format!("{name} is there{how}; it does not belong there");
     }
     if *got == right.clone().negated() {
         let (is, should) = if right.is_negative() {
