@@ -2,27 +2,28 @@
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
+use kernels::channels_last::{join_channels, split_channels};
 use kernels::elementwise::add_assign;
-use rayon::prelude::*;
+use kernels::scratch::Scratch;
 
 use crate::backend::Tensor4;
-use crate::cpu::tape::{read, take_gradient};
+use crate::cpu::map::{Map, Order, add_planes, read_planes};
+use crate::cpu::tape::take_gradient;
 
 pub fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let shape @ (b, c, h, w) = *x.shape();
+    let (shape, orders) = (*x.shape(), [Order::of(&x), Order::of(&y)]);
     assert_eq!(&shape, y.shape(), "feature maps of two shapes cannot be added");
     let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
     let mut tape = x_tape.merge(y_tape);
-    let mut sum = vec![0.0; b * c * h * w];
-    x.copy_into(&mut sum);
-    add_assign(&mut sum, &read(&y));
-    let sum = x.device().try_tensor_from_vec(sum, shape)?;
+    let mut sum = Map::read(&x);
+    add_assign(&mut sum.values, &Map::read(&y).values);
+    let sum = sum.to_tensor(x.device())?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
         tape.add_backward_op(move |gradients| {
-            let d = take_gradient!(gradients, sum_ghost);
-            add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
-            add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
+            let d = Map::from_gradient(&take_gradient!(gradients, sum_ghost), shape);
+            d.add_to(gradients.get_or_alloc_mut(&x_ghost)?, orders[0]);
+            d.add_to(gradients.get_or_alloc_mut(&y_ghost)?, orders[1]);
             Ok(())
         });
     }
@@ -35,7 +36,7 @@ pub fn blend<T: Tape<f32, Cpu>>(
     y: Tensor4<Cpu, T>,
     b: &[f32],
 ) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let shape @ (batch, c, h, w) = *x.shape();
+    let (shape @ (batch, c, h, w), orders) = (*x.shape(), [Order::of(&x), Order::of(&y)]);
     assert_eq!(&shape, y.shape(), "feature maps of two shapes cannot be blended");
     assert!(
         a.len() == batch && b.len() == batch,
@@ -45,16 +46,21 @@ pub fn blend<T: Tape<f32, Cpu>>(
     let mut tape = x_tape.merge(y_tape);
     let image_len = c * h * w;
     let mut sum = vec![0.0; batch * image_len];
-    add_scaled(&mut sum, &read(&x), a);
-    add_scaled(&mut sum, &read(&y), b);
+    add_scaled(&mut sum, &read_planes(&x), a);
+    add_scaled(&mut sum, &read_planes(&y), b);
     let sum = x.device().try_tensor_from_vec(sum, shape)?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
         let (a, b) = (a.to_vec(), b.to_vec());
         tape.add_backward_op(move |gradients| {
             let d = take_gradient!(gradients, sum_ghost);
-            add_scaled(gradients.get_or_alloc_mut(&x_ghost)?, &d, &a);
-            add_scaled(gradients.get_or_alloc_mut(&y_ghost)?, &d, &b);
+            let scaled = |factors: &[f32]| {
+                let mut scaled = Scratch::zeros(d.len());
+                add_scaled(&mut scaled, &d, factors);
+                scaled
+            };
+            add_planes(&scaled(&a), shape, orders[0], gradients.get_or_alloc_mut(&x_ghost)?);
+            add_planes(&scaled(&b), shape, orders[1], gradients.get_or_alloc_mut(&y_ghost)?);
             Ok(())
         });
     }
@@ -71,34 +77,27 @@ fn add_scaled(y: &mut [f32], x: &[f32], a: &[f32]) {
 }
 
 pub fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let (&(b, c_x, h, w), &(b_y, c_y, h_y, w_y)) = (x.shape(), y.shape());
+    let (shape_x @ (b, c_x, h, w), shape_y @ (b_y, c_y, h_y, w_y)) = (*x.shape(), *y.shape());
     assert_eq!((b, h, w), (b_y, h_y, w_y), "feature maps of two sizes cannot be joined");
+    let orders = [Order::of(&x), Order::of(&y)];
     let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
     let mut tape = x_tape.merge(y_tape);
-    let (len_x, len_y) = (c_x * h * w, c_y * h * w);
-    let mut joined = vec![0.0; b * (len_x + len_y)];
-    let (x_values, y_values) = (read(&x), read(&y));
-    joined
-        .par_chunks_exact_mut(len_x + len_y)
-        .zip(x_values.par_chunks_exact(len_x).zip(y_values.par_chunks_exact(len_y)))
-        .for_each(|(joined, (x, y))| {
-            joined[..len_x].copy_from_slice(x);
-            joined[len_x..].copy_from_slice(y);
-        });
-    let joined = x.device().try_tensor_from_vec(joined, (b, c_x + c_y, h, w))?;
+    let shape = (b, c_x + c_y, h, w);
+    let mut joined = Map::take(shape);
+    join_channels(
+        [c_x, c_y],
+        [&Map::read(&x).values, &Map::read(&y).values],
+        &mut joined.values,
+    );
+    let joined = joined.to_tensor(x.device())?;
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, joined_ghost) = (x.ghost(), y.ghost(), joined.ghost());
         tape.add_backward_op(move |gradients| {
-            let d = take_gradient!(gradients, joined_ghost);
-            let images = || d.par_chunks_exact(len_x + len_y);
-            let dx = gradients.get_or_alloc_mut(&x_ghost)?;
-            dx.par_chunks_exact_mut(len_x)
-                .zip(images())
-                .for_each(|(dx, d)| add_assign(dx, &d[..len_x]));
-            let dy = gradients.get_or_alloc_mut(&y_ghost)?;
-            dy.par_chunks_exact_mut(len_y)
-                .zip(images())
-                .for_each(|(dy, d)| add_assign(dy, &d[len_x..]));
+            let d = Map::from_gradient(&take_gradient!(gradients, joined_ghost), shape);
+            let (mut dx, mut dy) = (Map::take(shape_x), Map::take(shape_y));
+            split_channels([c_x, c_y], &d.values, [&mut dx.values, &mut dy.values]);
+            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?, orders[0]);
+            dy.add_to(gradients.get_or_alloc_mut(&y_ghost)?, orders[1]);
             Ok(())
         });
     }

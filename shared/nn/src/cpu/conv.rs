@@ -9,7 +9,7 @@ use kernels::conv::{
 };
 
 use crate::backend::{Tensor1, Tensor4};
-use crate::cpu::map::{Map, Shape4};
+use crate::cpu::map::{Map, Order, Shape4};
 use crate::cpu::tape::{read, take_gradient};
 use crate::layers::Conv2d;
 use crate::versioned::Versioned;
@@ -140,6 +140,7 @@ impl ConvGradient {
 }
 
 pub fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    let order = Order::of(&x);
     let (x, mut tape) = x.split_tape();
     let input = Map::read(&x);
     let output = layer.apply(&input);
@@ -150,9 +151,11 @@ pub fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Res
         let input = gradient.needs_input().then_some(input);
         let shape = output.shape;
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
+            let dy = Map::from_gradient(&take_gradient!(gradients, y_ghost), shape);
             gradient.add_to_parameters(input.as_ref(), &dy, gradients)?;
-            gradient.of_input(&dy).add_to(gradients.get_or_alloc_mut(&x_ghost)?);
+            gradient
+                .of_input(&dy)
+                .add_to(gradients.get_or_alloc_mut(&x_ghost)?, order);
             Ok(())
         });
     }

@@ -6,7 +6,7 @@ use kernels::norm::Activation;
 
 use crate::backend::{Tensor2, Tensor4};
 use crate::cpu::conv::ConvGradient;
-use crate::cpu::map::Map;
+use crate::cpu::map::{Map, Order};
 use crate::cpu::norm::{ModulationGradient, Normalised, normalise};
 use crate::cpu::tape::take_gradient;
 use crate::layers::{Conv2d, GroupNorm};
@@ -65,6 +65,7 @@ where
     T: Tape<f32, Cpu> + Merge<U>,
     U: Tape<f32, Cpu>,
 {
+    let order = Order::of(&x);
     let (x, mut tape) = x.split_tape();
     let (modulation, modulation_tape) = modulation.map(|m| m.split_tape()).unzip();
     let modulation = modulation.as_ref().map(|m| (m, ModulationGradient::of::<U>()));
@@ -78,9 +79,9 @@ where
         }
         let (x_ghost, y_ghost, shape) = (x.ghost(), y.ghost(), output.shape);
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
+            let dy = Map::from_gradient(&take_gradient!(gradients, y_ghost), shape);
             let dx = pass.gradient(&dy, gradients)?;
-            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?);
+            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?, order);
             Ok(())
         });
     }

@@ -7,7 +7,7 @@ use kernels::elementwise::add_assign;
 use kernels::norm::Activation;
 
 use crate::backend::{Tensor2, Tensor4};
-use crate::cpu::map::Map;
+use crate::cpu::map::{Map, Order};
 use crate::cpu::norm::ModulationGradient;
 use crate::cpu::norm_conv::NormConv;
 use crate::cpu::tape::take_gradient;
@@ -22,6 +22,7 @@ where
     T: Tape<f32, Cpu> + Merge<U>,
     U: Tape<f32, Cpu>,
 {
+    let order = Order::of(&x);
     let (x, mut tape) = x.split_tape();
     let (modulation, modulation_tape) = modulation.split_tape();
     let modulation = Some((&modulation, ModulationGradient::of::<U>()));
@@ -45,7 +46,7 @@ where
         tape = tape.merge(modulation_tape);
         let (x_ghost, y_ghost, shape) = (x.ghost(), y.ghost(), output.shape);
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
+            let dy = Map::from_gradient(&take_gradient!(gradients, y_ghost), shape);
             let dh = second.gradient(&dy, gradients)?;
             let mut dx = first.gradient(&dh, gradients)?;
             match &skip {
@@ -55,7 +56,7 @@ where
                 }
                 None => add_assign(&mut dx.values, &dy.values),
             }
-            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?);
+            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?, order);
             Ok(())
         });
     }
