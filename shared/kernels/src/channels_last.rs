@@ -174,38 +174,6 @@ fn put<S: Simd>(simd: S, vector: S::Vector, onto: Onto, row: &mut [f32]) {
     row.copy_from_slice(&part[..row.len()]);
 }
 
-/// Overwrites `y`, `[pixels][padded(channels)]`, with `x`, `[pixels][channels]`, and zeros.
-pub fn pad_channels(channels: usize, x: &[f32], y: &mut [f32]) {
-    let depth = padded(channels);
-    check_len("pad_channels", x.len() / channels * depth, y.len());
-    let tasks = y
-        .par_chunks_mut(COPY_PIXELS * depth)
-        .zip(x.par_chunks(COPY_PIXELS * channels));
-    tasks.for_each(|(y, x)| {
-        for (y, x) in y.chunks_exact_mut(depth).zip(x.chunks_exact(channels)) {
-            y[..channels].copy_from_slice(x);
-            y[channels..].fill(0.0);
-        }
-    });
-}
-
-/// Writes or adds to `x`, `[pixels][channels]`, what `y`, `[pixels][padded(channels)]`, holds.
-pub fn strip_channels(channels: usize, y: &[f32], onto: Onto, x: &mut [f32]) {
-    let depth = padded(channels);
-    check_len("strip_channels", x.len() / channels * depth, y.len());
-    let tasks = x
-        .par_chunks_mut(COPY_PIXELS * channels)
-        .zip(y.par_chunks(COPY_PIXELS * depth));
-    tasks.for_each(|(x, y)| {
-        for (x, y) in x.chunks_exact_mut(channels).zip(y.chunks_exact(depth)) {
-            match onto {
-                Onto::Overwrite => x.copy_from_slice(&y[..channels]),
-                Onto::Add => x.iter_mut().zip(y).for_each(|(x, y)| *x += y),
-            }
-        }
-    });
-}
-
 /// Overwrites `joined`, `[pixels][padded(a + b)]`, with the channels of two images, of which each has `a` or `b`.
 pub fn join_channels([a, b]: [usize; 2], parts: [&[f32]; 2], joined: &mut [f32]) {
     let depth = padded(a + b);
@@ -251,7 +219,7 @@ mod tests {
             let rng = &mut rng(3);
             let mut parts = [a, b].map(|channels| {
                 let mut part = vec![f32::NAN; pixels * padded(channels)];
-                pad_channels(channels, &values(rng, pixels * channels), &mut part);
+                to_channels_last(channels, pixels, &values(rng, pixels * channels), &mut part);
                 part
             });
             let mut joined = vec![f32::NAN; pixels * padded(a + b)];
@@ -267,31 +235,6 @@ mod tests {
             second.fill(f32::NAN);
             split_channels([a, b], &joined, [first, second]);
             assert!(parts == before, "{a} {b} {pixels}");
-        }
-    }
-
-    #[test]
-    fn padded_and_stripped_again() {
-        for (channels, pixels) in [(1, 1), (3, 5), (16, 7), (17, 600), (48, 513)] {
-            let x = values(&mut rng(2), channels * pixels);
-            let mut y = vec![f32::NAN; pixels * padded(channels)];
-            pad_channels(channels, &x, &mut y);
-            for (i, y) in y.iter().enumerate() {
-                let (c, p) = (i % padded(channels), i / padded(channels));
-                assert_eq!(
-                    *y,
-                    if c < channels { x[p * channels + c] } else { 0.0 },
-                    "{channels} {i}"
-                );
-            }
-            let mut back = vec![f32::NAN; x.len()];
-            strip_channels(channels, &y, Onto::Overwrite, &mut back);
-            assert!(back == x, "{channels} {pixels}");
-            strip_channels(channels, &y, Onto::Add, &mut back);
-            assert!(
-                back.iter().zip(&x).all(|(back, x)| *back == 2.0 * x),
-                "{channels} {pixels}"
-            );
         }
     }
 

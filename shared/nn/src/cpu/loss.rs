@@ -5,20 +5,18 @@ use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
 use kernels::scratch::Scratch;
 
 use crate::backend::{Scalar, Tensor4};
-use crate::cpu::map::{Order, add_planes, read_planes};
-use crate::cpu::tape::take_gradient;
+use crate::cpu::tape::{read, take_gradient};
 
-/// A scalar `value` whose gradient with respect to `x` is `slope`, row-major.
-fn scalar<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, value: f64, mut slope: Scratch) -> Result<Scalar<Cpu, T>, CpuError> {
-    let (shape, order) = (*x.shape(), Order::of(&x));
+/// A scalar `value` whose gradient with respect to `x` is `slope`.
+fn scalar<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, value: f64, slope: Scratch) -> Result<Scalar<Cpu, T>, CpuError> {
     let (x, mut tape) = x.split_tape();
     let result = x.device().try_tensor_from_vec(vec![value as f32], Rank0::default())?;
     if T::OWNS_TAPE {
         let (x_ghost, ghost) = (x.ghost(), result.ghost());
         tape.add_backward_op(move |gradients| {
             let d = take_gradient!(gradients, ghost)[0];
-            slope.iter_mut().for_each(|slope| *slope *= d);
-            add_planes(&slope, shape, order, gradients.get_or_alloc_mut(&x_ghost)?);
+            let dx = gradients.get_or_alloc_mut(&x_ghost)?;
+            dx.iter_mut().zip(slope.iter()).for_each(|(dx, slope)| *dx += d * slope);
             Ok(())
         });
     }
@@ -34,7 +32,7 @@ pub fn inner_product<T: Tape<f32, Cpu>>(
         cotangent.shape(),
         "an inner product needs two arrays of one shape"
     );
-    let (values, slope) = (read_planes(&x), read_planes(cotangent));
+    let (values, slope) = (read(&x), read(cotangent));
     let product = values
         .iter()
         .zip(slope.iter())
@@ -59,7 +57,7 @@ pub fn mean_squared_error<T: Tape<f32, Cpu>>(
         "a batch of {} images needs as many weights",
         x.shape().0
     );
-    let (mut slope, target) = (read_planes(&x), read_planes(target));
+    let (mut slope, target) = (read(&x), read(target));
     let count = slope.len();
     let image_len = count / weights.len();
     let mut sum = 0.0;

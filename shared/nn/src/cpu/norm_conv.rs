@@ -1,14 +1,16 @@
 //! Group normalisation, modulation, SiLU and a convolution as one op on the tape.
 
-use dfdx::tensor::{Cpu, CpuError, Gradients, Merge, PutTape, SplitTape, Tape};
+use std::rc::Rc;
+
+use dfdx::tensor::{Cpu, CpuError, Gradients, Merge, SplitTape, Tape};
 use kernels::channels_last::Onto;
 use kernels::norm::Activation;
 
-use crate::backend::{Tensor2, Tensor4};
+use crate::backend::Tensor2;
 use crate::cpu::conv::ConvGradient;
-use crate::cpu::map::{Map, Order};
+use crate::cpu::map::{Map, Recorded};
 use crate::cpu::norm::{ModulationGradient, Normalised, normalise};
-use crate::cpu::tape::take_gradient;
+use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm};
 
 /// What the backward pass of a norm and a convolution needs.
@@ -22,7 +24,7 @@ pub struct NormConv {
 impl NormConv {
     /// Does both, and writes the result to `y` or adds it, as `onto` says.
     pub fn run(
-        x: Map,
+        x: Rc<Map>,
         norm: &GroupNorm<Cpu>,
         modulation: Option<(&Tensor2<Cpu>, ModulationGradient)>,
         activation: Activation,
@@ -55,35 +57,32 @@ impl NormConv {
 }
 
 pub fn norm_conv<T, U>(
-    x: Tensor4<Cpu, T>,
+    x: Features<Cpu, T>,
     norm: &GroupNorm<Cpu>,
     modulation: Option<Tensor2<Cpu, U>>,
     activation: Activation,
     conv: &Conv2d<Cpu>,
-) -> Result<Tensor4<Cpu, T>, CpuError>
+) -> Result<Features<Cpu, T>, CpuError>
 where
     T: Tape<f32, Cpu> + Merge<U>,
     U: Tape<f32, Cpu>,
 {
-    let order = Order::of(&x);
-    let (x, mut tape) = x.split_tape();
+    let (x, mut tape) = x.split();
     let (modulation, modulation_tape) = modulation.map(|m| m.split_tape()).unzip();
     let modulation = modulation.as_ref().map(|m| (m, ModulationGradient::of::<U>()));
-    let input = Map::read(&x);
-    let mut output = Map::take(conv.output_shape(input.shape));
-    let pass = NormConv::run(input, norm, modulation, activation, conv, Onto::Overwrite, &mut output);
-    let y = output.to_tensor(x.device())?;
+    let mut y = Map::take(conv.output_shape(x.map.shape));
+    let pass = NormConv::run(x.map, norm, modulation, activation, conv, Onto::Overwrite, &mut y);
+    let y = Recorded::new(y);
     if T::OWNS_TAPE {
         if let Some(modulation_tape) = modulation_tape {
             tape = tape.merge(modulation_tape);
         }
-        let (x_ghost, y_ghost, shape) = (x.ghost(), y.ghost(), output.shape);
+        let y_gradient = y.gradient.clone();
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_gradient(&take_gradient!(gradients, y_ghost), shape);
-            let dx = pass.gradient(&dy, gradients)?;
-            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?, order);
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            x.gradient.add(pass.gradient(&dy, gradients)?);
             Ok(())
         });
     }
-    Ok(y.put_tape(tape))
+    Ok(Features::new(y, tape))
 }

@@ -7,10 +7,8 @@ use kernels::scratch::Scratch;
 /// The values of `x`, row-major. One copy: dfdx does not lend its storage, and a slice made from the address of the
 /// first element would be unsound.
 pub fn read<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> Scratch {
-    let mut axes = [0; 4];
-    axes.iter_mut().enumerate().for_each(|(i, axis)| *axis = i);
     assert!(
-        lies_in_order(x, &axes[..S::NUM_DIMS]),
+        is_contiguous(x),
         "expected a tensor stored row-major, got strides of a permuted or broadcast one"
     );
     let mut values = Scratch::take(x.shape().num_elements());
@@ -18,11 +16,11 @@ pub fn read<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> Scratch {
     values
 }
 
-/// Whether the elements of `x` lie in memory one after the other, the last of `axes` changing fastest.
-pub fn lies_in_order<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>, axes: &[usize]) -> bool {
+/// Whether the elements of `x` lie in memory in row-major order.
+fn is_contiguous<S: Shape, T>(x: &Tensor<S, f32, Cpu, T>) -> bool {
     let shape = x.shape().concrete();
     let mut expected = size_of::<f32>();
-    for &axis in axes.iter().rev() {
+    for axis in (0..S::NUM_DIMS).rev() {
         if step_in_bytes(x, axis).is_some_and(|step| step != expected) {
             return false;
         }
