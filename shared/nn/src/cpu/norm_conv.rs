@@ -13,10 +13,9 @@ use crate::cpu::norm::{ModulationGradient, Normalised, normalise};
 use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm};
 
-/// What the backward pass of a norm and a convolution needs.
+/// A norm and a convolution that were computed.
 pub struct NormConv {
     normalised: Normalised,
-    conv: ConvGradient,
     /// The convolution's input, where its parameters are trained.
     activated: Option<Map>,
 }
@@ -34,21 +33,37 @@ impl NormConv {
     ) -> Self {
         let (activated, normalised) = normalise(x, norm, modulation, activation);
         conv.apply_onto(&activated, onto, y);
-        let conv = conv.gradient(activated.shape);
         Self {
             normalised,
-            activated: conv.needs_input().then_some(activated),
-            conv,
+            activated: conv.weight.is_trainable().then_some(activated),
         }
     }
 
+    /// What the backward pass needs, to be moved into its closure.
+    pub fn gradient(self, conv: &Conv2d<Cpu>) -> NormConvGradient {
+        NormConvGradient {
+            conv: conv.gradient(self.normalised.input().shape),
+            normalised: self.normalised,
+            activated: self.activated,
+        }
+    }
+}
+
+/// The gradients of a norm and a convolution.
+pub struct NormConvGradient {
+    normalised: Normalised,
+    conv: ConvGradient,
+    activated: Option<Map>,
+}
+
+impl NormConvGradient {
     /// What was normalised.
     pub fn input(&self) -> &Map {
         self.normalised.input()
     }
 
     /// The gradient of the input; adds those of modulation and parameters.
-    pub fn gradient(&self, dy: &Map, gradients: &mut Gradients<f32, Cpu>) -> Result<Map, CpuError> {
+    pub fn of_input(&self, dy: &Map, gradients: &mut Gradients<f32, Cpu>) -> Result<Map, CpuError> {
         self.conv.add_to_parameters(self.activated.as_ref(), dy, gradients)?;
         let mut d = self.conv.of_input(dy);
         self.normalised.gradient(&mut d, gradients)?;
@@ -77,10 +92,10 @@ where
         if let Some(modulation_tape) = modulation_tape {
             tape = tape.merge(modulation_tape);
         }
-        let y_gradient = y.gradient.clone();
+        let (pass, y_gradient) = (pass.gradient(conv), y.gradient.clone());
         tape.add_backward_op(move |gradients| {
             let Some(dy) = y_gradient.take() else { return Ok(()) };
-            x.gradient.add(pass.gradient(&dy, gradients)?);
+            x.gradient.add(pass.of_input(&dy, gradients)?);
             Ok(())
         });
     }

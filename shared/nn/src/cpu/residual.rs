@@ -36,7 +36,6 @@ where
 
     // The sum starts from the skip connection, and the branch is added to it.
     let mut y = skip.map_or_else(|| (*x.map).clone(), |skip| skip.apply(&x.map));
-    let skip = skip.map(|skip| skip.gradient(x.map.shape));
     let mut h = Map::take(conv1.output_shape(x.map.shape));
     let first = NormConv::run(x.map, norm1, None, Activation::Silu, conv1, Onto::Overwrite, &mut h);
     let second = NormConv::run(
@@ -51,11 +50,13 @@ where
     let y = Recorded::new(y);
     if T::OWNS_TAPE {
         tape = tape.merge(modulation_tape);
+        let (first, second) = (first.gradient(conv1), second.gradient(conv2));
+        let skip = skip.map(|skip| skip.gradient(first.input().shape));
         let y_gradient = y.gradient.clone();
         tape.add_backward_op(move |gradients| {
             let Some(dy) = y_gradient.take() else { return Ok(()) };
-            let dh = second.gradient(&dy, gradients)?;
-            let mut dx = first.gradient(&dh, gradients)?;
+            let dh = second.of_input(&dy, gradients)?;
+            let mut dx = first.of_input(&dh, gradients)?;
             match &skip {
                 Some(skip) => {
                     skip.add_to_parameters(Some(first.input()), &dy, gradients)?;
