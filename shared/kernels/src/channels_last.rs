@@ -13,6 +13,8 @@ use crate::simd::{MAX_LANES, Simd, SimdPath, dispatch, simd_path};
 const BLOCK: usize = MAX_LANES;
 /// Pixels of a task: below that, handing work to another thread costs more than the work.
 const TASK_PIXELS: usize = 128;
+/// Pixels of a task that only copies.
+const COPY_PIXELS: usize = 512;
 
 /// Floats of a pixel of `channels` channels.
 #[must_use]
@@ -172,10 +174,69 @@ fn put<S: Simd>(simd: S, vector: S::Vector, onto: Onto, row: &mut [f32]) {
     row.copy_from_slice(&part[..row.len()]);
 }
 
+/// Overwrites `joined`, `[pixels][padded(a + b)]`, with the channels of two images, of which each has `a` or `b`.
+pub fn join_channels([a, b]: [usize; 2], parts: [&[f32]; 2], joined: &mut [f32]) {
+    let depth = padded(a + b);
+    let pixels = joined.len() / depth;
+    check_len("join_channels: first", pixels * padded(a), parts[0].len());
+    check_len("join_channels: second", pixels * padded(b), parts[1].len());
+    let first = parts[0].par_chunks_exact(padded(a));
+    let pairs = first.zip(parts[1].par_chunks_exact(padded(b)));
+    let tasks = joined.par_chunks_exact_mut(depth).zip(pairs).with_min_len(COPY_PIXELS);
+    tasks.for_each(|(joined, (first, second))| {
+        joined[..a].copy_from_slice(&first[..a]);
+        joined[a..a + b].copy_from_slice(&second[..b]);
+        joined[a + b..].fill(0.0);
+    });
+}
+
+/// Overwrites two images with their parts of `joined`: undoes [`join_channels`].
+pub fn split_channels([a, b]: [usize; 2], joined: &[f32], [first, second]: [&mut [f32]; 2]) {
+    let depth = padded(a + b);
+    let pixels = joined.len() / depth;
+    check_len("split_channels: first", pixels * padded(a), first.len());
+    check_len("split_channels: second", pixels * padded(b), second.len());
+    let pairs = first
+        .par_chunks_exact_mut(padded(a))
+        .zip(second.par_chunks_exact_mut(padded(b)));
+    let tasks = pairs.zip(joined.par_chunks_exact(depth)).with_min_len(COPY_PIXELS);
+    tasks.for_each(|((first, second), joined)| {
+        first[..a].copy_from_slice(&joined[..a]);
+        first[a..].fill(0.0);
+        second[..b].copy_from_slice(&joined[a..a + b]);
+        second[b..].fill(0.0);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{paths, rng, values};
+
+    #[test]
+    fn joined_and_split_again() {
+        for (a, b, pixels) in [(1, 2, 3), (16, 32, 600), (12, 20, 5), (48, 1, 513)] {
+            let rng = &mut rng(3);
+            let mut parts = [a, b].map(|channels| {
+                let mut part = vec![f32::NAN; pixels * padded(channels)];
+                to_channels_last(channels, pixels, &values(rng, pixels * channels), &mut part);
+                part
+            });
+            let mut joined = vec![f32::NAN; pixels * padded(a + b)];
+            join_channels([a, b], [&parts[0], &parts[1]], &mut joined);
+            for (p, pixel) in joined.chunks_exact(padded(a + b)).enumerate() {
+                assert_eq!(pixel[..a], parts[0][p * padded(a)..][..a]);
+                assert_eq!(pixel[a..a + b], parts[1][p * padded(b)..][..b]);
+                assert!(pixel[a + b..].iter().all(|value| *value == 0.0));
+            }
+            let before = parts.clone();
+            let [first, second] = &mut parts;
+            first.fill(f32::NAN);
+            second.fill(f32::NAN);
+            split_channels([a, b], &joined, [first, second]);
+            assert!(parts == before, "{a} {b} {pixels}");
+        }
+    }
 
     #[test]
     fn there_and_back() {

@@ -65,6 +65,14 @@ pub fn add_assign(y: &mut [f32], x: &[f32]) {
         });
 }
 
+/// `y = x`, shared among the threads: memory is faster than one of them.
+pub fn copy(x: &[f32], y: &mut [f32]) {
+    check_len("copy: y", x.len(), y.len());
+    y.par_chunks_mut(TASK_LEN)
+        .zip(x.par_chunks(TASK_LEN))
+        .for_each(|(y, x)| y.copy_from_slice(x));
+}
+
 /// Derivative of SiLU: `s (1 + x (1 - s))` with `s = sigmoid(x)`.
 #[inline(always)]
 pub(crate) fn silu_slope<S: Simd>(x: f32) -> f32 {
@@ -178,11 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn long_slices_are_added_whole() {
+    fn long_slices_are_added_and_copied_whole() {
         let mut y: Vec<f32> = (0..2 * TASK_LEN + 3).map(|i| i as f32).collect();
         let x = vec![0.5; y.len()];
         add_assign(&mut y, &x);
         assert!(y.iter().enumerate().all(|(i, &y)| y == i as f32 + 0.5));
+        let mut z = vec![f32::NAN; y.len()];
+        copy(&y, &mut z);
+        assert_eq!(y, z);
     }
 
     #[test]

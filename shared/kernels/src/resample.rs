@@ -8,46 +8,47 @@ use crate::check_len;
 /// the work.
 const TASK_LEN: usize = 16 * 1024;
 
-/// Nearest-neighbour upsampling by 2: `x` is `[planes][height][width]`, `y` `[planes][2 height][2
-/// width]`; overwrites `y`.
-pub fn upsample2(planes: usize, height: usize, width: usize, x: &[f32], y: &mut [f32]) {
-    let pixels = height * width;
-    check_len("upsample2: x", planes * pixels, x.len());
-    check_len("upsample2: y", planes * 4 * pixels, y.len());
-    if pixels == 0 {
+/// Nearest-neighbour upsampling by 2 of images with their channels last: `x` is `[rows][width][depth]`, the rows of all
+/// images, `y` `[2 rows][2 width][depth]`; overwrites `y`.
+pub fn upsample2(rows: usize, width: usize, depth: usize, x: &[f32], y: &mut [f32]) {
+    let row = width * depth;
+    check_len("upsample2: x", rows * row, x.len());
+    check_len("upsample2: y", 4 * rows * row, y.len());
+    if row == 0 {
         return;
     }
-    y.par_chunks_mut(4 * pixels)
-        .zip(x.par_chunks(pixels))
-        .with_min_len(TASK_LEN.div_ceil(4 * pixels))
+    y.par_chunks_mut(4 * row)
+        .zip(x.par_chunks(row))
+        .with_min_len(TASK_LEN.div_ceil(4 * row))
         .for_each(|(y, x)| {
-            for (rows, x) in y.chunks_exact_mut(4 * width).zip(x.chunks_exact(width)) {
-                let (first, second) = rows.split_at_mut(2 * width);
-                for (pair, &value) in first.chunks_exact_mut(2).zip(x) {
-                    pair.fill(value);
-                }
-                second.copy_from_slice(first);
+            let (first, second) = y.split_at_mut(2 * row);
+            for (pair, pixel) in first.chunks_exact_mut(2 * depth).zip(x.chunks_exact(depth)) {
+                let (left, right) = pair.split_at_mut(depth);
+                left.copy_from_slice(pixel);
+                right.copy_from_slice(pixel);
             }
+            second.copy_from_slice(first);
         });
 }
 
-/// Adjoint of [`upsample2`]: each pixel of `dx` (`[planes][height][width]`) gains the sum of its
-/// four copies in `dy`.
-pub fn upsample2_grad(planes: usize, height: usize, width: usize, dy: &[f32], dx: &mut [f32]) {
-    let pixels = height * width;
-    check_len("upsample2_grad: dy", planes * 4 * pixels, dy.len());
-    check_len("upsample2_grad: dx", planes * pixels, dx.len());
-    if pixels == 0 {
+/// Adjoint of [`upsample2`]: overwrites each pixel of `dx`, `[rows][width][depth]`, with the sum of its four copies in
+/// `dy`.
+pub fn upsample2_grad(rows: usize, width: usize, depth: usize, dy: &[f32], dx: &mut [f32]) {
+    let row = width * depth;
+    check_len("upsample2_grad: dy", 4 * rows * row, dy.len());
+    check_len("upsample2_grad: dx", rows * row, dx.len());
+    if row == 0 {
         return;
     }
-    dx.par_chunks_mut(pixels)
-        .zip(dy.par_chunks(4 * pixels))
-        .with_min_len(TASK_LEN.div_ceil(4 * pixels))
+    dx.par_chunks_mut(row)
+        .zip(dy.par_chunks(4 * row))
+        .with_min_len(TASK_LEN.div_ceil(4 * row))
         .for_each(|(dx, dy)| {
-            for (dx, rows) in dx.chunks_exact_mut(width).zip(dy.chunks_exact(4 * width)) {
-                let (first, second) = rows.split_at(2 * width);
-                for ((dx, a), b) in dx.iter_mut().zip(first.chunks_exact(2)).zip(second.chunks_exact(2)) {
-                    *dx += (a[0] + a[1]) + (b[0] + b[1]);
+            let (first, second) = dy.split_at(2 * row);
+            let pairs = first.chunks_exact(2 * depth).zip(second.chunks_exact(2 * depth));
+            for (dx, (first, second)) in dx.chunks_exact_mut(depth).zip(pairs) {
+                for (c, dx) in dx.iter_mut().enumerate() {
+                    *dx = (first[c] + first[depth + c]) + (second[c] + second[depth + c]);
                 }
             }
         });
@@ -150,21 +151,19 @@ mod tests {
 
     #[test]
     fn upsample_repeats_pixels_and_its_gradient_is_the_adjoint() {
-        for (planes, height, width) in [(1, 1, 1), (3, 1, 5), (2, 4, 3), (5, 8, 8)] {
-            let rng = &mut rng(planes as u64);
-            let x = values(rng, planes * height * width);
+        for (rows, width, depth) in [(1, 1, 1), (3, 5, 2), (8, 3, 16), (40, 8, 48)] {
+            let rng = &mut rng(rows as u64);
+            let x = values(rng, rows * width * depth);
             let mut y = vec![f32::NAN; 4 * x.len()];
-            upsample2(planes, height, width, &x, &mut y);
+            upsample2(rows, width, depth, &x, &mut y);
             for (i, &value) in y.iter().enumerate() {
-                let plane = i / (4 * height * width);
-                let (row, col) = (i / (2 * width) % (2 * height), i % (2 * width));
-                assert_eq!(value, x[(plane * height + row / 2) * width + col / 2]);
+                let (row, column, c) = (i / (2 * width * depth), i / depth % (2 * width), i % depth);
+                assert_eq!(value, x[(row / 2 * width + column / 2) * depth + c]);
             }
             let dy = values(rng, y.len());
-            let mut dx = x.clone();
-            upsample2_grad(planes, height, width, &dy, &mut dx);
-            let gained: Vec<f32> = dx.iter().zip(&x).map(|(after, before)| after - before).collect();
-            assert!((dot(&dy, &y) - dot(&gained, &x)).abs() < 1e-4);
+            let mut dx = vec![f32::NAN; x.len()];
+            upsample2_grad(rows, width, depth, &dy, &mut dx);
+            assert!((dot(&dy, &y) - dot(&dx, &x)).abs() < 1e-4 * (x.len() as f64).sqrt());
         }
     }
 

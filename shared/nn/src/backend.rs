@@ -1,19 +1,20 @@
 //! The differentiable operations that a score network is made of, as one trait that every backend implements.
 
 use dfdx::shapes::Rank0;
-use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor, WithEmptyTape};
+use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
 use kernels::norm::Activation;
 
 use crate::device_ext::DeviceExt;
+use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
 /// A vector on the device of backend `B`, shape `[N]`, with tape `T`.
 pub type Tensor1<B, T = NoneTape> = Tensor<(usize,), f32, <B as Backend>::Device, T>;
 /// A batch of vectors, shape `[B, F]`, with tape `T`.
 pub type Tensor2<B, T = NoneTape> = Tensor<(usize, usize), f32, <B as Backend>::Device, T>;
-/// A batch of feature maps, shape `[B, C, H, W]`, with tape `T`.
+/// A batch of images, shape `[B, C, H, W]`, with tape `T`.
 pub type Tensor4<B, T = NoneTape> = Tensor<(usize, usize, usize, usize), f32, <B as Backend>::Device, T>;
-/// A batch of feature maps whose history is recorded, so that a backward pass can start behind it.
+/// A batch of images whose history is recorded, so that a backward pass can start behind it.
 pub type Traced4<B> = Tensor4<B, OwnedTape<f32, <B as Backend>::Device>>;
 /// A single number with tape `T`: the end of a forward pass, where `backward()` starts.
 pub type Scalar<B, T = NoneTape> = Tensor<Rank0, f32, <B as Backend>::Device, T>;
@@ -35,6 +36,8 @@ pub type Gradient<D> = <D as Storage<f32>>::Vec;
 pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// Where the tensors live.
     type Device: DeviceExt<Err = Self::Err>;
+    /// How it keeps a batch of feature maps between two layers.
+    type Map: Clone + std::fmt::Debug;
     /// What a convolution keeps between calls, such as reordered weights.
     type ConvCache: Default + std::fmt::Debug;
     /// What a linear layer keeps between calls.
@@ -43,30 +46,44 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// The device.
     fn device(&self) -> &Self::Device;
 
+    /// A batch of images as features, the same values.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn features<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Features<Self, T>, Self::Err>;
+
+    /// Features as a batch of images, the same values.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn images<T: Tape<f32, Self::Device>>(x: Features<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
+
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
     ///
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
     fn conv2d<T: Tape<f32, Self::Device>>(
-        x: Tensor4<Self, T>,
+        x: Features<Self, T>,
         layer: &Conv2d<Self>,
-    ) -> Result<Tensor4<Self, T>, Self::Err>;
+    ) -> Result<Features<Self, T>, Self::Err>;
 
     /// Group normalisation and a convolution in one op: `conv(act(group_norm(x) (1 + a) + b))`, with the modulation
-    /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and `activation` for `act`. The feature map between the two
-    /// never becomes a tensor: that is about a third of all feature maps.
+    /// `[a | b]` of shape `[B, 2 C]` (none: `a = b = 0`), and `activation` for `act`. One op, since a backend
+    /// need not keep the feature map between the two.
     ///
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
     fn norm_conv<T, U>(
-        x: Tensor4<Self, T>,
+        x: Features<Self, T>,
         norm: &GroupNorm<Self>,
         modulation: Option<Tensor2<Self, U>>,
         activation: Activation,
         conv: &Conv2d<Self>,
-    ) -> Result<Tensor4<Self, T>, Self::Err>
+    ) -> Result<Features<Self, T>, Self::Err>
     where
         T: Tape<f32, Self::Device> + Merge<U>,
         U: Tape<f32, Self::Device>;
@@ -80,10 +97,10 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ///
     /// What the device reports, such as lack of memory.
     fn residual<T, U>(
-        x: Tensor4<Self, T>,
+        x: Features<Self, T>,
         modulation: Tensor2<Self, U>,
         layers: &Residual<'_, Self>,
-    ) -> Result<Tensor4<Self, T>, Self::Err>
+    ) -> Result<Features<Self, T>, Self::Err>
     where
         T: Tape<f32, Self::Device> + Merge<U>,
         U: Tape<f32, Self::Device>,
@@ -103,7 +120,8 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    fn attend<T: Tape<f32, Self::Device>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, Self::Err>;
+    fn attend<T: Tape<f32, Self::Device>>(qkv: Features<Self, T>, heads: usize)
+    -> Result<Features<Self, T>, Self::Err>;
 
     /// `[B, F_in] -> [B, F_out]`: `x W^T + b`.
     ///
@@ -127,10 +145,29 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    fn add<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>)
-    -> Result<Tensor4<Self, T>, Self::Err>;
+    fn add<T: Tape<f32, Self::Device>>(
+        x: Features<Self, T>,
+        y: Features<Self, T>,
+    ) -> Result<Features<Self, T>, Self::Err>;
 
-    /// `a_i x_i + b_i y_i` for each image `i` of two batches of one shape.
+    /// `[B, C1, H, W]` and `[B, C2, H, W]` to `[B, C1 + C2, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn concat_channels<T: Tape<f32, Self::Device>>(
+        x: Features<Self, T>,
+        y: Features<Self, T>,
+    ) -> Result<Features<Self, T>, Self::Err>;
+
+    /// `[B, C, H, W] -> [B, C, 2 H, 2 W]`, each pixel repeated (nearest neighbour).
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn upsample2<T: Tape<f32, Self::Device>>(x: Features<Self, T>) -> Result<Features<Self, T>, Self::Err>;
+
+    /// `a_i x_i + b_i y_i` for each image `i` of two batches of images of one shape.
     ///
     /// # Errors
     ///
@@ -141,23 +178,6 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
         y: Tensor4<Self, T>,
         b: &[f32],
     ) -> Result<Tensor4<Self, T>, Self::Err>;
-
-    /// `[B, C1, H, W]` and `[B, C2, H, W]` to `[B, C1 + C2, H, W]`.
-    ///
-    /// # Errors
-    ///
-    /// What the device reports, such as lack of memory.
-    fn concat_channels<T: Tape<f32, Self::Device>>(
-        x: Tensor4<Self, T>,
-        y: Tensor4<Self, T>,
-    ) -> Result<Tensor4<Self, T>, Self::Err>;
-
-    /// `[B, C, H, W] -> [B, C, 2 H, 2 W]`, each pixel repeated (nearest neighbour).
-    ///
-    /// # Errors
-    ///
-    /// What the device reports, such as lack of memory.
-    fn upsample2<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
     /// `[B, C, H, W] -> [B, C f f, H / f, W / f]`, PyTorch's channel order.
     ///

@@ -1,9 +1,10 @@
 //! Layers: parameters with their sizes. What they compute is in [`Backend`].
 
-use dfdx::tensor::{Merge, NoneTape, Tape, WithEmptyTape};
+use dfdx::tensor::{Merge, NoneTape, Tape};
 use kernels::norm::Activation;
 
-use crate::backend::{Backend, Tensor2, Tensor4};
+use crate::backend::{Backend, Tensor2};
+use crate::features::Features;
 use crate::parameter::Parameter;
 use crate::parameters;
 
@@ -73,7 +74,7 @@ impl<B: Backend> Conv2d<B> {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    pub fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
+    pub fn forward<T: Tape<f32, B::Device>>(&self, x: Features<B, T>) -> Result<Features<B, T>, B::Err> {
         B::conv2d(x, self)
     }
 }
@@ -146,7 +147,7 @@ impl<B: Backend> GroupNorm<B> {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    pub fn conv<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>, conv: &Conv2d<B>) -> Result<Tensor4<B, T>, B::Err> {
+    pub fn conv<T: Tape<f32, B::Device>>(&self, x: Features<B, T>, conv: &Conv2d<B>) -> Result<Features<B, T>, B::Err> {
         B::norm_conv::<T, NoneTape>(x, self, None, Activation::None, conv)
     }
 
@@ -157,9 +158,9 @@ impl<B: Backend> GroupNorm<B> {
     /// What the device reports, such as lack of memory.
     pub fn silu_conv<T: Tape<f32, B::Device>>(
         &self,
-        x: Tensor4<B, T>,
+        x: Features<B, T>,
         conv: &Conv2d<B>,
-    ) -> Result<Tensor4<B, T>, B::Err> {
+    ) -> Result<Features<B, T>, B::Err> {
         B::norm_conv::<T, NoneTape>(x, self, None, Activation::Silu, conv)
     }
 
@@ -170,10 +171,10 @@ impl<B: Backend> GroupNorm<B> {
     /// What the device reports, such as lack of memory.
     pub fn modulated_silu_conv<T, U>(
         &self,
-        x: Tensor4<B, T>,
+        x: Features<B, T>,
         modulation: Tensor2<B, U>,
         conv: &Conv2d<B>,
-    ) -> Result<Tensor4<B, T>, B::Err>
+    ) -> Result<Features<B, T>, B::Err>
     where
         T: Tape<f32, B::Device> + Merge<U>,
         U: Tape<f32, B::Device>,
@@ -230,7 +231,7 @@ impl<B: Backend> Attention<B> {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    pub fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
+    pub fn forward<T: Tape<f32, B::Device>>(&self, x: Features<B, T>) -> Result<Features<B, T>, B::Err> {
         let qkv = self.norm.conv(x.with_empty_tape(), &self.qkv)?;
         let h = B::attend(qkv, self.heads)?;
         B::add(self.proj.forward(h)?, x)

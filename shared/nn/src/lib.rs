@@ -3,6 +3,7 @@
 //!
 //! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] runs them on `kernels`, [`Composed`] makes them of
 //!   dfdx's own ops, on any device of dfdx's: that is how GPUs are used.
+//! * [`Features`]: feature maps between two layers, kept as the backend likes.
 //! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found.
 //! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
 //! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.
@@ -20,6 +21,7 @@ mod cpu;
 mod cuda;
 mod device;
 mod device_ext;
+mod features;
 mod layers;
 mod parameter;
 mod versioned;
@@ -34,6 +36,7 @@ pub use cuda::Gpu;
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use device_ext::DeviceExt;
 pub use dfdx::tensor::Cpu;
+pub use features::Features;
 pub use layers::{Attention, Conv2d, GroupNorm, Linear, Residual};
 #[doc(hidden)]
 pub use parameter::join;

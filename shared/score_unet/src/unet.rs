@@ -15,7 +15,10 @@
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, TensorFromVec, WithEmptyTape};
 use diffusion::Schedule;
-use nn::{Attention, Backend, Conv2d, GroupNorm, Linear, Parameters, Residual, Tensor2, Tensor4, Traced4, parameters};
+use nn::{
+    Attention, Backend, Conv2d, Features, GroupNorm, Linear, Parameters, Residual, Tensor2, Tensor4, Traced4,
+    parameters,
+};
 use rand::Rng;
 
 use crate::config::{ConfigError, UNetConfig};
@@ -81,7 +84,7 @@ impl<B: Backend> Builder<'_, B> {
 }
 
 impl<B: Backend> ResidualBlock<B> {
-    fn forward<T, U>(&self, x: Tensor4<B, T>, time: &Tensor2<B>) -> Result<Tensor4<B, T>, B::Err>
+    fn forward<T, U>(&self, x: Features<B, T>, time: &Tensor2<B>) -> Result<Features<B, T>, B::Err>
     where
         T: Tape<f32, B::Device> + Merge<U>,
         U: Tape<f32, B::Device>,
@@ -223,9 +226,8 @@ impl<B: Backend> UNet<B> {
         let (x, tape) = x.split_tape();
         let x = x.put_tape(tape.merge(time_tape));
 
-        let mut h = self
-            .conv_in
-            .forward(B::pixel_unshuffle(x.with_empty_tape(), self.config.patch)?)?;
+        let pixels = B::pixel_unshuffle(x.with_empty_tape(), self.config.patch)?;
+        let mut h = self.conv_in.forward(B::features(pixels)?)?;
         let mut skips = vec![h.with_empty_tape()];
         for (level, block) in self.down.iter().enumerate() {
             h = block.forward::<T, U>(h, &time)?;
@@ -250,7 +252,7 @@ impl<B: Backend> UNet<B> {
             }
         }
         let h = self.norm_out.silu_conv(h, &self.conv_out)?;
-        let v = B::pixel_shuffle(h, self.config.patch)?;
+        let v = B::pixel_shuffle(B::images(h)?, self.config.patch)?;
         let of_x: Vec<f32> = t
             .iter()
             .map(|&t| (1.0 - self.schedule.alpha_bar(t)).sqrt() as f32)

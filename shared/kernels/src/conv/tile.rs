@@ -18,6 +18,9 @@ pub(super) const PANEL: usize = MAX_LANES;
 /// Weights that are not in the nearest cache yet come in while others are used: so many floats lie between.
 const AHEAD: usize = 32 * PANEL;
 
+/// Rows of the largest tile of any path.
+const MOST_ROWS: usize = 8;
+
 /// Stands for the offset of a pixel outside the image, which is zero.
 pub(super) const OUTSIDE: u32 = u32::MAX;
 
@@ -167,10 +170,16 @@ fn all_rows<S: Simd, const P: usize, const V: usize>(
     for (p, part) in parts.iter_mut().enumerate() {
         *part = &panels[p * stride..][..len];
     }
+    // Room for the sums of a tile, made once: Rust would fill it with zeros for each.
+    let mut sums = [[simd.splat(0.0); V]; MOST_ROWS];
     let mut row = 0;
     while row < rows.writes.len() {
         let count = even_share(rows.writes.len() - row, S::TILE_ROWS);
-        with_rows!(S, count, tile::<P, V>(simd, rows, row, x, &parts, first, start, out));
+        with_rows!(
+            S,
+            count,
+            tile::<P, V>(simd, rows, row, x, &parts, first, start, &mut sums, out)
+        );
         row += count;
     }
 }
@@ -186,13 +195,14 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     panels: &[&[f32]; P],
     first: usize,
     start: Start<'_>,
+    sums: &mut [[S::Vector; V]; MOST_ROWS],
     out: &mut [f32],
 ) {
+    let sums = sums.first_chunk_mut::<R>().expect("no tile has more rows");
     let mut places = [first; R];
     for (place, write) in places.iter_mut().zip(&rows.writes[row..row + R]) {
         *place += *write as usize;
     }
-    let mut sums = [[simd.splat(0.0); V]; R];
     for (sums, place) in sums.iter_mut().zip(places) {
         let existing = &out[place..place + V * S::LANES];
         for (v, sum) in sums.iter_mut().enumerate() {
@@ -209,7 +219,7 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
             let part = &panel[tap * rows.depth * PANEL..][..rows.depth * PANEL];
             *weights = blocks(part).as_chunks::<PANEL>().0;
         }
-        accumulate(simd, rows.depth / PANEL, &pixels, &weights, &mut sums);
+        accumulate(simd, rows.depth / PANEL, &pixels, &weights, sums);
     }
     for (sums, place) in sums.iter().zip(places) {
         let row = &mut out[place..place + V * S::LANES];

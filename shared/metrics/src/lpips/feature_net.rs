@@ -1,7 +1,7 @@
 //! The embedded backbone: a small residual network that tells the ten classes of CIFAR-10 apart.
 
-use dfdx::tensor::{Tape, WithEmptyTape};
-use nn::{Backend, Conv2d, GroupNorm, Tensor4, parameters};
+use dfdx::tensor::Tape;
+use nn::{Backend, Conv2d, Features, GroupNorm, Tensor4, parameters};
 
 /// Channels of the five stages; each but the first and the last halves height and width.
 pub(crate) const STAGE_CHANNELS: [usize; 5] = [32, 64, 128, 192, 192];
@@ -47,13 +47,13 @@ impl<B: Backend> Unit<B> {
         }
     }
 
-    fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
+    fn forward<T: Tape<f32, B::Device>>(&self, x: Features<B, T>) -> Result<Features<B, T>, B::Err> {
         self.norm.silu_conv(x, &self.conv)
     }
 }
 
 impl<B: Backend> Stage<B> {
-    fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
+    fn forward<T: Tape<f32, B::Device>>(&self, x: Features<B, T>) -> Result<Features<B, T>, B::Err> {
         let x = match &self.halve {
             Some(halve) => halve.forward(x)?,
             None => x,
@@ -91,13 +91,13 @@ impl<B: Backend> FeatureNet<B> {
     ///
     /// What the device reports, such as lack of memory.
     pub fn features<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Vec<Tensor4<B, T>>, B::Err> {
-        let mut features = vec![self.stem.forward(x)?];
+        let mut features = vec![self.stem.forward(B::features(x)?)?];
         for stage in &self.stages {
             let Some(last) = features.pop() else { break };
             features.push(last.with_empty_tape());
             features.push(stage.forward(last)?);
         }
-        Ok(features)
+        features.into_iter().map(B::images).collect()
     }
 
     /// `[B, 3, H, W]` in [-1, 1] to `[B, 10, H / 8, W / 8]`: class scores, to be averaged over the pixels.
@@ -106,10 +106,10 @@ impl<B: Backend> FeatureNet<B> {
     ///
     /// What the device reports, such as lack of memory.
     pub fn class_scores<T: Tape<f32, B::Device>>(&self, x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
-        let mut x = self.stem.forward(x)?;
+        let mut x = self.stem.forward(B::features(x)?)?;
         for stage in &self.stages {
             x = stage.forward(x)?;
         }
-        self.norm_out.silu_conv(x, &self.classes)
+        B::images(self.norm_out.silu_conv(x, &self.classes)?)
     }
 }

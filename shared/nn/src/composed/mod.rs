@@ -23,13 +23,14 @@ mod resample;
 use std::fmt::Debug;
 
 use dfdx::shapes::Shape;
-use dfdx::tensor::{HasErr, Merge, Tape, Tensor};
+use dfdx::tensor::{HasErr, Merge, PutTape, SplitTape, Tape, Tensor};
 use dfdx::tensor_ops::ReshapeTo;
 use kernels::norm::Activation;
 
 use crate::backend::{Backend, Scalar, Tensor2, Tensor4};
 use crate::composed::conv::WindowIndex;
 use crate::device_ext::DeviceExt;
+use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm, Linear};
 use crate::parameter::Parameter;
 
@@ -73,6 +74,7 @@ fn reshape<D: DeviceExt, T: Tape<f32, D>, R: Shape, S: Shape>(
 
 impl<D: DeviceExt> Backend for Composed<D> {
     type Device = D;
+    type Map = Tensor4<Self>;
     type ConvCache = WindowIndex<D>;
     type LinearCache = ();
 
@@ -80,26 +82,42 @@ impl<D: DeviceExt> Backend for Composed<D> {
         &self.0
     }
 
-    fn conv2d<T: Tape<f32, D>>(x: Tensor4<Self, T>, layer: &Conv2d<Self>) -> Result<Tensor4<Self, T>, D::Err> {
-        conv::conv2d(x, layer)
+    fn features<T: Tape<f32, D>>(x: Tensor4<Self, T>) -> Result<Features<Self, T>, D::Err> {
+        let (x, tape) = x.split_tape();
+        Ok(Features::new(x, tape))
+    }
+
+    fn images<T: Tape<f32, D>>(x: Features<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
+        let (x, tape) = x.split();
+        Ok(x.put_tape(tape))
+    }
+
+    fn conv2d<T: Tape<f32, D>>(x: Features<Self, T>, layer: &Conv2d<Self>) -> Result<Features<Self, T>, D::Err> {
+        Self::features(conv::conv2d(Self::images(x)?, layer)?)
     }
 
     fn norm_conv<T, U>(
-        x: Tensor4<Self, T>,
+        x: Features<Self, T>,
         norm: &GroupNorm<Self>,
         modulation: Option<Tensor2<Self, U>>,
         activation: Activation,
         conv: &Conv2d<Self>,
-    ) -> Result<Tensor4<Self, T>, D::Err>
+    ) -> Result<Features<Self, T>, D::Err>
     where
         T: Tape<f32, D> + Merge<U>,
         U: Tape<f32, D>,
     {
-        norm_conv::norm_conv(x, norm, modulation, activation, conv)
+        Self::features(norm_conv::norm_conv(
+            Self::images(x)?,
+            norm,
+            modulation,
+            activation,
+            conv,
+        )?)
     }
 
-    fn attend<T: Tape<f32, D>>(qkv: Tensor4<Self, T>, heads: usize) -> Result<Tensor4<Self, T>, D::Err> {
-        attention::attend(qkv, heads)
+    fn attend<T: Tape<f32, D>>(qkv: Features<Self, T>, heads: usize) -> Result<Features<Self, T>, D::Err> {
+        Self::features(attention::attend(Self::images(qkv)?, heads)?)
     }
 
     fn linear<T: Tape<f32, D>>(x: Tensor2<Self, T>, layer: &Linear<Self>) -> Result<Tensor2<Self, T>, D::Err> {
@@ -110,8 +128,8 @@ impl<D: DeviceExt> Backend for Composed<D> {
         activation::silu(x)
     }
 
-    fn add<T: Tape<f32, D>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
-        combine::add(x, y)
+    fn add<T: Tape<f32, D>>(x: Features<Self, T>, y: Features<Self, T>) -> Result<Features<Self, T>, D::Err> {
+        Self::features(combine::add(Self::images(x)?, Self::images(y)?)?)
     }
 
     fn blend<T: Tape<f32, D>>(
@@ -123,12 +141,15 @@ impl<D: DeviceExt> Backend for Composed<D> {
         combine::blend(x, a, y, b)
     }
 
-    fn concat_channels<T: Tape<f32, D>>(x: Tensor4<Self, T>, y: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
-        combine::concat_channels(x, y)
+    fn concat_channels<T: Tape<f32, D>>(
+        x: Features<Self, T>,
+        y: Features<Self, T>,
+    ) -> Result<Features<Self, T>, D::Err> {
+        Self::features(combine::concat_channels(Self::images(x)?, Self::images(y)?)?)
     }
 
-    fn upsample2<T: Tape<f32, D>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, D::Err> {
-        resample::upsample2(x)
+    fn upsample2<T: Tape<f32, D>>(x: Features<Self, T>) -> Result<Features<Self, T>, D::Err> {
+        Self::features(resample::upsample2(Self::images(x)?)?)
     }
 
     fn pixel_unshuffle<T: Tape<f32, D>>(x: Tensor4<Self, T>, factor: usize) -> Result<Tensor4<Self, T>, D::Err> {

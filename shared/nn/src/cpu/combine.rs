@@ -1,32 +1,55 @@
-//! Two feature maps become one, on the tape: their sum, their blend, their channels side by side.
+//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images.
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
-use kernels::elementwise::add_assign;
-use rayon::prelude::*;
+use kernels::channels_last::{join_channels, split_channels};
 
 use crate::backend::Tensor4;
+use crate::cpu::map::{Map, Recorded};
 use crate::cpu::tape::{read, take_gradient};
+use crate::features::Features;
 
-pub fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let shape @ (b, c, h, w) = *x.shape();
-    assert_eq!(&shape, y.shape(), "feature maps of two shapes cannot be added");
-    let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
+pub fn add<T: Tape<f32, Cpu>>(x: Features<Cpu, T>, y: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
+    let ((x, x_tape), (y, y_tape)) = (x.split(), y.split());
     let mut tape = x_tape.merge(y_tape);
-    let mut sum = vec![0.0; b * c * h * w];
-    x.copy_into(&mut sum);
-    add_assign(&mut sum, &read(&y));
-    let sum = x.device().try_tensor_from_vec(sum, shape)?;
+    let mut sum = (*x.map).clone();
+    sum.add(&y.map);
+    let sum = Recorded::new(sum);
     if T::OWNS_TAPE {
-        let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
-        tape.add_backward_op(move |gradients| {
-            let d = take_gradient!(gradients, sum_ghost);
-            add_assign(gradients.get_or_alloc_mut(&x_ghost)?, &d);
-            add_assign(gradients.get_or_alloc_mut(&y_ghost)?, &d);
+        let sum_gradient = sum.gradient.clone();
+        tape.add_backward_op(move |_| {
+            let Some(d) = sum_gradient.take() else { return Ok(()) };
+            x.gradient.add(d.clone());
+            y.gradient.add(d);
             Ok(())
         });
     }
-    Ok(sum.put_tape(tape))
+    Ok(Features::new(sum, tape))
+}
+
+pub fn concat_channels<T: Tape<f32, Cpu>>(
+    x: Features<Cpu, T>,
+    y: Features<Cpu, T>,
+) -> Result<Features<Cpu, T>, CpuError> {
+    let ((x, x_tape), (y, y_tape)) = (x.split(), y.split());
+    let mut tape = x_tape.merge(y_tape);
+    let (shape_x @ (b, c_x, h, w), shape_y @ (b_y, c_y, h_y, w_y)) = (x.map.shape, y.map.shape);
+    assert_eq!((b, h, w), (b_y, h_y, w_y), "feature maps of two sizes cannot be joined");
+    let mut joined = Map::take((b, c_x + c_y, h, w));
+    join_channels([c_x, c_y], [&x.map.values, &y.map.values], &mut joined.values);
+    let joined = Recorded::new(joined);
+    if T::OWNS_TAPE {
+        let joined_gradient = joined.gradient.clone();
+        tape.add_backward_op(move |_| {
+            let Some(d) = joined_gradient.take() else { return Ok(()) };
+            let (mut dx, mut dy) = (Map::take(shape_x), Map::take(shape_y));
+            split_channels([c_x, c_y], &d.values, [&mut dx.values, &mut dy.values]);
+            x.gradient.add(dx);
+            y.gradient.add(dy);
+            Ok(())
+        });
+    }
+    Ok(Features::new(joined, tape))
 }
 
 pub fn blend<T: Tape<f32, Cpu>>(
@@ -36,7 +59,7 @@ pub fn blend<T: Tape<f32, Cpu>>(
     b: &[f32],
 ) -> Result<Tensor4<Cpu, T>, CpuError> {
     let shape @ (batch, c, h, w) = *x.shape();
-    assert_eq!(&shape, y.shape(), "feature maps of two shapes cannot be blended");
+    assert_eq!(&shape, y.shape(), "images of two shapes cannot be blended");
     assert!(
         a.len() == batch && b.len() == batch,
         "a batch of {batch} images needs as many coefficients"
@@ -68,39 +91,4 @@ fn add_scaled(y: &mut [f32], x: &[f32], a: &[f32]) {
     for ((y, x), a) in images.zip(a) {
         y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
     }
-}
-
-pub fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let (&(b, c_x, h, w), &(b_y, c_y, h_y, w_y)) = (x.shape(), y.shape());
-    assert_eq!((b, h, w), (b_y, h_y, w_y), "feature maps of two sizes cannot be joined");
-    let ((x, x_tape), (y, y_tape)) = (x.split_tape(), y.split_tape());
-    let mut tape = x_tape.merge(y_tape);
-    let (len_x, len_y) = (c_x * h * w, c_y * h * w);
-    let mut joined = vec![0.0; b * (len_x + len_y)];
-    let (x_values, y_values) = (read(&x), read(&y));
-    joined
-        .par_chunks_exact_mut(len_x + len_y)
-        .zip(x_values.par_chunks_exact(len_x).zip(y_values.par_chunks_exact(len_y)))
-        .for_each(|(joined, (x, y))| {
-            joined[..len_x].copy_from_slice(x);
-            joined[len_x..].copy_from_slice(y);
-        });
-    let joined = x.device().try_tensor_from_vec(joined, (b, c_x + c_y, h, w))?;
-    if T::OWNS_TAPE {
-        let (x_ghost, y_ghost, joined_ghost) = (x.ghost(), y.ghost(), joined.ghost());
-        tape.add_backward_op(move |gradients| {
-            let d = take_gradient!(gradients, joined_ghost);
-            let images = || d.par_chunks_exact(len_x + len_y);
-            let dx = gradients.get_or_alloc_mut(&x_ghost)?;
-            dx.par_chunks_exact_mut(len_x)
-                .zip(images())
-                .for_each(|(dx, d)| add_assign(dx, &d[..len_x]));
-            let dy = gradients.get_or_alloc_mut(&y_ghost)?;
-            dy.par_chunks_exact_mut(len_y)
-                .zip(images())
-                .for_each(|(dy, d)| add_assign(dy, &d[len_x..]));
-            Ok(())
-        });
-    }
-    Ok(joined.put_tape(tape))
 }

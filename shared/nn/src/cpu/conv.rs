@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use dfdx::tensor::{Cpu, CpuError, Gradients, PutTape, SplitTape, Tape};
+use dfdx::tensor::{Cpu, CpuError, Gradients, Tape};
 use kernels::channels_last::Onto;
 use kernels::conv::{
     Algorithm, ConvShape, PackedWeights, conv_bias_grad, conv_forward, conv_input_grad, conv_weight_grad,
 };
 
-use crate::backend::{Tensor1, Tensor4};
-use crate::cpu::map::{Map, Shape4};
-use crate::cpu::tape::{read, take_gradient};
+use crate::backend::Tensor1;
+use crate::cpu::map::{Map, Recorded, Shape4};
+use crate::cpu::tape::read;
+use crate::features::Features;
 use crate::layers::Conv2d;
 use crate::versioned::Versioned;
 
@@ -139,22 +140,19 @@ impl ConvGradient {
     }
 }
 
-pub fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let (x, mut tape) = x.split_tape();
-    let input = Map::read(&x);
-    let output = layer.apply(&input);
-    let y = output.to_tensor(x.device())?;
+pub fn conv2d<T: Tape<f32, Cpu>>(x: Features<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Features<Cpu, T>, CpuError> {
+    let (x, mut tape) = x.split();
+    let y = Recorded::new(layer.apply(&x.map));
     if T::OWNS_TAPE {
-        let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
-        let gradient = layer.gradient(input.shape);
-        let input = gradient.needs_input().then_some(input);
-        let shape = output.shape;
+        let gradient = layer.gradient(x.map.shape);
+        let input = gradient.needs_input().then_some(x.map);
+        let y_gradient = y.gradient.clone();
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
-            gradient.add_to_parameters(input.as_ref(), &dy, gradients)?;
-            gradient.of_input(&dy).add_to(gradients.get_or_alloc_mut(&x_ghost)?);
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            gradient.add_to_parameters(input.as_deref(), &dy, gradients)?;
+            x.gradient.add(gradient.of_input(&dy));
             Ok(())
         });
     }
-    Ok(y.put_tape(tape))
+    Ok(Features::new(y, tape))
 }

@@ -1,18 +1,16 @@
-//! Feature maps with their channels last, in which the ops compute.
+//! Feature maps with their channels last, in which the ops compute, and their gradients.
 
-use dfdx::shapes::HasShape;
-use dfdx::tensor::{Cpu, CpuError, TensorFromVec};
-use kernels::channels_last::{Onto, from_channels_last, padded, to_channels_last};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use kernels::channels_last::padded;
+use kernels::elementwise::{add_assign, copy};
 use kernels::scratch::Scratch;
-
-use crate::backend::Tensor4;
-use crate::cpu::tape::read;
 
 /// The sizes of a feature map, `(batch, channels, height, width)`.
 pub type Shape4 = (usize, usize, usize, usize);
 
-/// A feature map `[batch][height][width][padded channels]`: what becomes a tensor, `[batch][channels][height][width]`,
-/// where an op ends.
+/// A feature map `[batch][height][width][padded channels]`.
 #[derive(Debug)]
 pub struct Map {
     pub values: Scratch,
@@ -26,41 +24,65 @@ impl Map {
         Self { values, shape }
     }
 
-    /// The values of a tensor.
-    pub fn read<T>(x: &Tensor4<Cpu, T>) -> Self {
-        Self::from_channels_first(&read(x), *x.shape())
+    /// Values of a pixel.
+    pub fn depth(&self) -> usize {
+        padded(self.shape.1)
     }
 
-    /// Values `[batch][channels][height][width]`, such as a gradient.
-    pub fn from_channels_first(x: &[f32], shape: Shape4) -> Self {
-        let mut map = Self::take(shape);
-        to_channels_last(shape.1, shape.2 * shape.3, x, &mut map.values);
-        map
+    /// Pixels of an image.
+    pub fn pixels(&self) -> usize {
+        self.shape.2 * self.shape.3
     }
 
-    /// The map as a tensor.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no memory for it.
-    pub fn to_tensor(&self, device: &Cpu) -> Result<Tensor4<Cpu>, CpuError> {
-        let (batch, channels, height, width) = self.shape;
-        let mut values = vec![0.0; batch * channels * height * width];
-        from_channels_last(channels, height * width, &self.values, Onto::Overwrite, &mut values);
-        device.try_tensor_from_vec(values, self.shape)
-    }
-
-    /// Adds the map to a gradient, `[batch][channels][height][width]`.
-    pub fn add_to(&self, gradient: &mut [f32]) {
-        let (_, channels, height, width) = self.shape;
-        from_channels_last(channels, height * width, &self.values, Onto::Add, gradient);
+    /// Adds a map of the same shape.
+    pub fn add(&mut self, other: &Map) {
+        assert_eq!(self.shape, other.shape, "feature maps of two shapes cannot be added");
+        add_assign(&mut self.values, &other.values);
     }
 }
 
 impl Clone for Map {
     fn clone(&self) -> Self {
-        let mut copy = Self::take(self.shape);
-        copy.values.copy_from_slice(&self.values);
-        copy
+        let mut result = Self::take(self.shape);
+        copy(&self.values, &mut result.values);
+        result
+    }
+}
+
+/// The output of an op: its values, and where its gradient gathers in the backward pass.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub map: Rc<Map>,
+    pub gradient: MapGradient,
+}
+
+impl Recorded {
+    /// A map that has no gradient yet.
+    pub fn new(map: Map) -> Self {
+        Self {
+            map: Rc::new(map),
+            gradient: MapGradient::default(),
+        }
+    }
+}
+
+/// The gradient of a map, as far as it is known: every op that used the map adds its part.
+#[derive(Clone, Debug, Default)]
+pub struct MapGradient(Rc<RefCell<Option<Map>>>);
+
+impl MapGradient {
+    /// Adds a part.
+    pub fn add(&self, part: Map) {
+        let mut sum = self.0.borrow_mut();
+        match sum.as_mut() {
+            Some(sum) => sum.add(&part),
+            None => *sum = Some(part),
+        }
+    }
+
+    /// The sum of all parts, once they are there; none where nobody used the map. Nothing reads it again, so its
+    /// memory is free for the rest of the backward pass.
+    pub fn take(&self) -> Option<Map> {
+        self.0.take()
     }
 }

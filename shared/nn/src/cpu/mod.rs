@@ -1,17 +1,19 @@
 //! The ops on the CPU: each reads its input, calls kernels, and records their gradient on dfdx's tape.
 //!
-//! The pattern, in every file of this folder: split the tape off the input; compute the output with a kernel; keep
-//! *ghosts* (identity and size, no data) of input and output; in the backward closure take the output's gradient out
-//! of the table and add to the input's.
+//! The pattern, in every file of this folder: split the tape off the input; compute the output with a kernel; in the
+//! backward closure take the output's gradient and add to the input's.
 //!
-//! Tensors are `[B, C, H, W]`; the kernels want the channels last ([`map`]). An op turns its input once and its output
-//! once, so the larger an op, the less is turned and copied: [`residual`] is a whole block of the network, made of the
-//! parts that [`norm_conv`] and [`conv`] are made of.
+//! Between the layers of a network there are no tensors but maps, whose channels lie last, as the kernels want them
+//! ([`map`]). An image is turned where it enters and where it leaves ([`ends`]). Vectors, images and parameters are
+//! dfdx's tensors, and their gradients lie in dfdx's table; a closure keeps their *ghosts* (identity and size, no data).
+//!
+//! [`residual`] is a whole block of the network, made of the parts that [`norm_conv`] and [`conv`] are made of.
 
 mod activation;
 mod attention;
 mod combine;
 mod conv;
+mod ends;
 mod linear;
 mod loss;
 mod map;
@@ -28,11 +30,14 @@ use kernels::norm::Activation;
 use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
 use crate::cpu::conv::ConvCache;
 use crate::cpu::linear::LinearCache;
+use crate::cpu::map::Recorded;
 use crate::device_ext::DeviceExt;
+use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
 impl Backend for Cpu {
     type Device = Cpu;
+    type Map = Recorded;
     type ConvCache = ConvCache;
     type LinearCache = LinearCache;
 
@@ -40,17 +45,25 @@ impl Backend for Cpu {
         self
     }
 
-    fn conv2d<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    fn features<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
+        ends::features(x)
+    }
+
+    fn images<T: Tape<f32, Cpu>>(x: Features<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+        ends::images(x)
+    }
+
+    fn conv2d<T: Tape<f32, Cpu>>(x: Features<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Features<Cpu, T>, CpuError> {
         conv::conv2d(x, layer)
     }
 
     fn norm_conv<T, U>(
-        x: Tensor4<Cpu, T>,
+        x: Features<Cpu, T>,
         norm: &GroupNorm<Cpu>,
         modulation: Option<Tensor2<Cpu, U>>,
         activation: Activation,
         conv: &Conv2d<Cpu>,
-    ) -> Result<Tensor4<Cpu, T>, CpuError>
+    ) -> Result<Features<Cpu, T>, CpuError>
     where
         T: Tape<f32, Cpu> + Merge<U>,
         U: Tape<f32, Cpu>,
@@ -59,10 +72,10 @@ impl Backend for Cpu {
     }
 
     fn residual<T, U>(
-        x: Tensor4<Cpu, T>,
+        x: Features<Cpu, T>,
         modulation: Tensor2<Cpu, U>,
         layers: &Residual<'_, Cpu>,
-    ) -> Result<Tensor4<Cpu, T>, CpuError>
+    ) -> Result<Features<Cpu, T>, CpuError>
     where
         T: Tape<f32, Cpu> + Merge<U>,
         U: Tape<f32, Cpu>,
@@ -70,7 +83,7 @@ impl Backend for Cpu {
         residual::residual(x, modulation, layers)
     }
 
-    fn attend<T: Tape<f32, Cpu>>(qkv: Tensor4<Cpu, T>, heads: usize) -> Result<Tensor4<Cpu, T>, CpuError> {
+    fn attend<T: Tape<f32, Cpu>>(qkv: Features<Cpu, T>, heads: usize) -> Result<Features<Cpu, T>, CpuError> {
         attention::attend(qkv, heads)
     }
 
@@ -82,7 +95,7 @@ impl Backend for Cpu {
         activation::silu(x)
     }
 
-    fn add<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    fn add<T: Tape<f32, Cpu>>(x: Features<Cpu, T>, y: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
         combine::add(x, y)
     }
 
@@ -95,11 +108,14 @@ impl Backend for Cpu {
         combine::blend(x, a, y, b)
     }
 
-    fn concat_channels<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, y: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    fn concat_channels<T: Tape<f32, Cpu>>(
+        x: Features<Cpu, T>,
+        y: Features<Cpu, T>,
+    ) -> Result<Features<Cpu, T>, CpuError> {
         combine::concat_channels(x, y)
     }
 
-    fn upsample2<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
+    fn upsample2<T: Tape<f32, Cpu>>(x: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
         resample::upsample2(x)
     }
 

@@ -1,5 +1,7 @@
 //! Group normalisation with modulation and activation, on feature maps: half of a residual block.
 
+use std::rc::Rc;
+
 use dfdx::tensor::{Cpu, CpuError, Gradients, Tape};
 use kernels::norm::{Activation, NormInput, NormShape, NormStats, group_norm, group_norm_grad};
 use kernels::scratch::Scratch;
@@ -41,7 +43,7 @@ fn at(modulation: &[f32], n: usize, c: usize, channels: usize) -> (f32, f32) {
 /// A normalisation that was done, and what its backward pass needs.
 pub struct Normalised {
     shape: NormShape,
-    input: Map,
+    input: Rc<Map>,
     affine: Affine,
     stats: NormStats,
     activation: Activation,
@@ -75,7 +77,7 @@ impl ModulationGradient {
 
 /// `act(group_norm(x) (1 + a) + b)` with the modulation `[a | b]`; keeps `x` for the backward pass.
 pub fn normalise(
-    x: Map,
+    x: Rc<Map>,
     norm: &GroupNorm<Cpu>,
     modulation: Option<(&Tensor2<Cpu>, ModulationGradient)>,
     activation: Activation,

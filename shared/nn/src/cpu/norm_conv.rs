@@ -1,20 +1,21 @@
 //! Group normalisation, modulation, SiLU and a convolution as one op on the tape.
 
-use dfdx::tensor::{Cpu, CpuError, Gradients, Merge, PutTape, SplitTape, Tape};
+use std::rc::Rc;
+
+use dfdx::tensor::{Cpu, CpuError, Gradients, Merge, SplitTape, Tape};
 use kernels::channels_last::Onto;
 use kernels::norm::Activation;
 
-use crate::backend::{Tensor2, Tensor4};
+use crate::backend::Tensor2;
 use crate::cpu::conv::ConvGradient;
-use crate::cpu::map::Map;
+use crate::cpu::map::{Map, Recorded};
 use crate::cpu::norm::{ModulationGradient, Normalised, normalise};
-use crate::cpu::tape::take_gradient;
+use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm};
 
-/// What the backward pass of a norm and a convolution needs.
+/// A norm and a convolution that were computed.
 pub struct NormConv {
     normalised: Normalised,
-    conv: ConvGradient,
     /// The convolution's input, where its parameters are trained.
     activated: Option<Map>,
 }
@@ -22,7 +23,7 @@ pub struct NormConv {
 impl NormConv {
     /// Does both, and writes the result to `y` or adds it, as `onto` says.
     pub fn run(
-        x: Map,
+        x: Rc<Map>,
         norm: &GroupNorm<Cpu>,
         modulation: Option<(&Tensor2<Cpu>, ModulationGradient)>,
         activation: Activation,
@@ -32,21 +33,37 @@ impl NormConv {
     ) -> Self {
         let (activated, normalised) = normalise(x, norm, modulation, activation);
         conv.apply_onto(&activated, onto, y);
-        let conv = conv.gradient(activated.shape);
         Self {
             normalised,
-            activated: conv.needs_input().then_some(activated),
-            conv,
+            activated: conv.weight.is_trainable().then_some(activated),
         }
     }
 
+    /// What the backward pass needs, to be moved into its closure.
+    pub fn gradient(self, conv: &Conv2d<Cpu>) -> NormConvGradient {
+        NormConvGradient {
+            conv: conv.gradient(self.normalised.input().shape),
+            normalised: self.normalised,
+            activated: self.activated,
+        }
+    }
+}
+
+/// The gradients of a norm and a convolution.
+pub struct NormConvGradient {
+    normalised: Normalised,
+    conv: ConvGradient,
+    activated: Option<Map>,
+}
+
+impl NormConvGradient {
     /// What was normalised.
     pub fn input(&self) -> &Map {
         self.normalised.input()
     }
 
     /// The gradient of the input; adds those of modulation and parameters.
-    pub fn gradient(&self, dy: &Map, gradients: &mut Gradients<f32, Cpu>) -> Result<Map, CpuError> {
+    pub fn of_input(&self, dy: &Map, gradients: &mut Gradients<f32, Cpu>) -> Result<Map, CpuError> {
         self.conv.add_to_parameters(self.activated.as_ref(), dy, gradients)?;
         let mut d = self.conv.of_input(dy);
         self.normalised.gradient(&mut d, gradients)?;
@@ -55,34 +72,32 @@ impl NormConv {
 }
 
 pub fn norm_conv<T, U>(
-    x: Tensor4<Cpu, T>,
+    x: Features<Cpu, T>,
     norm: &GroupNorm<Cpu>,
     modulation: Option<Tensor2<Cpu, U>>,
     activation: Activation,
     conv: &Conv2d<Cpu>,
-) -> Result<Tensor4<Cpu, T>, CpuError>
+) -> Result<Features<Cpu, T>, CpuError>
 where
     T: Tape<f32, Cpu> + Merge<U>,
     U: Tape<f32, Cpu>,
 {
-    let (x, mut tape) = x.split_tape();
+    let (x, mut tape) = x.split();
     let (modulation, modulation_tape) = modulation.map(|m| m.split_tape()).unzip();
     let modulation = modulation.as_ref().map(|m| (m, ModulationGradient::of::<U>()));
-    let input = Map::read(&x);
-    let mut output = Map::take(conv.output_shape(input.shape));
-    let pass = NormConv::run(input, norm, modulation, activation, conv, Onto::Overwrite, &mut output);
-    let y = output.to_tensor(x.device())?;
+    let mut y = Map::take(conv.output_shape(x.map.shape));
+    let pass = NormConv::run(x.map, norm, modulation, activation, conv, Onto::Overwrite, &mut y);
+    let y = Recorded::new(y);
     if T::OWNS_TAPE {
         if let Some(modulation_tape) = modulation_tape {
             tape = tape.merge(modulation_tape);
         }
-        let (x_ghost, y_ghost, shape) = (x.ghost(), y.ghost(), output.shape);
+        let (pass, y_gradient) = (pass.gradient(conv), y.gradient.clone());
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
-            let dx = pass.gradient(&dy, gradients)?;
-            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?);
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            x.gradient.add(pass.of_input(&dy, gradients)?);
             Ok(())
         });
     }
-    Ok(y.put_tape(tape))
+    Ok(Features::new(y, tape))
 }

@@ -5,7 +5,9 @@ use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
 use kernels::elementwise::add_assign;
 
 use crate::backend::Tensor4;
+use crate::cpu::map::{Map, Recorded};
 use crate::cpu::tape::{read, take_gradient};
+use crate::features::Features;
 
 /// An op whose gradient needs no stored values: `forward(x, y)` overwrites `y`, `adjoint(dy, dx)` adds to `dx`.
 fn linear_map<T: Tape<f32, Cpu>>(
@@ -30,14 +32,23 @@ fn linear_map<T: Tape<f32, Cpu>>(
     Ok(y.put_tape(tape))
 }
 
-pub fn upsample2<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Tensor4<Cpu, T>, CpuError> {
-    let &(b, c, h, w) = x.shape();
-    linear_map(
-        x,
-        (b, c, 2 * h, 2 * w),
-        move |x, y| kernels::resample::upsample2(b * c, h, w, x, y),
-        move |dy, dx| kernels::resample::upsample2_grad(b * c, h, w, dy, dx),
-    )
+pub fn upsample2<T: Tape<f32, Cpu>>(x: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
+    let (x, mut tape) = x.split();
+    let (shape @ (b, c, h, w), depth) = (x.map.shape, x.map.depth());
+    let mut y = Map::take((b, c, 2 * h, 2 * w));
+    kernels::resample::upsample2(b * h, w, depth, &x.map.values, &mut y.values);
+    let y = Recorded::new(y);
+    if T::OWNS_TAPE {
+        let y_gradient = y.gradient.clone();
+        tape.add_backward_op(move |_| {
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let mut dx = Map::take(shape);
+            kernels::resample::upsample2_grad(b * h, w, depth, &dy.values, &mut dx.values);
+            x.gradient.add(dx);
+            Ok(())
+        });
+    }
+    Ok(Features::new(y, tape))
 }
 
 pub fn pixel_unshuffle<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>, factor: usize) -> Result<Tensor4<Cpu, T>, CpuError> {

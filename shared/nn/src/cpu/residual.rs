@@ -1,28 +1,29 @@
 //! A residual block as one op on the tape: its input is read once, and what lies between its layers never becomes a
 //! tensor.
 
-use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape};
+use std::rc::Rc;
+
+use dfdx::tensor::{Cpu, CpuError, Merge, SplitTape, Tape};
 use kernels::channels_last::Onto;
-use kernels::elementwise::add_assign;
 use kernels::norm::Activation;
 
-use crate::backend::{Tensor2, Tensor4};
-use crate::cpu::map::Map;
+use crate::backend::Tensor2;
+use crate::cpu::map::{Map, Recorded};
 use crate::cpu::norm::ModulationGradient;
 use crate::cpu::norm_conv::NormConv;
-use crate::cpu::tape::take_gradient;
+use crate::features::Features;
 use crate::layers::Residual;
 
 pub fn residual<T, U>(
-    x: Tensor4<Cpu, T>,
+    x: Features<Cpu, T>,
     modulation: Tensor2<Cpu, U>,
     layers: &Residual<'_, Cpu>,
-) -> Result<Tensor4<Cpu, T>, CpuError>
+) -> Result<Features<Cpu, T>, CpuError>
 where
     T: Tape<f32, Cpu> + Merge<U>,
     U: Tape<f32, Cpu>,
 {
-    let (x, mut tape) = x.split_tape();
+    let (x, mut tape) = x.split();
     let (modulation, modulation_tape) = modulation.split_tape();
     let modulation = Some((&modulation, ModulationGradient::of::<U>()));
     let &Residual {
@@ -33,31 +34,39 @@ where
         skip,
     } = layers;
 
-    let input = Map::read(&x);
     // The sum starts from the skip connection, and the branch is added to it.
-    let mut output = skip.map_or_else(|| input.clone(), |skip| skip.apply(&input));
-    let skip = skip.map(|skip| skip.gradient(input.shape));
-    let mut h = Map::take(conv1.output_shape(input.shape));
-    let first = NormConv::run(input, norm1, None, Activation::Silu, conv1, Onto::Overwrite, &mut h);
-    let second = NormConv::run(h, norm2, modulation, Activation::Silu, conv2, Onto::Add, &mut output);
-    let y = output.to_tensor(x.device())?;
+    let mut y = skip.map_or_else(|| (*x.map).clone(), |skip| skip.apply(&x.map));
+    let mut h = Map::take(conv1.output_shape(x.map.shape));
+    let first = NormConv::run(x.map, norm1, None, Activation::Silu, conv1, Onto::Overwrite, &mut h);
+    let second = NormConv::run(
+        Rc::new(h),
+        norm2,
+        modulation,
+        Activation::Silu,
+        conv2,
+        Onto::Add,
+        &mut y,
+    );
+    let y = Recorded::new(y);
     if T::OWNS_TAPE {
         tape = tape.merge(modulation_tape);
-        let (x_ghost, y_ghost, shape) = (x.ghost(), y.ghost(), output.shape);
+        let (first, second) = (first.gradient(conv1), second.gradient(conv2));
+        let skip = skip.map(|skip| skip.gradient(first.input().shape));
+        let y_gradient = y.gradient.clone();
         tape.add_backward_op(move |gradients| {
-            let dy = Map::from_channels_first(&take_gradient!(gradients, y_ghost), shape);
-            let dh = second.gradient(&dy, gradients)?;
-            let mut dx = first.gradient(&dh, gradients)?;
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let dh = second.of_input(&dy, gradients)?;
+            let mut dx = first.of_input(&dh, gradients)?;
             match &skip {
                 Some(skip) => {
                     skip.add_to_parameters(Some(first.input()), &dy, gradients)?;
                     skip.add_to_input(&dy, &mut dx);
                 }
-                None => add_assign(&mut dx.values, &dy.values),
+                None => dx.add(&dy),
             }
-            dx.add_to(gradients.get_or_alloc_mut(&x_ghost)?);
+            x.gradient.add(dx);
             Ok(())
         });
     }
-    Ok(y.put_tape(tape))
+    Ok(Features::new(y, tape))
 }

@@ -7,14 +7,16 @@ use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, OwnedTape, Tensor, TensorFromVec, Trace, WithEmptyTape};
 use dfdx::tensor_ops::Backward;
 use nn::{
-    Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, GroupNorm, Linear, Parameter, Parameters, Residual, Scalar,
-    Tensor2, Tensor4, Traced4,
+    Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, Features, GroupNorm, Linear, Parameter, Parameters, Residual,
+    Scalar, Tensor2, Tensor4, Traced4,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 type Shape4 = (usize, usize, usize, usize);
 
+/// Features whose history is recorded.
+type TracedMaps<B> = Features<B, OwnedTape<f32, <B as Backend>::Device>>;
 type TracedScalar<B> = Scalar<B, OwnedTape<f32, <B as Backend>::Device>>;
 type Grads<B> = Gradients<f32, <B as Backend>::Device>;
 
@@ -59,6 +61,16 @@ fn backward<B: Backend>(backend: &B, output: Traced4<B>) -> (Found, Grads<B>) {
     (found, finish::<B>(B::inner_product(output, &v)))
 }
 
+/// The same for features.
+fn backward_maps<B: Backend>(backend: &B, output: Result<TracedMaps<B>, B::Err>) -> (Found, Grads<B>) {
+    backward(backend, output.and_then(B::images).expect("a forward pass"))
+}
+
+/// Images as features, on a tape that begins at the images.
+fn traced_maps<B: Backend>(x: &Tensor4<B>) -> TracedMaps<B> {
+    B::features(x.leaky_trace()).expect("features")
+}
+
 fn finish<B: Backend>(loss: Result<TracedScalar<B>, B::Err>) -> Grads<B> {
     loss.and_then(|loss| loss.try_backward()).expect("a backward pass")
 }
@@ -82,17 +94,18 @@ fn layer_case<B: Backend, L: Parameters<B>>(
     backend: &B,
     mut layer: L,
     shape: Shape4,
-    forward: impl Fn(&L, Traced4<B>) -> Result<Traced4<B>, B::Err>,
+    forward: impl Fn(&L, TracedMaps<B>) -> Result<TracedMaps<B>, B::Err>,
 ) -> Found {
     randomise(&mut layer);
     let x = images(backend, shape, 7);
-    let (mut found, mut gradients) = backward(backend, forward(&layer, x.leaky_trace()).expect("a forward pass"));
+    let y = forward(&layer, traced_maps(&x));
+    let (mut found, mut gradients) = backward_maps(backend, y);
     note::<B, _>(&mut found, &mut gradients, "the input", &x);
     note_parameters(&mut found, &mut gradients, &layer);
     found
 }
 
-/// An op without parameters.
+/// An op on images without parameters.
 fn op_case<B: Backend>(
     backend: &B,
     shape: Shape4,
@@ -138,7 +151,11 @@ fn conv3_of_two_sizes<B: Backend>(backend: &B) -> Found {
         let x = images(backend, shape, 7);
         found.push((
             format!("output for {shape:?}"),
-            layer.forward(x).expect("a forward pass").as_vec(),
+            B::features(x)
+                .and_then(|x| layer.forward(x))
+                .and_then(B::images)
+                .expect("a forward pass")
+                .as_vec(),
         ));
     }
     found
@@ -177,8 +194,8 @@ fn modulated_norm_silu_conv<B: Backend>(backend: &B) -> Found {
     let mut pair = Pair::new(backend);
     randomise(&mut pair);
     let (x, m) = (images(backend, (2, 6, 3, 4), 7), vectors(backend, (2, 12), 8));
-    let y = pair.0.modulated_silu_conv(x.leaky_trace(), m.leaky_trace(), &pair.1);
-    let (mut found, mut gradients) = backward(backend, y.expect("a forward pass"));
+    let y = pair.0.modulated_silu_conv(traced_maps(&x), m.leaky_trace(), &pair.1);
+    let (mut found, mut gradients) = backward_maps(backend, y);
     note::<B, _>(&mut found, &mut gradients, "the input", &x);
     note::<B, _>(&mut found, &mut gradients, "the modulation", &m);
     note_parameters(&mut found, &mut gradients, &pair);
@@ -214,8 +231,8 @@ fn residual<B: Backend>(backend: &B, c_out: usize) -> Found {
         skip: block.skip.as_ref(),
     };
     let (x, m) = (images(backend, (2, 6, 5, 4), 7), vectors(backend, (2, 2 * c_out), 8));
-    let y = B::residual(x.leaky_trace(), m.leaky_trace(), &layers);
-    let (mut found, mut gradients) = backward(backend, y.expect("a forward pass"));
+    let y = B::residual(traced_maps(&x), m.leaky_trace(), &layers);
+    let (mut found, mut gradients) = backward_maps(backend, y);
     note::<B, _>(&mut found, &mut gradients, "the input", &x);
     note::<B, _>(&mut found, &mut gradients, "the modulation", &m);
     note_parameters(&mut found, &mut gradients, &block);
@@ -245,15 +262,15 @@ fn linear_and_silu<B: Backend>(backend: &B) -> Found {
         .forward(v.leaky_trace())
         .and_then(B::silu)
         .expect("a forward pass");
-    let y = pair.0.modulated_silu_conv(x.leaky_trace(), modulation, &pair.1);
-    let (mut found, mut gradients) = backward(backend, y.expect("a forward pass"));
+    let y = pair.0.modulated_silu_conv(traced_maps(&x), modulation, &pair.1);
+    let (mut found, mut gradients) = backward_maps(backend, y);
     note::<B, _>(&mut found, &mut gradients, "the vectors", &v);
     note_parameters(&mut found, &mut gradients, &linear);
     found
 }
 
 fn upsample<B: Backend>(backend: &B) -> Found {
-    op_case(backend, (2, 3, 3, 4), B::upsample2)
+    op_case(backend, (2, 3, 3, 4), |x| B::images(B::upsample2(B::features(x)?)?))
 }
 
 fn pixel_unshuffle<B: Backend>(backend: &B) -> Found {
@@ -282,8 +299,8 @@ fn concat_channels<B: Backend>(backend: &B) -> Found {
 
 fn blend<B: Backend>(backend: &B) -> Found {
     op_case(backend, (2, 2, 3, 3), |x| {
-        let y = B::upsample2(B::pixel_unshuffle(x.with_empty_tape(), 1)?)?;
-        B::blend(B::upsample2(x)?, &[0.5, -2.0], y, &[3.0, 0.25])
+        let y = B::pixel_unshuffle(x.with_empty_tape(), 1)?;
+        B::blend(x, &[0.5, -2.0], y, &[3.0, 0.25])
     })
 }
 

@@ -15,7 +15,8 @@ fn gradients(layer: &Conv2d<Cpu>) -> Gradients<f32, Cpu> {
     let device = Cpu::default();
     let x: Tensor4<Cpu> = device.tensor_from_vec(vec![3.0], (1, 1, 1, 1));
     let one: Tensor4<Cpu> = device.tensor_from_vec(vec![1.0], (1, 1, 1, 1));
-    Cpu::inner_product(layer.forward(x.leaky_trace()).unwrap(), &one)
+    let y = layer.forward(Cpu::features(x.leaky_trace()).unwrap()).unwrap();
+    Cpu::inner_product(Cpu::images(y).unwrap(), &one)
         .and_then(|y| y.try_backward())
         .unwrap()
 }

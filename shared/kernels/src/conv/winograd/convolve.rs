@@ -74,6 +74,7 @@ fn convolve(
         outputs,
         x,
         weights,
+        zeros: &Scratch::zeros(inputs),
     };
     if tiling.tasks() < FEW_TASKS && outputs > GROUP {
         job.by_groups(start, y);
@@ -98,6 +99,8 @@ struct Job<'a> {
     outputs: usize,
     x: &'a [f32],
     weights: &'a [f32],
+    /// A pixel outside the image.
+    zeros: &'a [f32],
 }
 
 /// Outputs that are computed at a time, so that their products stay in the nearest cache until they are transformed
@@ -141,18 +144,18 @@ impl Job<'_> {
     fn compute(&self, task: usize, outputs: Range<usize>, start: Start<'_>, y: &mut [f32]) {
         let (path, steps, inputs) = (self.path, self.steps, self.inputs);
         let task = self.tiling.task(task);
-        let zeros = Scratch::zeros(inputs);
         let tiles = Tiles {
             tiling: self.tiling,
             task,
             channels: inputs,
             stride: position_stride(task.tiles * inputs),
-            zeros: &zeros,
+            zeros: self.zeros,
         };
-        let mut transformed = Scratch::take(steps.positions * tiles.stride);
-        (steps.input)(path, &tiles, self.x, &mut transformed);
+        let transformed_len = steps.positions * tiles.stride;
+        let mut room = Scratch::take(transformed_len + steps.positions * position_stride(task.tiles * GROUP));
+        let (transformed, products) = room.split_at_mut(transformed_len);
+        (steps.input)(path, &tiles, self.x, transformed);
 
-        let mut products = Scratch::take(steps.positions * position_stride(task.tiles * GROUP));
         let reads: [u32; MOST_TILES] = std::array::from_fn(|tile| (tile * inputs) as u32);
         for first in outputs.clone().step_by(GROUP) {
             let width = GROUP.min(outputs.end - first);
@@ -175,7 +178,7 @@ impl Job<'_> {
                         taps: 1,
                         reads: &reads[..count],
                         writes: &writes[..count],
-                        zeros: &zeros,
+                        zeros: self.zeros,
                     };
                     let (v, products) = (&v[tile * inputs..], &mut products[tile * width..]);
                     multiply(path, &rows, v, weights, Start::ZERO, products);
@@ -183,7 +186,7 @@ impl Job<'_> {
             }
             let products = Products {
                 tiles: &tiles,
-                values: &products,
+                values: products,
                 stride,
                 width,
                 column: first - outputs.start,
@@ -248,6 +251,7 @@ fn input_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     to: &mut [f32],
 ) {
     let (tiling, depth) = (tiles.tiling, tiles.channels);
+    let mut columns = [[simd.splat(0.0); A]; A];
     for tile in 0..tiles.task.tiles {
         let [image, row, column] = tiles.task.place(tiling, tile);
         let image = &x[image * tiling.pixels() * depth..];
@@ -266,11 +270,12 @@ fn input_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
             }
         }
         for channel in (0..depth).step_by(S::LANES) {
-            let v = both_ways!(simd, W::input, (r, c) => simd.load(&pixels[r][c][channel..]), A => A);
             let to = &mut to[tile * depth + channel..];
-            for (position, v) in v.as_flattened().iter().enumerate() {
-                simd.store(*v, &mut to[position * tiles.stride..]);
-            }
+            both_ways!(simd, W::input, columns, (r, c) => simd.load(&pixels[r][c][channel..]), A, (r, v) => {
+                for (c, v) in v.iter().enumerate() {
+                    simd.store(*v, &mut to[(r * A + c) * tiles.stride..]);
+                }
+            });
         }
     }
 }
@@ -323,6 +328,7 @@ fn output_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
         outputs,
     } = *products;
     let Tiles { tiling, task, .. } = *tiles;
+    let mut turned = [[simd.splat(0.0); M]; A];
     // Where the task's part of the image begins.
     let [first_image, first_row, _] = task.place(tiling, 0);
     for tile in 0..task.tiles {
@@ -331,14 +337,16 @@ fn output_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
         let corner = ((image - first_image) * tiling.height + row - first_row) * tiling.width + column;
         for channel in (0..width).step_by(S::LANES) {
             let from = &values[tile * width + channel..];
-            let sums = both_ways!(simd, W::output, (r, c) => simd.load(&from[(r * A + c) * stride..]), A => M);
-            for (r, sums) in sums.iter().enumerate().take(rows) {
+            both_ways!(simd, W::output, turned, (r, c) => simd.load(&from[(r * A + c) * stride..]), A, (r, sums) => {
+                if r == rows {
+                    break;
+                }
                 for (c, sum) in sums.iter().enumerate().take(columns) {
                     let y = &mut y[(corner + r * tiling.width + c) * outputs + first + channel..][..S::LANES];
                     let before = start.vector(simd, channel, y);
                     simd.store(simd.add(before, *sum), y);
                 }
-            }
+            });
         }
     }
 }

@@ -113,28 +113,33 @@ impl Winograd<4, 6> for F4 {
     }
 }
 
-/// A one-dimensional transform of all columns, then of all rows, of `$from` x `$from` vectors to `$to` x `$to`; `$x` is
-/// the one in row r and column c. A macro and no function that takes a closure: a closure is compiled without the
-/// path's vector instructions unless it is inlined, which nobody promises.
+/// A one-dimensional transform of all columns, then of all rows: `$x` is the vector in row `$r` and column `$c` of what
+/// is transformed, and `$use` is done with each row `$row` of the result, whose values are `$values`.
+///
+/// `$columns` is room for the transformed columns. It comes from outside, since it is as large as all that is
+/// transformed, and Rust would fill it with zeros at each use. A macro and no function that takes a closure: a closure
+/// is compiled without the path's vector instructions unless it is inlined, which nobody promises.
 macro_rules! both_ways {
-    ($simd:ident, $one_way:expr, ($r:ident, $c:ident) => $x:expr, $from:tt => $to:tt) => {{
-        let mut columns = [[$simd.splat(0.0); $to]; $from];
-        for ($c, to) in columns.iter_mut().enumerate() {
+    (
+        $simd:ident, $one_way:expr, $columns:ident,
+        ($r:ident, $c:ident) => $x:expr, $from:tt,
+        ($row:ident, $values:ident) => $use:block
+    ) => {{
+        for ($c, to) in $columns.iter_mut().enumerate() {
             let mut column = [$simd.splat(0.0); $from];
             for ($r, x) in column.iter_mut().enumerate() {
                 *x = $x;
             }
             *to = $one_way($simd, column);
         }
-        let mut y = [[$simd.splat(0.0); $to]; $to];
-        for (r, to) in y.iter_mut().enumerate() {
+        for $row in 0..$columns[0].len() {
             let mut row = [$simd.splat(0.0); $from];
-            for (x, column) in row.iter_mut().zip(&columns) {
-                *x = column[r];
+            for (x, column) in row.iter_mut().zip(&$columns) {
+                *x = column[$row];
             }
-            *to = $one_way($simd, row);
+            let $values = $one_way($simd, row);
+            $use
         }
-        y
     }};
 }
 pub(super) use both_ways;

@@ -179,6 +179,7 @@ fn output_grad_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>
     to: &mut [f32],
 ) {
     let (tiling, depth) = (tiles.tiling, tiles.channels);
+    let mut columns = [[simd.splat(0.0); A]; M];
     for tile in 0..tiles.task.tiles {
         let [image, row, column] = tiles.task.place(tiling, tile);
         let image = &dy[image * tiling.pixels() * depth..];
@@ -196,11 +197,12 @@ fn output_grad_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>
             }
         }
         for channel in (0..depth).step_by(S::LANES) {
-            let v = both_ways!(simd, W::output_grad, (r, c) => simd.load(&pixels[r][c][channel..]), M => A);
             let to = &mut to[tile * depth + channel..];
-            for (position, v) in v.as_flattened().iter().enumerate() {
-                simd.store(*v, &mut to[position * tiles.stride..]);
-            }
+            both_ways!(simd, W::output_grad, columns, (r, c) => simd.load(&pixels[r][c][channel..]), M, (r, v) => {
+                for (c, v) in v.iter().enumerate() {
+                    simd.store(*v, &mut to[(r * A + c) * tiles.stride..]);
+                }
+            });
         }
     }
 }
@@ -231,12 +233,13 @@ fn kernels_of_sums<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     stride: usize,
     kernels: &mut Kernels,
 ) {
+    let mut columns = [[simd.splat(0.0); 3]; A];
     for lane in (0..PANEL).step_by(S::LANES) {
-        let taps = both_ways!(
-            simd, kernel_grad::<S, W, M, A>, (r, c) => simd.load(&sums[(r * A + c) * stride + lane..]), A => 3
-        );
-        for (kernel, tap) in kernels.iter_mut().zip(taps.as_flattened()) {
-            simd.store(*tap, &mut kernel[lane..]);
-        }
+        let sum = |r: usize, c: usize| &sums[(r * A + c) * stride + lane..];
+        both_ways!(simd, kernel_grad::<S, W, M, A>, columns, (r, c) => simd.load(sum(r, c)), A, (r, taps) => {
+            for (c, tap) in taps.iter().enumerate() {
+                simd.store(*tap, &mut kernels[3 * r + c][lane..]);
+            }
+        });
     }
 }

@@ -68,12 +68,12 @@ fn transform_input<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
     stride: usize,
     to: &mut [f32],
 ) {
+    let mut columns = [[simd.splat(0.0); A]; 3];
     for lane in (0..PANEL).step_by(S::LANES) {
-        let u = both_ways!(
-            simd, kernel::<S, W, M, A>, (r, c) => simd.load(&kernels[3 * r + c][lane..]), 3 => A
-        );
-        for (position, u) in u.as_flattened().iter().enumerate() {
-            simd.store(*u, &mut to[position * stride + lane..]);
-        }
+        both_ways!(simd, kernel::<S, W, M, A>, columns, (r, c) => simd.load(&kernels[3 * r + c][lane..]), 3, (r, u) => {
+            for (c, u) in u.iter().enumerate() {
+                simd.store(*u, &mut to[(r * A + c) * stride + lane..]);
+            }
+        });
     }
 }
