@@ -9,6 +9,7 @@
 //! | [`samplers`] | new images from a prior: each file a [`Sampler`] |
 //! | [`posterior`] | images that explain a measurement: each file a [`PosteriorMethod`], or a family of them |
 //! | [`registry`] | all of them, by name |
+//! | [`calibration`] | whether what they draw is the posterior |
 //! | [`stepping`] | [`Stepping`], how many steps and with which noise; [`Cost`] |
 //! | [`needs`] | [`Need`], what a method asks of operator and model |
 //! | [`error`] | [`MethodError`] |
@@ -39,6 +40,7 @@ use crate::error::MethodError;
 use crate::needs::Need;
 use crate::stepping::{Cost, Stepping};
 
+pub mod calibration;
 pub mod error;
 pub mod needs;
 mod parts;

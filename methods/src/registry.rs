@@ -49,7 +49,7 @@ const POSTERIOR: &[&dyn PosteriorMethod] = &[
     &Dps::LONG,
     &ScoreSde,
     &Ilvr,
-    &Mcg,
+    &Mcg::TUNED,
     &MomentMatching::ONE_ROUND,
     &Pigdm::PUBLISHED,
     &Ddnm::PUBLISHED,

@@ -1,6 +1,7 @@
 //! Makes the tables of RESULTS.md: every method on every problem, over photographs of the test split, the shipped
 //! images and several seeds.
 
+mod calibration;
 mod denoising;
 mod problems;
 mod run;
@@ -25,7 +26,7 @@ use crate::run::{Method, Run, Setting};
 use crate::store::Store;
 
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown. With `samplers` it
-/// measures the samplers instead.
+/// measures the samplers instead, with `calibration` whether what the methods draw is the posterior.
 ///
 /// The images are --photographs of a data set's test split, evenly spread over it, and the images that the repository
 /// ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
@@ -59,6 +60,7 @@ struct Options {
 #[derive(Subcommand)]
 enum OtherTable {
     Samplers(samplers::Options),
+    Calibration(calibration::Options),
 }
 
 fn method_names() -> PossibleValuesParser {
@@ -77,10 +79,15 @@ impl Options {
 
 fn main() -> ExitCode {
     let options: Options = cli::parse();
-    if let Some(OtherTable::Samplers(options)) = &options.other {
-        return cli::run("results", &options.common, |session| samplers::run(options, session));
+    match &options.other {
+        Some(OtherTable::Samplers(options)) => {
+            cli::run("results", &options.common, |session| samplers::run(options, session))
+        }
+        Some(OtherTable::Calibration(options)) => {
+            cli::run("results", &options.common, |session| calibration::run(options, session))
+        }
+        None => cli::run("results", &options.common, |session| run(&options, session)),
     }
-    cli::run("results", &options.common, |session| run(&options, session))
 }
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {

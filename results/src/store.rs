@@ -23,6 +23,11 @@ impl Store {
         }
     }
 
+    /// Whether something is kept at `path`, whatever it was made with.
+    pub fn has(&self, path: &Path) -> bool {
+        self.folder.join(path).with_extension("safetensors").is_file()
+    }
+
     /// The images at `path`, if they were made with these `settings`; else those that `make` makes, which are kept.
     pub fn get_or(
         &self,

@@ -42,7 +42,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "methods",
-        "anyhow clap cli diffusion imaging ndarray ndarray-rand program rand rayon task3_generate task4_sdedit \
+        "anyhow clap cli diffusion imaging ndarray ndarray-rand program rand rayon serde task3_generate task4_sdedit \
          task5_score_ald task6_dps thiserror",
     ),
     ("metrics", "dfdx kernels ndarray nn rayon thiserror"),
@@ -61,7 +61,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("program", "anyhow clap ctrlc rayon signal-hook"),
     (
         "results",
-        "anyhow clap cli diffusion files imaging methods metrics ndarray ndarray-rand nn plots rand score_unet \
+        "anyhow clap cli diffusion files imaging methods metrics ndarray ndarray-rand nn plots rand rayon score_unet \
          serde serde_json sha2 task2_denoise",
     ),
     (

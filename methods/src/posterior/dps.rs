@@ -1,7 +1,7 @@
 //! Diffusion posterior sampling: calls what the student writes in task 6.
 
 use diffusion::{Observer, Schedule, ScoreModel};
-use imaging::ForwardOperator;
+use imaging::{ForwardOperator, OperatorKind};
 use ndarray::Array4;
 use rand::RngCore;
 use task6_dps::{StepSize, dps, tuned};
@@ -16,21 +16,35 @@ use crate::{PosteriorMethod, Problem};
 ///
 /// The mean of several samples comes near the posterior mean, which no single sample is: it has the smaller squared
 /// error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dps {
     /// How many samples the mean is taken of, at least 1. They share the steps.
     samples: usize,
     /// How many times as many steps are taken, all samples together, as are asked for; at least 1.
     effort: usize,
+    /// The `zeta` that is taken, over the tuned one.
+    scale: f64,
 }
 
 impl Dps {
     /// One sample of the steps that are asked for.
-    pub const ONE_SAMPLE: Self = Self { samples: 1, effort: 1 };
+    pub const ONE_SAMPLE: Self = Self {
+        samples: 1,
+        effort: 1,
+        scale: 1.0,
+    };
     /// The mean of 4 samples, at the price of one (from 4 steps on: each sample takes one at least).
-    pub const MEAN: Self = Self { samples: 4, effort: 1 };
+    pub const MEAN: Self = Self {
+        samples: 4,
+        effort: 1,
+        scale: 1.0,
+    };
     /// One sample at 4 times the price.
-    pub const LONG: Self = Self { samples: 1, effort: 4 };
+    pub const LONG: Self = Self {
+        samples: 1,
+        effort: 4,
+        scale: 1.0,
+    };
 
     /// The mean of `samples` samples, which take `effort` times as many steps together as are asked for; each of the
     /// two numbers counts as 1 at least.
@@ -39,7 +53,19 @@ impl Dps {
         Self {
             samples: samples.max(1),
             effort: effort.max(1),
+            scale: 1.0,
         }
+    }
+
+    /// The same with its `zeta` times `scale`: for images of other sizes, with whose root the norm grows that it goes
+    /// down the gradient of.
+    #[must_use]
+    pub const fn scaled(self, scale: f64) -> Self {
+        Self { scale, ..self }
+    }
+
+    fn zeta(self, kind: OperatorKind, steps_of_each: usize) -> f64 {
+        self.scale * tuned(kind, steps_of_each)
     }
 
     /// The steps of one sample: its share of those that are asked for, at least one and no more than the schedule has.
@@ -82,7 +108,7 @@ impl PosteriorMethod for Dps {
         num_steps: usize,
     ) -> Result<String, MethodError> {
         let steps_of_each = self.steps_of_each(schedule, num_steps)?;
-        let zeta = tuned(operator.kind(), steps_of_each);
+        let zeta = self.zeta(operator.kind(), steps_of_each);
         Ok(format!(
             "{} samples of {steps_of_each} steps, zeta {zeta}",
             self.samples
@@ -108,7 +134,7 @@ impl PosteriorMethod for Dps {
         let Problem { operator, b, .. } = *problem;
         let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps)?;
         let steps = Stepping { num_steps, ..stepping }.steps(model.schedule())?;
-        let step_size = StepSize::Normalised(tuned(operator.kind(), num_steps));
+        let step_size = StepSize::Normalised(self.zeta(operator.kind(), num_steps));
         let [c, h, w] = model.image_shape();
         let mut sum = Array4::zeros((b.dim().0, c, h, w));
         for pass in 0..self.samples {

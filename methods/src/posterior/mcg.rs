@@ -27,13 +27,24 @@ use crate::{PosteriorMethod, Problem};
 /// code has it. The first line is DPS, which came a year later, left the second out, and does better where there is
 /// noise in the measurement. The gradient is exercise 6.2, the step exercise 6.4; how `A^+` treats noise is said at
 /// [`super::ilvr::Ilvr`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mcg;
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mcg {
+    /// The `alpha` that is taken, over the tuned one.
+    scale: f64,
+}
 
 impl Mcg {
-    /// `alpha`, as tuned for DPS: the gradient is the same one.
-    fn alpha(kind: OperatorKind, num_steps: usize) -> f64 {
-        task6_dps::tuned(kind, num_steps)
+    /// With the `alpha` that was tuned for DPS: the gradient is the same one.
+    pub const TUNED: Self = Self { scale: 1.0 };
+
+    /// The same with its `alpha` times `scale`, as [`super::dps::Dps::scaled`].
+    #[must_use]
+    pub const fn scaled(self, scale: f64) -> Self {
+        Self { scale }
+    }
+
+    fn alpha(self, kind: OperatorKind, num_steps: usize) -> f64 {
+        self.scale * task6_dps::tuned(kind, num_steps)
     }
 
     fn step(
@@ -69,7 +80,7 @@ impl PosteriorMethod for Mcg {
     }
 
     fn settings(&self, operator: &dyn ForwardOperator, _: &Schedule, num_steps: usize) -> Result<String, MethodError> {
-        Ok(format!("alpha {}", Self::alpha(operator.kind(), num_steps)))
+        Ok(format!("alpha {}", self.alpha(operator.kind(), num_steps)))
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
@@ -86,7 +97,7 @@ impl PosteriorMethod for Mcg {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let steps = &stepping.steps(model.schedule())?;
-        let alpha = Self::alpha(problem.operator.kind(), steps.len());
+        let alpha = self.alpha(problem.operator.kind(), steps.len());
         let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
         let walk = Walk {
             model,

@@ -1,6 +1,8 @@
 //! Methods against what is known by other means: closed forms, direct calls of the tasks' functions, counts.
 
 mod bayes;
+mod calibration;
+mod calibration_parts;
 mod classical;
 mod convergence;
 mod ddim;

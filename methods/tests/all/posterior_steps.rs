@@ -80,7 +80,7 @@ fn mcg_goes_down_the_gradient_and_then_replaces() -> Result {
             300.. => task6_dps::tuned(kind, 3),
             _ => task6_dps::tuned(kind, 40),
         };
-        replay(&Mcg, sigma, of_both, |pixel, z| {
+        replay(&Mcg::TUNED, sigma, of_both, |pixel, z| {
             let x = pixel.ancestral(pixel.x0_hat, z.first().copied().unwrap_or(0.0));
             let z = z.get(1).copied().unwrap_or(0.0);
             pixel.b.map_or(x, |b| {

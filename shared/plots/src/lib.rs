@@ -10,6 +10,7 @@
 //! - [`image_grid`]: samples side by side;
 //! - [`curves`]: lines over axes with units and a legend;
 //! - [`heat_maps`]: numbers as colours, side by side, with one colour bar for all;
+//! - [`histograms`]: small histograms in rows, beside what equally likely values would give;
 //! - [`flow`]: points in the plane and the vector field that moves them, at several moments.
 
 mod axis;
@@ -19,6 +20,7 @@ mod error;
 mod figure;
 mod flow;
 mod heat;
+mod histograms;
 mod palette;
 mod pictures;
 mod text;
@@ -28,4 +30,5 @@ pub use error::PlotError;
 pub use figure::Figure;
 pub use flow::{Arrow, FlowPanel, flow};
 pub use heat::{HeatMap, heat_maps};
+pub use histograms::{Histogram, HistogramRow, histograms};
 pub use pictures::{Cell, Frame, Row, image_grid, image_rows, strip};

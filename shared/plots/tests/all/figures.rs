@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, Array3, ArrayView3};
 use plots::{
-    Cell, Figure, FlowPanel, Frame, HeatMap, PlotError, Row, Series, curves, flow, heat_maps, image_grid, image_rows,
-    strip,
+    Cell, Figure, FlowPanel, Frame, HeatMap, Histogram, HistogramRow, PlotError, Row, Series, curves, flow, heat_maps,
+    histograms, image_grid, image_rows, strip,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -231,5 +231,41 @@ fn a_heat_map_shows_each_number_in_its_colour() -> Result {
     assert!(message(heat_maps(&[map(negative.view())], 1.0, "pixels")).contains("0 or more"));
     assert!(message(heat_maps(&[map(values.view())], 0.0, "pixels")).contains("a number above 0"));
     assert!(message(heat_maps(&[], 1.0, "pixels")) != "(no error)");
+    Ok(())
+}
+
+#[test]
+fn a_histogram_shows_its_bars_and_marks_those_that_are_cut_off() -> Result {
+    let row = |counts: Vec<usize>| HistogramRow {
+        label: "DPS".into(),
+        histograms: vec![Histogram {
+            caption: "p = 0.3".into(),
+            counts,
+        }],
+    };
+    let even = histograms(&[row(vec![10; 20])], &["brightness"])?;
+    let (mut half, mut high) = (vec![10; 20], vec![1; 20]);
+    half[..10].fill(0);
+    high[3] = 200;
+    let (half, high) = (
+        histograms(&[row(half)], &["brightness"])?,
+        histograms(&[row(high)], &["brightness"])?,
+    );
+    let pixels = |figure: &Figure, is: fn(&[u8]) -> bool| figure.rgb.chunks_exact(3).filter(|rgb| is(rgb)).count();
+    // Bars are blue, the mark of one that is cut off is orange.
+    let blue = |rgb: &[u8]| i32::from(rgb[2]) > i32::from(rgb[0]) + 100;
+    let orange = |rgb: &[u8]| i32::from(rgb[0]) > i32::from(rgb[2]) + 150;
+    let (all, rest) = (pixels(&even, blue), pixels(&half, blue));
+    assert!(
+        all > 1000 && rest * 10 > all * 8 && rest < all * 12 / 10,
+        "half the bars, twice as high: {all}, {rest}"
+    );
+    assert_eq!((pixels(&even, orange), pixels(&high, orange) > 5), (0, true));
+    assert!(histograms(&vec![row(vec![1]); 3], &[])?.height > histograms(&[row(vec![1])], &[])?.height);
+    assert!(message(histograms(&[], &[])).contains("no histograms"));
+    assert!(message(histograms(&[row(vec![0, 0])], &[])).contains("without counts"));
+    let mut two = row(vec![1]);
+    two.histograms.push(two.histograms[0].clone());
+    assert!(message(histograms(&[two], &["one"])).contains("one for each of 2 columns"));
     Ok(())
 }
