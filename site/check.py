@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from workspace import PAGES, ROOT, solution_lines
+from workspace import PAGES, all_solutions
 
 # rustdoc's pages. rustdoc has looked at the links in their texts itself.
 API = "api"
@@ -20,6 +20,8 @@ API = "api"
 NOT_READ = {"code", "pre", "script", "style", "svg", "math"}
 # Elements without an end.
 EMPTY = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+# What a formula has become.
+FORMULA = "mjx-container"
 LATEX = re.compile(r"\\[a-zA-Z]+|\$[^$]*[\\_^{][^$]*\$")
 FILE_NAME = re.compile(r"\S*\.(png|svg|jpe?g|gif|webp)", re.IGNORECASE)
 REFERENCE = re.compile(r'(?:href|src)="([^"]*)"')
@@ -40,11 +42,14 @@ class Page(HTMLParser):
         super().__init__()
         self.references, self.names, self.faults = [], set(), []
         self.inside = []
+        self.last_text, self.is_after_formula = "", False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attributes):
         if tag not in EMPTY:
             self.inside.append(tag)
+        if tag == FORMULA and self.last_text.endswith("$"):
+            self.faults.append("a dollar is shown before a formula: give $$ ... $$ a paragraph of its own")
         values = dict(attributes)
         self.names.update(values[name] for name in ("id", "name") if values.get(name))
         self.references += [values[name] for name in ("href", "src", "xlink:href") if values.get(name)]
@@ -56,8 +61,13 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         while self.inside and self.inside.pop() != tag:
             pass
+        self.is_after_formula = tag == FORMULA
+        self.last_text = ""
 
     def handle_data(self, text):
+        if self.is_after_formula and text.startswith("$"):
+            self.faults.append("a dollar is shown after a formula: give $$ ... $$ a paragraph of its own")
+        self.last_text, self.is_after_formula = text, False
         if not NOT_READ.intersection(self.inside) and (found := LATEX.search(text)):
             self.faults.append(f"LaTeX is shown as it is typed, `{found[0]}`: put it between dollars, or in a code span")
 
@@ -115,8 +125,7 @@ class Site:
     @cached_property
     def secrets(self):
         """What stands in a row in a solution, where this tree has any."""
-        sources = ROOT.glob("tasks/*/src/**/*.rs")
-        return {row for path in sources for row in rows(solution_lines(path.read_text(encoding="utf-8")))}
+        return {row for solution in all_solutions() for row in rows(solution)}
 
     def solutions(self):
         """Pages that show a part of a solution."""

@@ -25,6 +25,7 @@ root_doc = "README"
 
 # The texts are written for GitHub: $maths$, links to headings by their words, quotes as they are typed.
 myst_enable_extensions = ["dollarmath"]
+myst_dmath_double_inline = True
 myst_heading_anchors = 4
 smartquotes = False
 highlight_language = "text"

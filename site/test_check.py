@@ -3,11 +3,13 @@
 Each test makes one fault in a small site that is whole, and expects the sentence about it and no other.
 """
 
+import html
 import tempfile
 import unittest
 from pathlib import Path
 
 import check
+import workspace
 
 WHOLE = """<html><head><link rel="stylesheet" href="_static/site.css"></head><body>
 <h1 id="top">A page</h1><p>In 5 $ and $x dollars, and <code>\\alpha</code>, <a href="sub/other.html#there">on</a>,
@@ -113,12 +115,22 @@ class Check(unittest.TestCase):
                 self.change("A page", latex)
                 self.expect("page.html", "LaTeX")
 
+    def test_dollars_around_a_formula(self):
+        formula = "in one go: {}<mjx-container><svg></svg></mjx-container>{}"
+        self.change("A page", formula.format("", " costs $ 5"))
+        self.assertEqual(self.faults(), [])
+        for dollars in (("$", ""), ("", "$")):
+            with self.subTest(dollars):
+                self.change("A page", formula.format(*dollars))
+                self.expect("page.html", "a dollar is shown")
+
     def test_something_fetched_from_elsewhere(self):
         self.change('href="_static/site.css"', 'href="https://cdn.example/site.css"')
         self.expect("page.html", "cdn.example", "fetched from elsewhere")
 
     def test_a_part_of_a_solution(self):
-        secrets = check.rows(check.solution_lines(SOURCE))
+        (solution,) = workspace.solutions(SOURCE)
+        secrets = check.rows(solution)
         self.assertEqual(secrets, {"let secret = x_t * alpha_bar.sqrt() as f32; short()"})
         for page in ("page.html", "api/crate/index.html"):
             with self.subTest(page):
@@ -129,7 +141,15 @@ class Check(unittest.TestCase):
 
     def test_a_line_that_a_solution_has_as_well(self):
         self.write("api/crate/index.html", RUSTDOC.replace("short", "other"))
-        self.assertEqual(self.faults(check.rows(check.solution_lines(SOURCE))), [])
+        (solution,) = workspace.solutions(SOURCE)
+        self.assertEqual(self.faults(check.rows(solution)), [])
+
+    def test_each_solution_of_this_tree(self):
+        for solution in workspace.all_solutions():
+            with self.subTest(solution[0]):
+                self.write("page.html", f"<pre>{html.escape(chr(10).join(solution))}</pre>")
+                faults = list(check.Site(self.folder).solutions())
+                self.assertTrue(faults)
 
 
 if __name__ == "__main__":

@@ -64,14 +64,21 @@ def crates():
     return dict(sorted(found.items()))
 
 
-def solution_lines(source):
-    """The lines between `BEGIN SOLUTION` and `END SOLUTION` of a Rust source, without their indentation."""
-    lines, inside = [], False
+def solutions(source):
+    """What stands between `BEGIN SOLUTION` and `END SOLUTION` in a Rust source: lists of lines without indentation."""
+    found, inside = [], False
     for line in map(str.strip, source.splitlines()):
         if line.startswith("// BEGIN SOLUTION"):
             inside = True
+            found.append([])
         elif line == "// END SOLUTION":
             inside = False
         elif inside:
-            lines.append(line)
-    return lines
+            found[-1].append(line)
+    return found
+
+
+def all_solutions():
+    """Those of all tasks. The students' tree has none."""
+    sources = sorted(ROOT.glob("tasks/*/src/**/*.rs"))
+    return [solution for path in sources for solution in solutions(path.read_text(encoding="utf-8"))]

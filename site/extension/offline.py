@@ -6,14 +6,16 @@ from pathlib import Path
 
 from docutils import nodes
 
+from maths import spoken
+
 SCRIPT = "_static/texts.js"
 
 
 def plain_text(doctree):
-    """The words of a page, without formulas."""
-    formula = (nodes.math, nodes.math_block)
-    found = doctree.findall(lambda node: isinstance(node, nodes.Text) and not isinstance(node.parent, formula))
-    return " ".join(" ".join(str(text) for text in found).split())
+    """The words of a page, formulas in a line as letters, those in lines of their own left out."""
+    texts = doctree.findall(lambda node: isinstance(node, nodes.Text) and not isinstance(node.parent, nodes.math_block))
+    words = (spoken(str(text)) if isinstance(text.parent, nodes.math) else str(text) for text in texts)
+    return " ".join(" ".join(words).split())
 
 
 def keep_text(app, doctree, docname):
