@@ -37,10 +37,12 @@ def say(text):
     print(text, flush=True)
 
 
-def run(arguments):
+def run(arguments, stderr=None):
     """Runs a program; ends with its message if it fails."""
     words = [str(argument) for argument in arguments]
-    if subprocess.call(words, cwd=ROOT) != 0:
+    done = subprocess.run(words, cwd=ROOT, stderr=stderr)
+    if done.returncode != 0:
+        sys.stderr.write((done.stderr or b"").decode(errors="replace"))
         sys.exit(f"build: this failed, see its message above:\n    {' '.join(words)}")
 
 
@@ -66,7 +68,8 @@ def install_python():
 
 def document_crates():
     """rustdoc's pages of the workspace's own crates; the folder that they are in."""
-    run(["cargo", "doc", "--locked", "--workspace", "--no-deps", "--quiet"])
+    # Exercises that nobody has written yet are a hundred warnings: what cargo says is shown only where it fails.
+    run(["cargo", "doc", "--locked", "--workspace", "--no-deps", "--quiet"], stderr=subprocess.PIPE)
     return Path(metadata()["target_directory"]) / "doc"
 
 
@@ -128,7 +131,7 @@ def main():
     start = time.time()
     say("1. what the pages are made with")
     install_python()
-    say("2. the documentation of the crates (cargo doc)")
+    say("2. the documentation of the crates (cargo doc; some minutes where nothing is compiled yet)")
     rustdoc = document_crates()
     say("3. the pages")
     write_pages()
