@@ -1,7 +1,7 @@
 """Builds the course's site: python3 site/build.py
 
-It needs Rust (cargo), Python 3.11 or newer, and a network the first time; no root. It writes into site/.venv and target/
-only. The pages end up in target/site: open target/site/index.html, no server is needed.
+It needs Rust (cargo), Python 3.11 or newer, and a network the first time; no root. It writes into site/.venv and
+target/ only. The pages end up in target/site: open target/site/index.html, no server is needed.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ SHARED = ["static.files", "search.index", "trait.impl", "type.impl", "crates.js"
 # A link of a page of rustdoc to the source of what it describes.
 SOURCE_LINK = re.compile(r'<a class="src[^"]*" href="[^"]*">Source</a>')
 
+IN_THE_CORNER = "position:fixed;right:1rem;bottom:.5rem;z-index:9"
 FIRST_PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>The crates</title>
 <meta http-equiv="refresh" content="0; url=../site/api.html"></head>
@@ -121,7 +122,7 @@ def add_way_back(api):
     (api / "index.html").write_text(FIRST_PAGE, encoding="utf-8")
     for page in api.rglob("*.html"):
         up = "../" * len(page.relative_to(PAGES).parts[1:])
-        link = f'<a href="{up}site/api.html" style="position:fixed;right:1rem;bottom:.5rem;z-index:9">Back to the course</a>'
+        link = f'<a href="{up}site/api.html" style="{IN_THE_CORNER}">Back to the course</a>'
         text = page.read_text(encoding="utf-8")
         page.write_text(text.replace("</body>", f"{link}</body>"), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """Looks at the site that build.py made, and fails on what a reader would stumble over: python3 site/check.py [FOLDER]
 
-A link or a picture that leads nowhere, something fetched from elsewhere, a picture without words, LaTeX that is shown as
-it is typed, a line of a solution.
+A link or a picture that leads nowhere, something fetched from elsewhere, a picture without words, LaTeX that is shown
+as it is typed, a part of a solution.
 """
 
 import re
@@ -29,8 +29,8 @@ SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
 # As rustdoc writes it before each line of a source.
 LINE_NUMBER = re.compile(r"<a href=#\d+ id=\d+ [^>]*>\d+</a>")
 TAG = re.compile(r"<[^>]*>")
-# A line such as `let [c, h, w] = model.image_shape();` also stands where nobody copied it from a solution, two in a row do
-# not. Comments, brackets and the fields of what an observer is shown are the same in many places, and are not counted.
+# A line such as `let [c, h, w] = model.image_shape();` also stands where nobody copied it from a solution, two in a row
+# do not. Comments, brackets and the fields of what an observer is shown are the same in many places, and are not counted.
 IN_A_ROW = 2
 UNTELLING = re.compile(r"//.*|[\])}?;,]*|\w+(: .*)?,")
 
@@ -69,14 +69,14 @@ class Page(HTMLParser):
             self.faults.append("a dollar is shown after a formula: give $$ ... $$ a paragraph of its own")
         self.last_text, self.is_after_formula = text, False
         if not NOT_READ.intersection(self.inside) and (found := LATEX.search(text)):
-            self.faults.append(f"LaTeX is shown as it is typed, `{found[0]}`: put it between dollars, or in a code span")
+            self.faults.append(f"LaTeX is shown as it is typed, `{found[0]}`: put it between dollars, or mark it as code")
 
     def look_at_picture(self, values):
         words = (values.get("alt") or "").strip()
         if not words or FILE_NAME.fullmatch(words):
             self.faults.append(
-                f"the picture `{values.get('src')}` has no words for those who cannot see it: write ![words](picture), or "
-                'in a notebook the cell\'s metadata {"mystnb": {"image": {"alt": "words"}}}'
+                f"the picture `{values.get('src')}` has no words for those who cannot see it: write ![words](picture), "
+                'or in a notebook the cell\'s metadata {"mystnb": {"image": {"alt": "words"}}}'
             )
 
     def look_at_source(self, source):

@@ -25,7 +25,8 @@ fn f() {
     // END SOLUTION
 }
 """
-RUSTDOC = """<code><a href=#1 id=1 data-nosnippet>1</a>    <span>let</span> secret = x_t * alpha_bar.sqrt() <span>as</span> f32;
+RUSTDOC = """<code>
+<a href=#1 id=1 data-nosnippet>1</a>    <span>let</span> secret = x_t * alpha_bar.sqrt() <span>as</span> f32;
 <a href=#2 id=2 data-nosnippet>2</a>
 <a href=#3 id=3 data-nosnippet>3</a>    short()
 </code>"""

@@ -1,5 +1,5 @@
-"""Links to files that are no pages. A crate's lib.rs leads to its documentation, any other text to a page that shows it,
-a folder to a page that shows its pictures."""
+"""Links to files that are no pages. A crate's lib.rs leads to its documentation, any other text to a page that shows
+it, a folder to a page that shows its pictures."""
 
 import html
 import os

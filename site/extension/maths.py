@@ -66,10 +66,11 @@ def typeset(tex, display):
 
 
 def spoken(tex):
-    """A formula as plain letters, for where there can be no picture. What is wrong with it is said where its picture goes."""
+    """A formula as plain letters, for where there can be no picture."""
     try:
         return html.unescape(TAG.sub("", MATHML.search(typeset(tex, False))[1]))
     except ValueError:
+        # What is wrong with it is said where its picture goes.
         return tex
 
 

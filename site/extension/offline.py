@@ -1,5 +1,5 @@
-"""Search without a server. Sphinx's index comes as a script, which a page on a disk may load; the excerpts below what it
-finds are cut from pages that a page on a disk may not read. So the pages' texts come as a script as well."""
+"""Search without a server. Sphinx's index comes as a script, which a page on a disk may load; the excerpts below what
+it finds are cut from pages that a page on a disk may not read. So the pages' texts come as a script as well."""
 
 import json
 from pathlib import Path

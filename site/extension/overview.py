@@ -66,7 +66,7 @@ def picture_section(node):
 
 
 class Crates(SphinxDirective):
-    """`{crates}`: every crate of a folder (or of all others, where none is named) with what it is for."""
+    """`{crates}`: every crate below the named folders with what it is for."""
 
     optional_arguments = 100
 
@@ -84,7 +84,8 @@ class Crates(SphinxDirective):
     def link(self, crate):
         here = self.env.app.builder.get_target_uri(self.env.docname)
         uri = relative_uri(here, f"api/{crate.name}/index.html")
-        return [nodes.paragraph("", "", nodes.reference("", "", nodes.literal("", crate.name), refuri=uri, internal=True))]
+        name = nodes.literal("", crate.name)
+        return [nodes.paragraph("", "", nodes.reference("", "", name, refuri=uri, internal=True))]
 
     def words(self, crate):
         found, _ = self.state.inline_text(crate.summary, self.lineno)
