@@ -32,7 +32,7 @@ pub const CHECK: &str = "grader/check";
 /// The lists of mistakes that students make, and of solutions that are written otherwise.
 const SOLUTIONS_AND_MISTAKES: [&str; 2] = ["/tests/mistakes.toml", "/tests/variants.toml"];
 /// What builds and runs leave behind.
-const LEFTOVERS: [&str; 2] = ["target", "out"];
+const LEFTOVERS: [&str; 3] = ["target", "out", "__pycache__"];
 
 /// The paths of the students' tree, sorted, relative to `root`; their check, which stands elsewhere in their tree,
 /// last.
@@ -77,4 +77,29 @@ fn is_source(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
     let is_leftover = entry.file_type().is_dir() && LEFTOVERS.contains(&name.as_ref());
     !is_leftover && !name.ends_with(".ckpt") && (!name.starts_with('.') || name == ".gitignore")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_builds_and_runs_leave_behind_goes_nowhere() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        for path in [
+            "site/build.py",
+            "site/__pycache__/build.pyc",
+            "site/.venv/python",
+            "data/a.ckpt",
+            "notebooks/out/a",
+        ] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().context("each has a folder")?)?;
+            fs::write(path, "")?;
+        }
+        assert_eq!(students_files(folder.path())?, ["site/build.py"]);
+        Ok(())
+    }
 }
