@@ -52,9 +52,26 @@ pub struct Mask {
 /// A file that is not there or is no image.
 pub fn load_mask(path: &Path, size: usize) -> Result<Mask, ImageError> {
     check_image_size(size)?;
-    let Light { brightness, remark } = Light::read(path, Fit::Centre(size))?;
-    let bright = brightness.mapv(|brightness| brightness >= 0.5);
-    Ok(Mask { bright, remark })
+    Ok(Light::read(path, Fit::Centre(size))?.into())
+}
+
+/// As [`load_mask`], from the bytes of a file.
+///
+/// - `name`: what an error calls the file
+///
+/// # Errors
+///
+/// Bytes that are no image; a size of 0 or above 1024.
+pub fn decode_mask(bytes: &[u8], name: &str, size: usize) -> Result<Mask, ImageError> {
+    check_image_size(size)?;
+    Ok(Light::decode(bytes, name, Fit::Centre(size))?.into())
+}
+
+impl From<Light> for Mask {
+    fn from(Light { brightness, remark }: Light) -> Self {
+        let bright = brightness.mapv(|brightness| brightness >= 0.5);
+        Self { bright, remark }
+    }
 }
 
 impl Light {
@@ -67,7 +84,11 @@ impl Light {
                 found: format!("{} images where one is wanted", source.len()),
             });
         }
-        with_decoded(&source.read(0)?, &source.label(0), |picture| Self {
+        Self::decode(&source.read(0)?, &source.label(0), fit)
+    }
+
+    fn decode(bytes: &[u8], label: &str, fit: Fit) -> Result<Self, ImageError> {
+        with_decoded(bytes, label, |picture| Self {
             remark: remark(&picture.image),
             brightness: brightness(picture.image, fit),
         })
