@@ -7,7 +7,7 @@ const SCALE = 6;
 const MOST_UNDOS = 60;
 
 export class Easel {
-  // `changed` is called after each stroke.
+  // `changed` is called after each stroke, with the tool that made it.
   constructor(canvas, size, changed) {
     this.canvas = canvas;
     this.size = size;
@@ -43,7 +43,7 @@ export class Easel {
     this.remember();
     this.mask = maskOf(picture);
     this.show();
-    this.changed();
+    this.changed("mask");
   }
 
   // The mask of a wish: a byte for each pixel.
@@ -175,7 +175,7 @@ export class Easel {
     });
     for (const end of ["pointerup", "pointercancel"]) {
       this.canvas.addEventListener(end, () => {
-        if (last) this.changed();
+        if (last) this.changed(this.tool);
         last = null;
       });
     }
@@ -201,7 +201,7 @@ export class Easel {
       this.cursor ??= [middle, middle];
       if (!event.repeat) this.remember();
       this.stroke(this.cursor, this.cursor);
-      this.changed();
+      this.changed(this.tool);
     } else if (event.key === "u" || event.key === "U") {
       this.undo();
     } else {

@@ -7,14 +7,14 @@ const field = (id) => document.getElementById(id);
 // Methods that tasks ask students to write come first, under a heading of their own.
 const OF_TASKS = ["ancestral", "sdedit", "score-ald", "dps"];
 const MASK_WORDS = {
-  edit: ["May change", "Everything may", "May change marks what may change; without a mark everything may."],
+  edit: ["Mask", "No mask", "Mask marks what may change; without a mark everything may."],
   reconstruct: ["Hole", "No hole", "Hole marks what is missing, for the operator \u201cwhat I mark as a hole\u201d."],
   generate: ["Hole", "No hole", ""],
 };
 
 export class Form {
-  constructor(offers, easel, changed) {
-    [this.offers, this.easel, this.changed] = [offers, easel, changed];
+  constructor(offers, easel) {
+    [this.offers, this.easel] = [offers, easel];
     this.chosen = { generate: "ancestral", reconstruct: "dps" };
     this.fillOperators();
     for (const radio of document.getElementsByName("task")) {
@@ -34,6 +34,13 @@ export class Form {
     const { operators, drawn_hole } = this.offers;
     const options = operators.map(({ name, spec, meaning }) => new Option(`${name}: ${meaning}`, spec));
     field("operator").append(...options, new Option("what I mark as a hole", drawn_hole));
+  }
+
+  // Who marks a hole wants it to be missing.
+  chooseDrawnHole() {
+    if (this.task !== "reconstruct") return;
+    field("operator").value = this.offers.drawn_hole;
+    this.showOperator();
   }
 
   showOperator() {
@@ -57,7 +64,6 @@ export class Form {
     field("method").replaceChildren(...groups(this.methods()));
     field("method").value = this.chosen[task] ?? "";
     this.showMethod();
-    this.changed();
   }
 
   methods() {

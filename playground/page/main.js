@@ -15,10 +15,10 @@ const KEPT = "playground-run";
 
 const offers = await (await fetch("api/offers")).json();
 field("prior").textContent = offers.prior;
-const easel = new Easel(field("easel"), offers.image_shape[1], () => markImage(field("shipped"), easel.isPainted ? "" : easel.name));
+const easel = new Easel(field("easel"), offers.image_shape[1], drawn);
+const form = new Form(offers, easel);
 offerImages(field("shipped"), offers.images, easel);
 takeFiles(easel);
-const form = new Form(offers, easel, () => {});
 const show = new Show();
 let run = null;
 let wish = null;
@@ -32,6 +32,12 @@ field("form").addEventListener("submit", (event) => {
 field("cancel").addEventListener("click", cancel);
 bindSaving();
 resume();
+
+// A stroke was made with this tool, or another image came.
+function drawn(tool) {
+  markImage(field("shipped"), easel.isPainted ? "" : easel.name);
+  if (tool === "mask") form.chooseDrawnHole();
+}
 
 async function start() {
   message("refusal", "");
@@ -53,6 +59,8 @@ function begin() {
   message("failure", "");
   status("Sent.");
   field("progress").removeAttribute("value");
+  // On a narrow window the results are below.
+  if (field("status").getBoundingClientRect().bottom > innerHeight) field("results").scrollIntoView({ behavior: "smooth" });
 }
 
 async function cancel() {

@@ -5,6 +5,13 @@ import { draw, savePicture } from "./pixels.js";
 
 const field = (id) => document.getElementById(id);
 
+const ON_AGREEMENT = {
+  reconstruct: "Each sample is one answer that the measurement and the prior allow. Their mean has the smaller squared " +
+    "error; the spread shows where they differ: there nothing but the prior decides.",
+  edit: "Where the spread is black the noise of t0 left the guide as it was; where it is bright the prior decides.",
+  generate: "The samples have nothing in common but the prior: their mean is what its images share.",
+};
+
 export class Show {
   constructor() {
     this.residual = new Curves(field("residual"), "Residual", "log");
@@ -25,6 +32,7 @@ export class Show {
     this.psnr.clear();
     this.residual.level = noise_norm;
     this.isFollowing = true;
+    field("agreement-note").textContent = ON_AGREEMENT[task];
     const words = task === "edit" ? ["guide", ""] : ["truth", "measurement"];
     const inputs = [image, measurement].map((picture, place) => picture && figure(words[place], picture));
     field("inputs").replaceChildren(...inputs.filter(Boolean));

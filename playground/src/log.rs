@@ -8,9 +8,6 @@ use tokio::sync::watch;
 
 use crate::event::Event;
 
-/// A run that nobody looks at for so long is abandoned. A page that is loaded again is back sooner.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The events of one run. They are kept, so that a page that is loaded again, or a second one, sees them all.
 #[derive(Debug)]
 pub struct Log {
@@ -35,15 +32,9 @@ pub struct Told {
 }
 
 impl Log {
-    /// The log of a run that has not begun.
+    /// The log of run number `id`, which has not begun, and is abandoned after `patience` without a viewer.
     #[must_use]
-    pub fn new(id: u64) -> Self {
-        Self::with_patience(id, PATIENCE)
-    }
-
-    /// The same for a run that is abandoned after `patience` without a viewer.
-    #[must_use]
-    pub fn with_patience(id: u64, patience: Duration) -> Self {
+    pub fn new(id: u64, patience: Duration) -> Self {
         Self {
             id,
             events: Mutex::default(),

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -20,6 +21,8 @@ use score_unet::{DeviceChoice, Prior};
 const USUAL_PORT: u16 = 8017;
 /// So many of them.
 const PORTS: u16 = 20;
+/// A run that nobody looks at for so long is abandoned. A page that is loaded again is back sooner.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The playground: a page in the browser on which the tasks and the methods can be tried.
 ///
@@ -72,7 +75,11 @@ fn run(options: &Options) -> Result<()> {
     say(&prior.describe());
     match (listener, &options.again) {
         (Some(listener), _) => serve(listener, prior, &options.prior),
-        (None, Some(file)) => again(file, &prior, &options.prior, &options.out),
+        (None, Some(file)) => {
+            let written = again(file, &prior, &options.prior, &options.out)?;
+            written.iter().for_each(|path| print(&path.display().to_string()));
+            Ok(())
+        }
         (None, None) => Ok(()),
     }
 }
@@ -98,7 +105,7 @@ fn serve(listener: TcpListener, prior: Prior, name: &str) -> Result<()> {
         .unwrap_or(Path::new("."));
     let offers = serde_json::to_string(&Offers::of(&prior, name, root)?)?;
     let model: Arc<dyn ScoreModel + Send + Sync> = Arc::new(prior);
-    let queue = Queue::start(model.clone())?;
+    let queue = Queue::start(model.clone(), PATIENCE)?;
     let app = routes(model, name.to_owned(), offers, queue);
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use cli::{Judge, explain_panic};
@@ -24,6 +24,7 @@ const KEPT: usize = 3;
 /// The runs that wait, the one that is being done, and the last that were.
 #[derive(Debug)]
 pub struct Queue {
+    patience: Duration,
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -38,10 +39,12 @@ struct State {
 impl Queue {
     /// Starts the thread that does the runs on `model`.
     ///
+    /// - `patience`: a run that nobody looks at for so long is abandoned
+    ///
     /// # Errors
     ///
     /// If there is no thread to be had, or the metrics' network cannot be read.
-    pub fn start(model: Arc<dyn ScoreModel + Send + Sync>) -> Result<Arc<Self>> {
+    pub fn start(model: Arc<dyn ScoreModel + Send + Sync>, patience: Duration) -> Result<Arc<Self>> {
         let judge = Judge::new()?;
         // Numbers that no run of a playground before this one had: a page may still ask for it.
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -50,6 +53,7 @@ impl Queue {
             ..State::default()
         };
         let queue = Arc::new(Self {
+            patience,
             state: Mutex::new(state),
             arrived: Condvar::new(),
         });
@@ -78,7 +82,7 @@ impl Queue {
             bail!("{LONGEST} runs are waiting already: wait until one is done, or cancel one");
         }
         state.last_id += 1;
-        let log = Arc::new(Log::new(state.last_id));
+        let log = Arc::new(Log::new(state.last_id, self.patience));
         state.forget_the_old();
         state.logs.push_back(log.clone());
         state.waiting.push_back((plan, log.clone()));
