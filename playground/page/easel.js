@@ -39,9 +39,10 @@ export class Easel {
     this.changed();
   }
 
-  loadMask(picture) {
+  // A mask from a file: what is drawn is what is bright in it, or what is dark.
+  loadMask(picture, isDarkDrawn) {
     this.remember();
-    this.mask = maskOf(picture);
+    this.mask = maskOf(picture).map((bright) => (isDarkDrawn ? 1 - bright : bright));
     this.show();
     this.changed("mask");
   }

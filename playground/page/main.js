@@ -18,7 +18,7 @@ field("prior").textContent = offers.prior;
 const easel = new Easel(field("easel"), offers.image_shape[1], drawn);
 const form = new Form(offers, easel);
 offerImages(field("shipped"), offers.images, easel);
-takeFiles(easel);
+takeFiles(easel, () => form.task === "reconstruct");
 const show = new Show();
 let run = null;
 let wish = null;
@@ -60,7 +60,7 @@ function begin() {
   status("Sent.");
   field("progress").removeAttribute("value");
   // On a narrow window the results are below.
-  if (field("status").getBoundingClientRect().bottom > innerHeight) field("results").scrollIntoView({ behavior: "smooth" });
+  if (field("status").getBoundingClientRect().bottom > innerHeight) field("results").scrollIntoView();
 }
 
 async function cancel() {
@@ -88,7 +88,8 @@ function heard(kind, news) {
       return status("Started.");
     case "step":
       field("progress").value = news.done;
-      if (!field("cancel").disabled) status(`Step ${news.done} of ${field("progress").max}, ${timeLeft(news.left)}.`);
+      // Too often to be read aloud.
+      if (!field("cancel").disabled) status(`Step ${news.done} of ${field("progress").max}, ${timeLeft(news.left)}.`, "off");
       return show.step(news);
     case "sample":
       return show.sample(news);
@@ -116,7 +117,8 @@ function end(words) {
   status(words);
 }
 
-function status(words) {
+function status(words, live = "polite") {
+  field("status").setAttribute("aria-live", live);
   if (field("status").textContent !== words) field("status").textContent = words;
 }
 

@@ -29,7 +29,8 @@ export function markImage(list, name) {
 }
 
 // Files that are chosen, dropped or pasted.
-export function takeFiles(easel) {
+// `isDarkDrawn` says how the mask of a file is meant.
+export function takeFiles(easel, isDarkDrawn) {
   const chosen = (id, take) => {
     const input = document.getElementById(id);
     input.addEventListener("change", () => {
@@ -39,7 +40,8 @@ export function takeFiles(easel) {
   };
   const takeImage = (file) => read(file, "api/images", (picture) => easel.load(picture, file.name));
   chosen("image-file", takeImage);
-  chosen("mask-file", (file) => read(file, "api/masks", (picture) => easel.loadMask(picture)));
+  // Bright is what may change of a guide, and what is not missing of a measurement.
+  chosen("mask-file", (file) => read(file, "api/masks", (picture) => easel.loadMask(picture, isDarkDrawn())));
 
   const target = easel.canvas.parentElement;
   for (const kind of ["dragover", "dragleave", "drop"]) {

@@ -7,7 +7,7 @@ const field = (id) => document.getElementById(id);
 
 const ON_AGREEMENT = {
   reconstruct: "Each sample is one answer that the measurement and the prior allow. Their mean has the smaller squared " +
-    "error; the spread shows where they differ: there nothing but the prior decides.",
+    "error; the spread shows where they differ, and the measurement does not decide.",
   edit: "Where the spread is black the noise of t0 left the guide as it was; where it is bright the prior decides.",
   generate: "The samples have nothing in common but the prior: their mean is what its images share.",
 };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use diffusion::ScoreModel;
 use imaging::{OperatorSpec, decode_image, decode_mask, known_operators};
 use methods::registry;
@@ -70,8 +70,14 @@ impl Offers {
     ///
     /// # Errors
     ///
-    /// If the list of operators does not agree with itself.
+    /// A prior of images that are not square RGB; a list of operators that does not agree with itself.
     pub fn of(prior: &dyn ScoreModel, name: &str, root: &Path) -> Result<Self> {
+        let [channels, height, width] = prior.image_shape();
+        ensure!(
+            channels == 3 && height == width,
+            "the prior is of images of shape {:?}: the page draws squares in RGB, [3, H, H]",
+            prior.image_shape()
+        );
         let sampler = |sampler: &&'static dyn methods::Sampler| OfferedMethod {
             name: sampler.name(),
             title: sampler.title(),
@@ -98,7 +104,7 @@ impl Offers {
             image_shape: prior.image_shape(),
             last_time: prior.schedule().num_steps(),
             most_samples: MOST_SAMPLES,
-            images: images(root, prior.image_shape()[1]),
+            images: images(root, height),
             operators: drawable.map(operator).collect::<Result<_>>()?,
             drawn_hole: DRAWN_HOLE,
             samplers: registry::samplers().iter().map(sampler).collect(),

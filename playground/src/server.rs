@@ -95,7 +95,13 @@ async fn read_mask(State(playground): State<Arc<Playground>>, body: Body) -> Res
     let size = playground.model.image_shape()[1];
     let read = move |bytes: &[u8]| {
         let mask = decode_mask(bytes, "this file", size)?;
-        Ok(json!({ "picture": mask_picture(&mask), "adapted": mask.remark }))
+        let remarks = mask
+            .adapted
+            .iter()
+            .cloned()
+            .chain((!mask.remark.is_empty()).then(|| mask.remark.clone()));
+        let remarks: Vec<String> = remarks.collect();
+        Ok(json!({ "picture": mask_picture(&mask), "adapted": remarks.join("; ") }))
     };
     answer(playground.read_file(body, read).await)
 }

@@ -120,8 +120,11 @@ pub fn upper_half() -> Vec<u8> {
         .collect()
 }
 
-/// The events of a log as kinds and contents.
-pub fn events(log: &Log) -> Result<Vec<(&'static str, Value)>> {
+/// What was told: kinds and contents.
+pub type Told = Vec<(&'static str, Value)>;
+
+/// The events of a log.
+pub fn events(log: &Log) -> Result<Told> {
     log.events()
         .iter()
         .map(|told| Ok((told.kind, serde_json::from_str(&told.json)?)))

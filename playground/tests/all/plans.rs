@@ -1,8 +1,13 @@
 //! What is wrong with a wish is said in a sentence; what is right becomes a plan, and the command line for it.
 
+use std::path::Path;
+
 use anyhow::Result;
+use diffusion::{GaussianModel, Schedule};
 use methods::registry;
+use ndarray::Array1;
 use playground::knobs;
+use playground::offers::Offers;
 use playground::plan::{DRAWN_HOLE, Plan, Work};
 use playground::wish::{Task, Wish};
 
@@ -272,5 +277,13 @@ fn a_drawn_hole_is_what_is_missing() -> Result<()> {
     let lower = work.truth.slice(ndarray::s![.., SIDE / 2.., ..]).to_owned();
     let b = work.operator.apply(&work.truth.clone().insert_axis(ndarray::Axis(0)))?;
     assert_eq!(b.iter().collect::<Vec<_>>(), lower.iter().collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn a_prior_that_the_page_cannot_draw_is_refused() -> Result<()> {
+    let grey = GaussianModel::diagonal(Schedule::linear(), [1, 4, 4], Array1::zeros(16), Array1::ones(16))?;
+    let refused = Offers::of(&grey, "grey", Path::new("."));
+    assert!(refused.is_err_and(|error| error.to_string().contains("[1, 4, 4]")));
     Ok(())
 }

@@ -17,10 +17,10 @@ use serde_json::Value;
 use task3_generate::StepForm;
 use task6_dps::StepSize;
 
-use crate::common::{LONG, SIDE, events, prior, upper_half, wish};
+use crate::common::{LONG, SIDE, Told, events, prior, upper_half, wish};
 
 /// The results of a wish, and what was told.
-fn perform(wish: &Wish) -> Result<(Vec<Array3<f32>>, Vec<(&'static str, Value)>)> {
+fn perform(wish: &Wish) -> Result<(Vec<Array3<f32>>, Told)> {
     let (model, judge, log) = (&prior()?, &Judge::new()?, &Log::new(0, LONG));
     let plan = Plan::of(wish, model, "fruits64")?;
     let results = Bench { model, judge, log }.perform(&plan)?;

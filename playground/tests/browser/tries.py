@@ -195,7 +195,7 @@ def two_tabs(stage):
 
 def bad_input(stage):
     """what cannot be done gets its sentence on the page, and ends nothing"""
-    files = {"notes.txt": b"these are no pixels", "photo.png": png(8000, 6250), "mask.png": png(10, 20, 255)}
+    files = {"notes.txt": b"these are no pixels", "photo.png": png(8000, 6250), "mask.png": png(10, 20, 0)}
     for name, content in files.items():
         (stage.folder / name).write_bytes(content)
     note = lambda words: stage.browser.until(
@@ -205,7 +205,7 @@ def bad_input(stage):
     stage.browser.upload("#image-file", stage.folder / "photo.png")
     note("8000x6250 cropped to the centre 6250x6250 and resized to 64x64")
     stage.browser.upload("#mask-file", stage.folder / "mask.png")
-    note("mask.png:")
+    note("mask.png: 10x20 cropped to the centre 10x10 and resized to 64x64")
     refusals = [
         ({"steps": "1000000000"}, "steps: expected a whole number from 1 to 1000, got `1000000000`"),
         ({"steps": "20", "samples": "100"}, "samples: expected a whole number from 1 to 8"),
