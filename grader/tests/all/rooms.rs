@@ -54,6 +54,11 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     ("one_build", "nix serde_core serde_json"),
     (
+        "playground",
+        "anyhow axum base64 clap cli diffusion futures-util imaging methods metrics ndarray program rand rayon \
+         score_unet serde serde_json task4_sdedit task5_score_ald task6_dps tokio",
+    ),
+    (
         "plots",
         "ab_glyph deunicode epaint_default_fonts files image imaging ndarray plotters thiserror",
     ),

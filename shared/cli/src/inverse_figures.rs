@@ -13,7 +13,7 @@ use crate::session::Session;
 /// How many moments of the path are shown.
 const MOMENTS: usize = 9;
 /// The standard deviation over samples that is shown as white, on the scale of [-1, 1].
-const WHITE_STD: f32 = 0.25;
+pub const WHITE_STD: f32 = 0.25;
 
 /// What became of one image.
 pub(crate) struct Outcome<'a> {
@@ -201,8 +201,13 @@ fn save_path(session: &mut Session, spec: &OperatorSpec, name: &str, path: &[Tra
     session.save_figure(&figure, &format!("residual-{name}.png"))
 }
 
-/// The mean of images of one shape; there is at least one.
-pub(crate) fn mean(samples: &[Array3<f32>]) -> Array3<f32> {
+/// The mean of images of one shape, `[C, H, W]`.
+///
+/// # Panics
+///
+/// If there are none, or they have different shapes.
+#[must_use]
+pub fn mean(samples: &[Array3<f32>]) -> Array3<f32> {
     let mut sum = Array3::<f32>::zeros(samples[0].dim());
     for sample in samples {
         sum += sample;
@@ -210,8 +215,14 @@ pub(crate) fn mean(samples: &[Array3<f32>]) -> Array3<f32> {
     sum / samples.len() as f32
 }
 
-/// The standard deviation of each pixel over the samples, in quadratic mean over the channels, as a grey picture.
-fn spread(samples: &[Array3<f32>]) -> Array3<f32> {
+/// The standard deviation of each pixel over the samples, in quadratic mean over the channels, as a grey picture: black
+/// (-1) is 0, white (1) is [`WHITE_STD`] and more.
+///
+/// # Panics
+///
+/// As [`mean`].
+#[must_use]
+pub fn spread(samples: &[Array3<f32>]) -> Array3<f32> {
     let mean = mean(samples);
     let (channels, _, _) = mean.dim();
     let degrees = (channels * (samples.len() - 1).max(1)) as f32;

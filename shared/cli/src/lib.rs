@@ -58,7 +58,7 @@ mod times;
 mod variance;
 
 pub use inverse::{Contender, Method, Plan, Planning, Problem, Solve, compare_methods, solve_problems};
-pub use inverse_figures::path_strip;
+pub use inverse_figures::{WHITE_STD, mean, path_strip, spread};
 pub use judge::{Judge, Judged, Scores};
 pub use memory::check_batch;
 pub use options::{CommonOptions, ImageOptions, StepOptions};
@@ -66,7 +66,7 @@ pub use problem_options::{NoiseOption, ProblemOptions};
 pub use program::{data_folder, find_prior, parse, print_text};
 pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
-pub use run::{check_interrupted, panic_message, run, unfinished};
+pub use run::{catch_panics, check_interrupted, explain_panic, panic_message, run, unfinished};
 pub use session::Session;
 pub use symmetry::Symmetry;
 pub use times::{check_times, times};

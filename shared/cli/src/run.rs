@@ -80,7 +80,9 @@ fn was_interrupted(error: &anyhow::Error) -> bool {
         .any(|cause| matches!(cause.downcast_ref(), Some(ScoreError::Interrupted)))
 }
 
-fn catch_panics() {
+/// From now on the place of a panic is kept for [`explain_panic`], and nothing is printed of it unless `RUST_BACKTRACE`
+/// asks for it.
+pub fn catch_panics() {
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         let place = info
@@ -95,11 +97,28 @@ fn catch_panics() {
     }));
 }
 
+/// What the panic that was caught last means to the user, in a sentence: an exercise that is not done yet, or what the
+/// code said and where. [`catch_panics`] must have been called before it.
+///
+/// - `program`: the package whose tests show how far an exercise is, where the panic's place does not name a task
+/// - `payload`: from [`panic::catch_unwind`]
+#[must_use]
+pub fn explain_panic(program: &str, payload: &(dyn Any + Send)) -> String {
+    describe_panic(program, payload).0
+}
+
+/// The task that a file belongs to: `task6_dps` of `tasks/task6_dps/src/lib.rs:38`.
+fn task_of(place: &str) -> Option<&str> {
+    let mut folders = place.split(['/', '\\']).skip_while(|folder| *folder != "tasks");
+    folders.nth(1)
+}
+
 /// What a panic means to the user, and whether it is an exercise that is not done yet.
 fn describe_panic(task: &str, payload: &(dyn Any + Send)) -> (String, bool) {
     let text = panic_message(payload);
     let place = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
     if let Some(what) = unfinished(text) {
+        let task = task_of(&place).unwrap_or(task);
         let message = format!("not implemented yet: {what} in {place}; `cargo test -p {task}` shows how far you are");
         return (message, true);
     }
@@ -149,6 +168,13 @@ mod tests {
         assert!(message.contains("cargo test -p task2_denoise"), "{message}");
         let (message, unfinished) = describe_panic("task2_denoise", &"index out of bounds");
         assert!(!unfinished && message.contains("index out of bounds"), "{message}");
+    }
+
+    #[test]
+    fn an_exercise_is_known_by_its_folder() {
+        assert_eq!(task_of("tasks/task6_dps/src/lib.rs:38"), Some("task6_dps"));
+        assert_eq!(task_of("tasks\\task6_dps\\src\\lib.rs:38"), Some("task6_dps"));
+        assert_eq!(task_of("methods/src/parts.rs:38"), None);
     }
 
     #[test]

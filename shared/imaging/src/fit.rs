@@ -25,23 +25,26 @@ pub(crate) fn read_rgb(bytes: &[u8], size: usize, label: &str) -> Result<(RgbIma
 /// The centre square, laid on white and resized.
 fn fit(image: DynamicImage, size: u32) -> (RgbImage, Option<String>) {
     let (width, height) = (image.width(), image.height());
+    let note = fitted(width, height, size);
     let side = width.min(height);
-    if (width, height) == (size, size) {
-        return (opaque(image), None);
-    }
-    let mut note = format!("{width}x{height}");
     let square = if width == height {
         opaque(image)
     } else {
-        note.push_str(&format!(" cropped to the centre {side}x{side}"));
         opaque(image.crop_imm((width - side) / 2, (height - side) / 2, side, side))
     };
     if side == size {
-        return (square, Some(note));
+        return (square, note);
     }
-    note.push_str(if width == height { " resized" } else { " and resized" });
-    note.push_str(&format!(" to {size}x{size}"));
-    (imageops::resize(&square, size, size, FilterType::Lanczos3), Some(note))
+    (imageops::resize(&square, size, size, FilterType::Lanczos3), note)
+}
+
+/// What is done to a picture to make its centre square fit, in words; none where it fits as it is.
+pub(crate) fn fitted(width: u32, height: u32, size: u32) -> Option<String> {
+    let side = width.min(height);
+    let cropped = (width != height).then(|| format!("cropped to the centre {side}x{side}"));
+    let resized = (side != size).then(|| format!("resized to {size}x{size}"));
+    let done: Vec<String> = cropped.into_iter().chain(resized).collect();
+    (!done.is_empty()).then(|| format!("{width}x{height} {}", done.join(" and ")))
 }
 
 /// RGB; what is transparent lies on white.

@@ -8,6 +8,7 @@
 //! - [`ImageList`]: the same in two steps, to read no more than is wanted and to say what was passed over;
 //! - [`load_split`]: the `train` or `test` part of a data set, as bytes in one block; [`load_split_some`]: some of it;
 //! - [`load_mask`]: where an image may change;
+//! - [`decode_image`], [`decode_mask`]: one of either from bytes that are no file;
 //! - [`save_png`], [`grid`]: writing one image, and putting several side by side;
 //! - [`gaussian_blur`], [`best_gaussian_blur`]: the classical denoiser that a prior is compared with;
 //! - [`ForwardOperator`]: the `A` of `b = A(x) + noise`, with [`parse_operator`] for its names on the command line, and
@@ -48,12 +49,12 @@ mod split;
 pub use blur::{best_gaussian_blur, gaussian_blur};
 pub use coverage::{Coverage, coverage};
 pub use error::ImageError;
-pub use light::{Mask, load_mask};
+pub use light::{Mask, decode_mask, load_mask};
 pub use list::ImageList;
-pub use load::{NamedImage, load_images};
+pub use load::{NamedImage, decode_image, load_images};
 pub use noise::Noise;
 pub use operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator};
-pub use operator_spec::{OperatorSpec, operator_list, parse_operator};
+pub use operator_spec::{KnownOperator, OperatorSpec, known_operators, operator_list, parse_operator};
 pub use operators::{
     Colourisation, CompressedSensing, Convolution, Fourier, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution,
     Tomography, camera_shake_kernel, gaussian_kernel,

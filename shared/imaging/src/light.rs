@@ -8,6 +8,7 @@ use ndarray::Array2;
 
 use crate::decode::with_decoded;
 use crate::error::ImageError;
+use crate::fit::fitted;
 use crate::load::check_image_size;
 use crate::source::Source;
 
@@ -21,6 +22,8 @@ pub(crate) struct Light {
     pub brightness: Array2<f32>,
     /// What a user should know of it; empty for a grey image without transparency.
     pub remark: String,
+    /// What was done to make its centre fit; None where nothing was, or where all of it was to fit.
+    pub adapted: Option<String>,
 }
 
 /// How an image is made to fit.
@@ -34,6 +37,16 @@ pub(crate) enum Fit {
     Centre(usize),
 }
 
+impl Fit {
+    /// What it does to an image's centre, in words, if anything.
+    fn words(self, image: &DynamicImage) -> Option<String> {
+        match self {
+            Self::AsItIs | Self::Whole(_) => None,
+            Self::Centre(side) => fitted(image.width(), image.height(), side as u32),
+        }
+    }
+}
+
 /// A mask from an image file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
@@ -42,6 +55,8 @@ pub struct Mask {
     /// What a user should know of the file: that it has colours, which count by their brightness, or that it is
     /// transparent in places, which count as black. Empty for a grey one.
     pub remark: String,
+    /// Such as `640x480 cropped to the centre 480x480 and resized to 64x64`; `None` when it fitted as it was.
+    pub adapted: Option<String>,
 }
 
 /// Reads a mask that belongs to an image: as the image would be, it is cropped to its centre square and resized to
@@ -52,9 +67,29 @@ pub struct Mask {
 /// A file that is not there or is no image.
 pub fn load_mask(path: &Path, size: usize) -> Result<Mask, ImageError> {
     check_image_size(size)?;
-    let Light { brightness, remark } = Light::read(path, Fit::Centre(size))?;
-    let bright = brightness.mapv(|brightness| brightness >= 0.5);
-    Ok(Mask { bright, remark })
+    Ok(Light::read(path, Fit::Centre(size))?.into())
+}
+
+/// As [`load_mask`], from the bytes of a file.
+///
+/// - `name`: what an error calls the file
+///
+/// # Errors
+///
+/// Bytes that are no image; a size of 0 or above 1024.
+pub fn decode_mask(bytes: &[u8], name: &str, size: usize) -> Result<Mask, ImageError> {
+    check_image_size(size)?;
+    Ok(Light::decode(bytes, name, Fit::Centre(size))?.into())
+}
+
+impl From<Light> for Mask {
+    fn from(light: Light) -> Self {
+        Self {
+            bright: light.brightness.mapv(|brightness| brightness >= 0.5),
+            remark: light.remark,
+            adapted: light.adapted,
+        }
+    }
 }
 
 impl Light {
@@ -67,8 +102,13 @@ impl Light {
                 found: format!("{} images where one is wanted", source.len()),
             });
         }
-        with_decoded(&source.read(0)?, &source.label(0), |picture| Self {
+        Self::decode(&source.read(0)?, &source.label(0), fit)
+    }
+
+    fn decode(bytes: &[u8], label: &str, fit: Fit) -> Result<Self, ImageError> {
+        with_decoded(bytes, label, |picture| Self {
             remark: remark(&picture.image),
+            adapted: fit.words(&picture.image),
             brightness: brightness(picture.image, fit),
         })
     }

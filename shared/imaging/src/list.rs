@@ -138,7 +138,7 @@ fn entries(sources: &[Source]) -> Vec<(usize, usize, String)> {
     places().map(entry).collect()
 }
 
-fn to_array(rgb: &RgbImage) -> Array3<f32> {
+pub(crate) fn to_array(rgb: &RgbImage) -> Array3<f32> {
     let (width, height) = rgb.dimensions();
     Array3::from_shape_fn((3, height as usize, width as usize), |(c, y, x)| {
         from_byte(rgb.get_pixel(x as u32, y as u32)[c])

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use ndarray::Array3;
 
 use crate::error::ImageError;
-use crate::list::ImageList;
+use crate::fit::read_rgb;
+use crate::list::{ImageList, to_array};
 
 const MAX_SIZE: usize = 1024;
 
@@ -47,6 +48,31 @@ pub struct NamedImage {
 pub fn load_images(paths: &[PathBuf], size: usize) -> Result<Vec<NamedImage>, ImageError> {
     let mut list = ImageList::open(paths)?;
     list.read(list.count(), size)
+}
+
+/// Reads one image from the bytes of a file, as [`ImageList::read_one`] does from the file itself.
+///
+/// - `name`: what the image, and an error, call the file
+/// - returns RGB of `size` x `size`
+///
+/// # Errors
+///
+/// Bytes that are no image, or one that is too large once decoded; a size of 0 or above 1024.
+///
+/// # Examples
+///
+/// ```
+/// let refused = imaging::decode_image(b"no image", "notes.txt", 64);
+/// assert!(refused.is_err_and(|error| error.to_string().contains("notes.txt")));
+/// ```
+pub fn decode_image(bytes: &[u8], name: &str, size: usize) -> Result<NamedImage, ImageError> {
+    check_image_size(size)?;
+    let (rgb, adapted) = read_rgb(bytes, size, name)?;
+    Ok(NamedImage {
+        name: name.to_owned(),
+        pixels: to_array(&rgb),
+        adapted,
+    })
 }
 
 pub(crate) fn check_image_size(size: usize) -> Result<(), ImageError> {

@@ -86,6 +86,26 @@ impl FromStr for OperatorSpec {
     }
 }
 
+/// How one of the operators is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownOperator {
+    /// `deconvolution`
+    pub name: &'static str,
+    /// What may follow the name, in brackets, or must: `[:SIZE,STD]`. Empty where nothing may.
+    pub syntax: &'static str,
+    /// In words, with the defaults.
+    pub meaning: &'static str,
+}
+
+/// All operators, in the order of [`operator_list`].
+pub fn known_operators() -> impl Iterator<Item = KnownOperator> {
+    ENTRIES.iter().map(|entry| KnownOperator {
+        name: entry.name,
+        syntax: entry.syntax,
+        meaning: entry.meaning,
+    })
+}
+
 /// All operators with their parameters and defaults, one to a line, for `--help` and messages.
 #[must_use]
 pub fn operator_list() -> String {

@@ -66,7 +66,7 @@ pub fn load(paths: &[PathBuf], masks: &[PathBuf], prior: &dyn ScoreModel, sessio
 /// Bright (half or above) becomes 1, dark 0. A mask is cropped and resized as its guide is. How much may change
 /// is said.
 fn read_mask(path: &Path, size: usize, session: &Session) -> Result<Array2<f32>> {
-    let Mask { bright, remark } = load_mask(path, size)?;
+    let Mask { bright, remark, .. } = load_mask(path, size)?;
     let (may_change, all) = (bright.iter().filter(|&&bright| bright).count(), bright.len());
     let mut line = format!("mask `{}`: {may_change} of {all} pixels may change", path.display());
     if !remark.is_empty() {

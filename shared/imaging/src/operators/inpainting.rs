@@ -108,7 +108,7 @@ impl Inpainting {
         let name = "mask";
         check_image_shape(name, image_shape)?;
         let [_, height, width] = image_shape;
-        let Light { brightness, remark } =
+        let Light { brightness, remark, .. } =
             Light::read(path, Fit::Whole([height, width])).map_err(|error| OperatorError::File {
                 operator: name,
                 message: error.to_string(),

@@ -73,7 +73,7 @@ pub fn camera_shake_kernel(size: usize, intensity: f64, seed: u64) -> Result<Arr
 ///
 /// A file that is not there or is no image, or one that is black everywhere.
 pub(super) fn kernel_from_file(name: &'static str, path: &Path) -> Result<(Array2<f64>, String), OperatorError> {
-    let Light { brightness, remark } = Light::read(path, Fit::AsItIs).map_err(|error| OperatorError::File {
+    let Light { brightness, remark, .. } = Light::read(path, Fit::AsItIs).map_err(|error| OperatorError::File {
         operator: name,
         message: error.to_string(),
     })?;

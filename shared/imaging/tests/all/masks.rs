@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
-use imaging::{Convolution, Coverage, Inpainting, coverage, load_mask, operator_list, parse_operator};
+use imaging::{
+    Convolution, Coverage, Inpainting, coverage, decode_image, decode_mask, load_images, load_mask, operator_list,
+    parse_operator,
+};
 use tempfile::TempDir;
 
 use crate::common::Result;
@@ -50,6 +53,12 @@ fn a_mask_for_an_image_is_its_centre_square() -> Result {
     let mask = load_mask(&path, 8)?;
     assert_eq!((mask.bright.dim(), mask.remark.as_str()), ((8, 8), ""));
     assert!(mask.bright.iter().all(|&bright| bright));
+    let adapted = Some("48x16 cropped to the centre 16x16 and resized to 8x8".to_owned());
+    assert_eq!(mask.adapted, adapted);
+    assert_eq!(decode_mask(&std::fs::read(&path)?, "a mask", 8)?, mask);
+    let image = decode_image(&std::fs::read(&path)?, "an image", 8)?;
+    assert_eq!((image.name.as_str(), image.adapted), ("an image", adapted));
+    assert_eq!(image.pixels, load_images(&[path], 8)?[0].pixels);
     let erased = painted(&folder, |hole| Rgba([255, 255, 255, if hole { 0 } else { 255 }]))?;
     let mask = load_mask(&erased, 16)?;
     assert!(
@@ -57,7 +66,7 @@ fn a_mask_for_an_image_is_its_centre_square() -> Result {
             .indexed_iter()
             .all(|((y, x), &bright)| bright != inside(x as u32, y as u32))
     );
-    assert!(mask.remark.contains("transparent"));
+    assert!(mask.remark.contains("transparent") && mask.adapted.is_none());
     Ok(())
 }
 
