@@ -5,7 +5,7 @@ use ndarray::{Array4, Axis, s};
 pub(crate) type Make = fn(&Array4<f32>) -> Array4<f32>;
 
 /// What may become of an argument before it is used.
-pub(crate) const OF_A_TERM: [(&str, Make); 21] = [
+pub(crate) const OF_A_TERM: [(&str, Make); 23] = [
     ("all images take TERM of the first image of the batch", |a| {
         image_for_all(a, 0)
     }),
@@ -52,6 +52,11 @@ pub(crate) const OF_A_TERM: [(&str, Make); 21] = [
     ("TERM is divided by its largest absolute value, image by image", |a| {
         each_image(a, by_largest)
     }),
+    ("TERM is stretched to fill [-1, 1], over the whole batch", stretched),
+    (
+        "TERM is divided by its largest absolute value, over the whole batch",
+        by_largest,
+    ),
     ("the mean of each image of TERM is taken off it", |a| {
         each_image(a, without_mean)
     }),
