@@ -10,6 +10,7 @@ mod images;
 mod named;
 mod noise;
 mod probed;
+mod runs;
 mod task2;
 mod task3;
 mod task4;

@@ -1,5 +1,5 @@
-//! The cause of a sampler's fault, in the words of the public tests: besides the runs that points are given for, workers
-//! run the sampler on the probe, and the engine of the tests judges the paths that it took there.
+//! The cause of a sampler's fault, in the words of the public tests: besides the runs that points are given for,
+//! workers run the sampler on the probe, and the engine of the tests judges the paths that it took there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;

@@ -4,13 +4,14 @@
 //! step is worked out, `z = (x_{t-1} - mean) / sigma`, and has to look standard normal, except at the end, where it is
 //! zero.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use diffusion::{GaussianMixtureModel, ScoreModel, Step, StepVariance};
 use exchange::Message;
 use ndarray::{Array4, Axis};
 
 use super::Verdict;
 use super::noise::wrong_noise;
+pub use super::runs::{Runs, requests};
 
 /// For comparisons to rounding, relative to the largest value.
 const TOLERANCE: f32 = 2e-3;
@@ -43,66 +44,6 @@ struct Trace {
     x_t: Vec<Array4<f32>>,
     x0_hat: Vec<Array4<f32>>,
     result: Array4<f32>,
-}
-
-/// The five requests of every sampler check, from the first of them: a run that is watched, the same unwatched, another
-/// seed, a run that its observer stops, and one with the other variance of the steps' noise, watched as well.
-pub fn requests(run: &Message) -> Vec<Message> {
-    let seed: u64 = run.number("seed").unwrap_or(0);
-    let run = run.clone().with("variance", "beta");
-    vec![
-        run.clone().with("watch", "yes"),
-        run.clone(),
-        run.clone().with("seed", seed + 1),
-        run.clone().with("watch", 2),
-        run.clone().with("watch", "yes").with("variance", "posterior"),
-    ]
-}
-
-/// The answers to [`requests`], and those to whatever a check asks besides.
-pub struct Runs<'a> {
-    /// The run that is watched.
-    pub watched: &'a Message,
-    again: &'a Message,
-    other_seed: &'a Message,
-    stopped: &'a Message,
-    posterior: &'a Message,
-    more: &'a [Message],
-}
-
-impl<'a> Runs<'a> {
-    /// Tells the answers apart, by their places.
-    ///
-    /// # Errors
-    ///
-    /// If there are fewer than [`requests`] asks for.
-    pub fn of(answers: &'a [Message]) -> Result<Self> {
-        let [watched, again, other_seed, stopped, posterior, more @ ..] = answers else {
-            bail!("{} answers of a sampler, expected five or more", answers.len());
-        };
-        Ok(Self {
-            watched,
-            again,
-            other_seed,
-            stopped,
-            posterior,
-            more,
-        })
-    }
-
-    /// The answer to a further request, from 0.
-    ///
-    /// # Errors
-    ///
-    /// If there is none.
-    pub fn more(&self, index: usize) -> Result<&'a Message> {
-        self.more.get(index).context("an answer of a sampler is missing")
-    }
-
-    /// Those that should have a result.
-    fn finished(&self) -> [&'a Message; 3] {
-        [self.watched, self.again, self.other_seed]
-    }
 }
 
 /// Judges the answers to [`requests`]: a wrong step earns nothing, each smaller fault costs a third.

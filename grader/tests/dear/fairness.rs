@@ -1,5 +1,5 @@
-//! Is the grading fair? Each mistake costs points where it was made, and where it is one of a sampler's, the report names
-//! its cause in the words of the public tests.
+//! Is the grading fair? Each mistake costs points where it was made, and where it is one of a sampler's, the report
+//! names its cause in the words of the public tests.
 
 use std::fs;
 use std::time::Instant;

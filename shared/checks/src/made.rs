@@ -5,7 +5,7 @@ use ndarray::{Array4, Axis, s};
 pub(crate) type Make = fn(&Array4<f32>) -> Array4<f32>;
 
 /// What may become of an argument before it is used.
-pub(crate) const OF_A_TERM: [(&str, Make); 21] = [
+pub(crate) const OF_A_TERM: [(&str, Make); 23] = [
     ("all images take TERM of the first image of the batch", |a| {
         image_for_all(a, 0)
     }),
@@ -52,6 +52,11 @@ pub(crate) const OF_A_TERM: [(&str, Make); 21] = [
     ("TERM is divided by its largest absolute value, image by image", |a| {
         each_image(a, by_largest)
     }),
+    ("TERM is stretched to fill [-1, 1], over the whole batch", stretched),
+    (
+        "TERM is divided by its largest absolute value, over the whole batch",
+        by_largest,
+    ),
     ("the mean of each image of TERM is taken off it", |a| {
         each_image(a, without_mean)
     }),
@@ -68,8 +73,8 @@ pub(crate) const OF_A_TERM: [(&str, Make); 21] = [
     ),
 ];
 
-/// What may become of a result before it comes back.
-pub(crate) const OF_A_RESULT: [(&str, Make); 14] = [
+/// Another order in which a result may come back.
+pub(crate) const ORDERS: [(&str, Make); 7] = [
     ("the images of the batch come back in the reverse order", |a| {
         a.slice(s![..;-1, .., .., ..]).to_owned()
     }),
@@ -91,6 +96,10 @@ pub(crate) const OF_A_RESULT: [(&str, Make); 14] = [
     ("all images of the batch are the mean of their results", |a| {
         broadcast(&a.mean_axis(Axis(0)).unwrap_or_default().insert_axis(Axis(0)), a)
     }),
+];
+
+/// Another scale on which a result may come back.
+pub(crate) const SCALES: [(&str, Make); 7] = [
     ("each image is stretched to fill [-1, 1]", |a| each_image(a, stretched)),
     ("each image is divided by its largest absolute value", |a| {
         each_image(a, by_largest)

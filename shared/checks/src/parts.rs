@@ -3,6 +3,7 @@
 use ndarray::{Array4, Axis};
 
 use crate::case::{Case, Other, Unit};
+use crate::lexicon::LEAST_CASES;
 use crate::sum::Sum;
 
 /// A part of a sum, and the words for where it is.
@@ -54,11 +55,11 @@ pub(crate) fn of_tags(sum: &Sum) -> Vec<Part> {
     let part = |tag: &str| {
         let has = |case: &&Case| case.tags.contains(&tag);
         let (tagged, others): (Vec<&Case>, Vec<&Case>) = sum.cases.iter().partition(has);
-        // What few calls have in common may be chance.
-        (tagged.len() > others.len()).then(|| Part {
+        // What few calls have in common proves nothing.
+        (tagged.len() >= LEAST_CASES).then(|| Part {
             sum: of_cases(sum, tagged.into_iter().cloned().collect()),
             place: format!("{tag} (there is more that is wrong)"),
-            cost: 8,
+            cost: 8 + others.len(),
             is_all_that_is_wrong: false,
         })
     };

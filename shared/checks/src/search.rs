@@ -90,34 +90,33 @@ fn cause_in(part: Option<Part>) -> Option<(usize, Fault)> {
     (cost < UNNAMED || part.is_all_that_is_wrong).then(|| (cost + part.cost, fault.about(&part.place)))
 }
 
-/// An argument that came back as it was.
+/// An argument that came back as it was, where more belongs to the result.
 fn given_back(sum: &Sum) -> Option<Fault> {
     if sum.wording == Wording::Number {
         return None;
     }
     let index = (0..sum.terms.len()).find(|&k| {
         let is_it = |case: &Case| case.got == case.terms[k];
-        sum.cases.iter().all(is_it) && sum.cases.iter().any(|case| case.got.iter().any(|v| *v != 0.0))
+        let is_as_it_should = |unit: Unit<'_>| unit.right(sum)[k] == 1.0;
+        sum.cases.iter().all(is_it) && !sum.units().all(is_as_it_should)
     })?;
+    let belongs = |k: usize| {
+        let shows = |unit: Unit<'_>| unit.right(sum)[k] != 0.0 && unit.case.terms[k].iter().any(|v| *v != 0.0);
+        k != index && sum.units().any(shows)
+    };
+    let others: Vec<&str> = (0..sum.terms.len())
+        .filter(|k| belongs(*k))
+        .map(|k| sum.terms[k].name.as_str())
+        .collect();
     let name = &sum.terms[index].name;
-    let words = match &sum.unchanged {
-        Some(words) if index == 0 => words.clone(),
-        _ => {
-            let others: Vec<&str> = (0..sum.terms.len())
-                .filter(|k| *k != index && !sum.terms[*k].right.is_zero())
-                .map(|k| sum.terms[k].name.as_str())
-                .collect();
-            match others.as_slice() {
-                [] => format!("{name} came back unchanged"),
-                [other] => format!("{name} came back unchanged: {other} is not used"),
-                [first @ .., last] => {
-                    format!(
-                        "{name} came back unchanged: {} and {last} are not used",
-                        first.join(", ")
-                    )
-                }
-            }
-        }
+    let words = match (&sum.unchanged, others.as_slice()) {
+        (Some(words), _) if index == 0 => words.clone(),
+        (_, []) => format!("{name} came back unchanged"),
+        (_, [other]) => format!("{name} came back unchanged: {other} is not used"),
+        (_, [first @ .., last]) => format!(
+            "{name} came back unchanged: {} and {last} are not used",
+            first.join(", ")
+        ),
     };
     Some(Fault::new(format!("{}: {words}", sum.what)))
 }
@@ -196,7 +195,13 @@ fn changes(sum: &Sum) -> Vec<Change> {
             });
         }
     }
-    for (index, term) in sum.terms.iter().enumerate() {
+    // A number's only term is an array of ones.
+    let arrays = if sum.wording == Wording::Factor {
+        sum.terms.as_slice()
+    } else {
+        &[]
+    };
+    for (index, term) in arrays.iter().enumerate() {
         for (words, make) in made::OF_A_TERM {
             changes.push(Change {
                 terms: vec![index],
@@ -236,6 +241,10 @@ fn found<'a>(sum: &Sum, changes: &[&Change], unit: &Unit<'a>) -> Option<Found<'a
             None => values_of(&unit.case.terms[k], unit.image),
         })
         .collect();
+    // As where the mean of nothing, or a scale of 0, was taken.
+    if columns.iter().flatten().any(|value| !value.is_finite()) {
+        return None;
+    }
     let got = unit.got();
     let right = unit.right(sum);
     // A column of zeros, as z at the last step, says nothing of its coefficient.

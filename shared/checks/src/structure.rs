@@ -5,7 +5,7 @@ use ndarray::{Array4, Axis};
 use crate::case::Case;
 use crate::fault::Fault;
 use crate::made::{self, Make};
-use crate::sum::{Sum, TOLERANCE};
+use crate::sum::{Sum, TOLERANCE, Wording};
 
 impl Case {
     /// The right result.
@@ -33,7 +33,12 @@ fn alike(a: &Array4<f32>, b: &Array4<f32>, bound: f32) -> bool {
 /// The right numbers in another place, or on another scale.
 pub(crate) fn same_numbers_otherwise(sum: &Sum) -> Option<Fault> {
     let explains = |make: Make| is_made_of_the_right_one(sum, make);
-    let (words, _) = made::OF_A_RESULT.into_iter().find(|(_, make)| explains(*make))?;
+    // A single number has no scale of its own.
+    let scales = made::SCALES.into_iter().filter(|_| sum.wording == Wording::Factor);
+    let (words, _) = made::ORDERS
+        .into_iter()
+        .chain(scales)
+        .find(|(_, make)| explains(*make))?;
     Some(Fault::new(format!("{}: the numbers are right, but {words}", sum.what)))
 }
 

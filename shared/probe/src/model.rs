@@ -1,5 +1,5 @@
-//! A prior that nobody knows. It is no prior of anything: its scores are such that whatever a sampler makes of them can be
-//! told apart.
+//! A prior that nobody knows. It is no prior of anything: its scores are such that whatever a sampler makes of them
+//! can be told apart.
 
 use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::{Array2, Array4};

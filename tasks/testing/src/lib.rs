@@ -1,5 +1,5 @@
-//! What the tests of several tasks, and the grader's checks, share. Nothing here is needed to solve an exercise; it says
-//! how solutions are examined.
+//! What the tests of several tasks, and the grader's checks, share. Nothing here is needed to solve an exercise; it
+//! says how solutions are examined.
 //!
 //! - [`formula`], [`forward`]: functions of given arrays, fed with noise, and the sums that their results should be;
 //! - [`quantities`]: what the coefficients of a step may be made of, rightly or wrongly;

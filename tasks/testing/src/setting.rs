@@ -1,5 +1,5 @@
-//! What a sampler is run with. A run is told by its setting alone, so that whoever calls the sampler, here or in another
-//! process, runs it on the same.
+//! What a sampler is run with. A run is told by its setting alone, so that whoever calls the sampler, here or in
+//! another process, runs it on the same.
 
 use diffusion::{ScoreModel, Step};
 use imaging::{Convolution, ForwardOperator};
@@ -35,8 +35,8 @@ pub struct Setting {
     pub operator: Operator,
     /// The number of a mask, for those who edit a part of an image.
     pub mask: Option<usize>,
-    /// The measurement noise that Score-ALD reckons with, and its `lambda`: another one in each run, strong enough to be
-    /// seen beside the prior, weak enough not to overshoot.
+    /// The measurement noise that Score-ALD reckons with, and its `lambda`: another one in each run, strong enough to
+    /// be seen beside the prior, weak enough not to overshoot.
     pub guidance: (f64, f64),
     /// The step size of DPS.
     pub zeta: f64,

@@ -252,6 +252,22 @@ fn rounding_is_no_other_order() {
     assert!(fault.hint().contains("rounded to f32"), "{fault}");
 }
 
+/// Numbers have no scale, and no mean that could be taken off.
+#[test]
+fn a_number_that_is_limited_gets_no_name() {
+    let mut sum = Sum::number("f", "a / n", "f", Monomial::of(&[("a", 1.0), ("n", -1.0)]));
+    for (a, norms) in [(0.6, [0.5, 2.1, 8.3]), (1.7, [0.9, 1.6, 2.4]), (0.25, [3.2, 0.31, 0.7])] {
+        let got = Array4::from_shape_fn((3, 1, 1, 1), |(image, ..)| a / f32::max(norms[image], 1.0));
+        let (known, ones) = (
+            vec![Quantity::plain("a", f64::from(a))],
+            vec![Array4::ones((3, 1, 1, 1))],
+        );
+        sum.add(Case::new("a call", known, ones, got).of_each_image("n", &norms.map(f64::from)));
+    }
+    let fault = sum.verdict().expect_err("the small ones are wrong");
+    assert!(fault.hint().contains("f is not a / n"), "{fault}");
+}
+
 #[test]
 fn what_cannot_be_named_is_told_in_facts() {
     let said = verdict(|x, s, z, [a, _, p]| mix(x, 1.0 / a.sqrt(), s, (1.0 - a).sin(), z, (1.0 - p).sqrt()));

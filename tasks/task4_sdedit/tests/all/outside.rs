@@ -115,6 +115,11 @@ fn case_of_mask(
             inside(&noised, mask),
             "all of it is noised, x_t too, which has its noise already: noise the image alone",
         );
+    let case = if mask.is_square() {
+        case.tag("with square images")
+    } else {
+        case.tag("where height and width differ")
+    };
     if alpha_bar < 1.0 {
         case
     } else {

@@ -155,8 +155,8 @@ fn start_case(path: &Path, pass: usize) -> Case {
         )
 }
 
-const LOOKED_AT_TWICE: &str = "J_A^T (b - A x) is added to the result x of a pass: the measurement is looked at once, by \
-                               start_image";
+const LOOKED_AT_TWICE: &str = "J_A^T (b - A x) is added to the result x of a pass: the measurement is looked at once, \
+                               by start_image";
 
 /// An image with what pulls it to the measurement.
 fn pulled_back(path: &Path, x: &Array4<f32>) -> Array4<f32> {
