@@ -9,6 +9,7 @@
 //! * [`conv`]: 3x3 (stride 1 and 2) and 1x1 convolution, where nearly all the time goes.
 //! * [`channels_last`]: the order of an image in which [`conv`] computes.
 //! * [`norm`]: group normalisation with scale and shift per image, fused with SiLU.
+//! * [`norm_conv`]: the two one after the other, image by image.
 //! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
 //! * [`window`]: convolution of any kernel size, stride and padding, and max-pooling.
 //! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
@@ -33,6 +34,7 @@ pub mod linear;
 mod matmul;
 pub mod memory;
 pub mod norm;
+pub mod norm_conv;
 pub mod resample;
 pub mod scratch;
 pub mod simd;

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::channels_last::Onto;
 use crate::conv::tile::{PANEL, Panels, Rows, Start, multiply};
 use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways};
 use crate::conv::winograd::{MOST_TILES, Task, Tiling, position_stride};
@@ -76,7 +75,7 @@ fn convolve(
         weights,
         zeros: &Scratch::zeros(inputs),
     };
-    if tiling.tasks() < FEW_TASKS && outputs > GROUP {
+    if tiling.shares_outputs() && outputs > GROUP {
         job.by_groups(start, y);
         return;
     }
@@ -106,8 +105,6 @@ struct Job<'a> {
 /// Outputs that are computed at a time, so that their products stay in the nearest cache until they are transformed
 /// back.
 const GROUP: usize = 3 * PANEL;
-/// With fewer tasks than these the outputs are shared out as well.
-const FEW_TASKS: usize = 16;
 
 impl Job<'_> {
     /// Each task takes one group of outputs. All tasks of a group come one after the other: a thread that does several
@@ -123,11 +120,7 @@ impl Job<'_> {
             .for_each(|(index, part)| {
                 let (group, task) = (index / tiling.tasks(), index % tiling.tasks());
                 let outputs = group * GROUP..self.outputs.min((group + 1) * GROUP);
-                let start = Start {
-                    onto: Onto::Overwrite,
-                    ..start
-                };
-                self.compute(task, outputs, start, part);
+                self.compute(task, outputs, Start::ZERO, part);
             });
         let images = y.par_chunks_mut(tiling.images * tiling.pixels() * self.outputs);
         images.enumerate().for_each(|(image, y)| {
@@ -135,7 +128,7 @@ impl Job<'_> {
             tasks.for_each(|(band, y)| {
                 let task = image * tiling.bands() + band;
                 let parts = parts.chunks_exact(part_len).skip(task).step_by(tiling.tasks());
-                join_groups(self.outputs, parts, start.onto, y);
+                join_groups(self.path, self.outputs, parts, start, y);
             });
         });
     }
@@ -197,17 +190,46 @@ impl Job<'_> {
     }
 }
 
-/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`.
-fn join_groups<'a>(outputs: usize, groups: impl Iterator<Item = &'a [f32]>, onto: Onto, y: &mut [f32]) {
+/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`, and adds what
+/// the sums start from: in the order in which a task without groups does.
+fn join_groups<'a>(
+    path: SimdPath,
+    outputs: usize,
+    groups: impl Iterator<Item = &'a [f32]>,
+    start: Start<'_>,
+    y: &mut [f32],
+) {
     for (group, part) in groups.enumerate() {
         let first = group * GROUP;
-        let width = GROUP.min(outputs - first);
-        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
-            let y = &mut y[first..first + width];
-            match onto {
-                Onto::Add => y.iter_mut().zip(part).for_each(|(y, part)| *y += part),
-                Onto::Overwrite => y.copy_from_slice(part),
-            }
+        join_group(
+            path,
+            [outputs, first, GROUP.min(outputs - first)],
+            part,
+            start.from(first),
+            y,
+        );
+    }
+}
+
+dispatch! {
+    /// One group.
+    fn join_group = join_group_pixels(columns: [usize; 3], part: &[f32], start: Start<'_>, y: &mut [f32])
+}
+
+#[inline(always)]
+fn join_group_pixels<S: Simd>(
+    simd: S,
+    [outputs, first, width]: [usize; 3],
+    part: &[f32],
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
+        let y = &mut y[first..first + width];
+        for channel in (0..width).step_by(S::LANES) {
+            let y = &mut y[channel..channel + S::LANES];
+            let before = start.vector(simd, channel, y);
+            simd.store(simd.add(before, simd.load(&part[channel..])), y);
         }
     }
 }

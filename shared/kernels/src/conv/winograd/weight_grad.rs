@@ -10,11 +10,11 @@
 
 use rayon::prelude::*;
 
-use crate::conv::ConvShape;
 use crate::conv::tile::{PANEL, Pixels, Segment, add_outer};
 use crate::conv::winograd::convolve::{Tiles, input_f2, input_f4};
 use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways, kernel_grad};
 use crate::conv::winograd::{Tiling, position_stride};
+use crate::conv::{ConvShape, Share};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch};
 
@@ -97,7 +97,7 @@ impl Steps {
         x: &[f32],
         dy: &[f32],
     ) -> WeightGrad {
-        let tiling = Tiling::new(shape, self.m, inputs.max(outputs));
+        let tiling = Tiling::new(shape, self.m, inputs.max(outputs), Share::Tasks);
         let x_stride = position_stride(tiling.task_tiles() * inputs);
         let dy_stride = position_stride(tiling.task_tiles() * outputs);
         let (x_len, dy_len) = (self.positions * x_stride, self.positions * dy_stride);
