@@ -10,9 +10,10 @@
 //!
 //! Which one is fastest, [`ConvShape::algorithm`] says: the sizes alone decide, since they round differently. Weights
 //! are packed for one of them, in the order of their use (`pack`). The weight gradient (`weight_grad`) sums over other
-//! indices and has a micro-kernel of its own.
+//! indices and has a micro-kernel of its own (`outer`).
 
 mod direct;
+mod outer;
 mod pack;
 mod tile;
 mod weight_grad;

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::conv::tile::{PANEL, Pixels, Segment, add_outer};
+use crate::conv::outer::{Pixels, Segment, add_outer};
+use crate::conv::tile::PANEL;
 use crate::conv::winograd::{weight_grad_f2, weight_grad_f4};
 use crate::conv::{Algorithm, ConvShape};
 use crate::scratch::Scratch;

@@ -57,6 +57,8 @@ enum Work {
     Pullback,
     /// Loss, all gradients, gradient clipping, Adam and the moving average
     Train,
+    /// Reading the prior from its folder
+    Load,
 }
 
 fn main() -> ExitCode {
@@ -66,7 +68,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
-        options.image_size.is_none() || !matches!(options.work, Work::Train),
+        options.image_size.is_none() || matches!(options.work, Work::Forward | Work::Pullback),
         "--image-size is for --work forward and pullback"
     );
     anyhow::ensure!(
@@ -98,6 +100,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
             pullback(&v)?;
             Ok(())
         }),
+        Work::Load => repeat(options.repeats, || Ok(drop(Prior::load_on(&folder, &device)?))),
         Work::Train => match &device {
             Device::Cpu(cpu) => repeat_training(options, &folder, cpu, x, v),
             #[cfg(feature = "cuda")]

@@ -12,6 +12,7 @@
 //! channels x outputs, and the micro-kernel of [`super::tile`] does it. The transforms work on vectors of channels.
 
 mod convolve;
+mod tiles;
 mod transform;
 mod weight_grad;
 mod weights;

@@ -10,8 +10,9 @@
 
 use rayon::prelude::*;
 
-use crate::conv::tile::{PANEL, Pixels, Segment, add_outer};
-use crate::conv::winograd::convolve::{Tiles, input_f2, input_f4};
+use crate::conv::outer::{Pixels, Segment, add_outer};
+use crate::conv::tile::PANEL;
+use crate::conv::winograd::tiles::{Tiles, input_f2, input_f4};
 use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways, kernel_grad};
 use crate::conv::winograd::{Tiling, position_stride};
 use crate::conv::{ConvShape, Share};
