@@ -100,7 +100,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
             pullback(&v)?;
             Ok(())
         }),
-        Work::Load => repeat(options.repeats, || Ok(drop(Prior::load_on(&folder, &device)?))),
+        Work::Load => repeat(options.repeats, || {
+            Prior::load_on(&folder, &device)?;
+            Ok(())
+        }),
         Work::Train => match &device {
             Device::Cpu(cpu) => repeat_training(options, &folder, cpu, x, v),
             #[cfg(feature = "cuda")]
