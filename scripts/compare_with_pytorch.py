@@ -205,8 +205,8 @@ def main():
         )
     if on_cpu:
         print_growth(options)
-        load = statistics.median(time_ours(options, "load", 1, 5)) / 1e3
-        print(f"seconds to read the prior from its folder: {load:.3f}")
+        seconds = statistics.median(time_ours(options, "load", 1, 5)) / 1e3
+        print(f"seconds to read the prior from its folder: {seconds:.3f}")
 
 
 if __name__ == "__main__":

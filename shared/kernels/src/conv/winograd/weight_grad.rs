@@ -106,7 +106,10 @@ impl Steps {
         let mut x_turned = Scratch::take(block * x_len);
         let mut dy_turned = Scratch::take(block * dy_len);
         let zeros = Scratch::zeros(inputs.max(outputs));
-        let mut sums = Scratch::zeros(self.positions * inputs * outputs);
+        let mut sums = Scratch::take(self.positions * inputs * outputs);
+        if tiling.tasks() == 0 {
+            sums.fill(0.0);
+        }
         for first in (0..tiling.tasks()).step_by(block) {
             let count = block.min(tiling.tasks() - first);
             let tasks = x_turned
@@ -129,6 +132,9 @@ impl Steps {
             sums.par_chunks_exact_mut(inputs * outputs)
                 .enumerate()
                 .for_each(|(position, sums)| {
+                    if first == 0 {
+                        sums.fill(0.0);
+                    }
                     let segment = |index: usize| Segment {
                         x: index * x_len + position * x_stride,
                         dy: index * dy_len + position * dy_stride,
