@@ -16,7 +16,8 @@ safetensors from PyPI.
 On the CPU also GFLOP/s by the medians, and as a share of the processor's peak, which a loop of multiply-adds measures.
 What is counted are the multiplications and additions of the convolutions' definition, once for the score, twice with the
 pullback, three times for a training step: Winograd's algorithm does fewer, so that a share may exceed 100 %. Then how a
-DPS step's time grows with the image: score and pullback of our network with random weights.
+DPS step's time grows with the image: score and pullback of our network with random weights; and how long it takes to read
+the prior.
 
 With KERNELS_SIMD=avx2 in the environment both sides use AVX2 alone, on a machine with AVX-512 too.
 """
@@ -204,6 +205,8 @@ def main():
         )
     if on_cpu:
         print_growth(options)
+        seconds = statistics.median(time_ours(options, "load", 1, 5)) / 1e3
+        print(f"seconds to read the prior from its folder: {seconds:.3f}")
 
 
 if __name__ == "__main__":

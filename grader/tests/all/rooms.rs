@@ -46,7 +46,7 @@ const ROOMS: &[(&str, &str)] = &[
          task5_score_ald task6_dps thiserror",
     ),
     ("metrics", "dfdx kernels ndarray nn rayon thiserror"),
-    ("nn", "cudarc dfdx files half kernels rayon safetensors thiserror"),
+    ("nn", "cudarc dfdx files half kernels safetensors thiserror"),
     (
         "notebook",
         "anyhow base64 cli diffusion imaging metrics ndarray ndarray-rand plots rand score_unet \

@@ -9,8 +9,9 @@
 //! * [`conv`]: 3x3 (stride 1 and 2) and 1x1 convolution, where nearly all the time goes.
 //! * [`channels_last`]: the order of an image in which [`conv`] computes.
 //! * [`norm`]: group normalisation with scale and shift per image, fused with SiLU.
+//! * [`norm_conv`]: the two one after the other, image by image.
 //! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
-//! * [`window`]: convolution of any kernel size, stride and padding, and max-pooling.
+//! * [`window`]: convolution of any kernel size, stride and padding. [`pool`]: max-pooling.
 //! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
 //! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator.
 //!
@@ -33,6 +34,8 @@ pub mod linear;
 mod matmul;
 pub mod memory;
 pub mod norm;
+pub mod norm_conv;
+pub mod pool;
 pub mod resample;
 pub mod scratch;
 pub mod simd;

@@ -28,11 +28,13 @@ struct Pool {
 }
 
 impl Pool {
-    /// The smallest idle buffer with enough room and not much more, if there is one. A large buffer is not spent on a
-    /// small need: the next large need would ask for another one.
+    /// The smallest idle buffer with enough room and not much more, if there is one, and of several the one that was in
+    /// use last: it is still in the cache. A large buffer is not spent on a small need: the next large need would ask for
+    /// another one.
     fn take(&mut self, room: usize) -> Option<Vec<f32>> {
-        let fitting = (0..self.idle.len()).filter(|&i| (room..=2 * room).contains(&self.idle[i].len()));
-        let best = fitting.min_by_key(|&i| self.idle[i].len())?;
+        let exact = self.idle.iter().rposition(|buffer| buffer.len() == room);
+        let fitting = || (0..self.idle.len()).filter(|&i| (room..=2 * room).contains(&self.idle[i].len()));
+        let best = exact.or_else(|| fitting().min_by_key(|&i| self.idle[i].len()))?;
         let buffer = self.idle.remove(best);
         self.idle_len -= buffer.len();
         self.count(buffer.len());

@@ -140,7 +140,8 @@ fn try_out(gpu: &Gpu) -> Result<(), CudaError> {
     drop(Storage::<f32>::try_alloc_len(&gpu.0, NEEDED_BYTES / size_of::<f32>())?);
     let layer = Conv2d::zeros(gpu, 4, 1, 3);
     let image: Tensor4<Gpu> = gpu.0.try_zeros_like(&(2, 1, 4, 4))?;
-    let y = layer.forward(Composed::pixel_unshuffle(image.leaky_trace(), 2)?)?;
+    let pixels = Composed::pixel_unshuffle(image.leaky_trace(), 2)?;
+    let y = Composed::images(layer.forward(Composed::features(pixels)?)?)?;
     let ones: Tensor<_, f32, Cuda> = gpu.0.try_zeros_like(&(2, 1, 2, 2))?;
     let mut gradients = Composed::inner_product(y, &ones)?.try_backward()?;
     Cuda::gradient_to_vec(gradients.get_or_alloc_mut(&image)?).map(drop)

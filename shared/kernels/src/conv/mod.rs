@@ -10,9 +10,10 @@
 //!
 //! Which one is fastest, [`ConvShape::algorithm`] says: the sizes alone decide, since they round differently. Weights
 //! are packed for one of them, in the order of their use (`pack`). The weight gradient (`weight_grad`) sums over other
-//! indices and has a micro-kernel of its own.
+//! indices and has a micro-kernel of its own (`outer`).
 
 mod direct;
+mod outer;
 mod pack;
 mod tile;
 mod weight_grad;
@@ -168,15 +169,26 @@ fn check_kind(kernel: usize, stride: usize) {
     );
 }
 
+/// What keeps the threads busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// The tasks that this convolution is cut into.
+    Tasks,
+    /// Other images: this convolution is of one, and its tasks may be as large as they are fastest.
+    Images,
+}
+
 /// `y = bias + x * weight` (in the sense of neural networks, that is correlation), or `y += `, as `onto` says.
 ///
 /// `x` is `[batch][height][width][padded c_in]`, `bias` `[c_out]`, `y` `[batch][out_height][out_width][padded c_out]`.
 pub fn conv_forward(shape: &ConvShape, x: &[f32], weight: &PackedWeights, bias: &[f32], onto: Onto, y: &mut [f32]) {
-    forward(simd_path(), shape, x, weight, bias, onto, y);
+    forward(simd_path(), Share::Tasks, shape, x, weight, bias, onto, y);
 }
 
-fn forward(
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn forward(
     path: SimdPath,
+    share: Share,
     shape: &ConvShape,
     x: &[f32],
     weight: &PackedWeights,
@@ -195,12 +207,14 @@ fn forward(
         bias: Some(&padded_bias),
         onto,
     };
-    correlate(path, shape, shape.depths(), x, weight, start, y);
+    correlate(path, share, shape, shape.depths(), x, weight, start, y);
 }
 
 /// A convolution in the sense of neural networks, between so many padded channels.
+#[allow(clippy::too_many_arguments)]
 fn correlate(
     path: SimdPath,
+    share: Share,
     shape: &ConvShape,
     depths: [usize; 2],
     x: &[f32],
@@ -214,18 +228,46 @@ fn correlate(
             let grid = Grid::forward(shape);
             direct::convolve(path, &[Part { grid, weights }], depths, x, start, y);
         }
-        Algorithm::Winograd2 => convolve_f2(path, &Tiling::new(shape, 2, depths[0]), depths, x, weights, start, y),
-        Algorithm::Winograd4 => convolve_f4(path, &Tiling::new(shape, 4, depths[0]), depths, x, weights, start, y),
+        Algorithm::Winograd2 => {
+            convolve_f2(
+                path,
+                &Tiling::new(shape, 2, depths[0], share),
+                depths,
+                x,
+                weights,
+                start,
+                y,
+            );
+        }
+        Algorithm::Winograd4 => {
+            convolve_f4(
+                path,
+                &Tiling::new(shape, 4, depths[0], share),
+                depths,
+                x,
+                weights,
+                start,
+                y,
+            );
+        }
     }
 }
 
 /// The gradient of the input given the gradient `dy` of the output: overwrites `dx` (laid out as `x`) or adds to it, as
 /// `onto` says.
 pub fn conv_input_grad(shape: &ConvShape, dy: &[f32], weight: &PackedWeights, onto: Onto, dx: &mut [f32]) {
-    input_grad(simd_path(), shape, dy, weight, onto, dx);
+    input_grad(simd_path(), Share::Tasks, shape, dy, weight, onto, dx);
 }
 
-fn input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeights, onto: Onto, dx: &mut [f32]) {
+pub(crate) fn input_grad(
+    path: SimdPath,
+    share: Share,
+    shape: &ConvShape,
+    dy: &[f32],
+    weight: &PackedWeights,
+    onto: Onto,
+    dx: &mut [f32],
+) {
     shape.check();
     weight.check(Pass::InputGrad, shape);
     check_len("conv_input_grad: dy", shape.output_len(), dy.len());
@@ -233,7 +275,7 @@ fn input_grad(path: SimdPath, shape: &ConvShape, dy: &[f32], weight: &PackedWeig
     let start = Start { bias: None, onto };
     let [inputs, outputs] = shape.depths();
     if shape.stride == 1 {
-        correlate(path, shape, [outputs, inputs], dy, weight, start, dx);
+        correlate(path, share, shape, [outputs, inputs], dy, weight, start, dx);
     } else {
         let part = |phase: usize| Part {
             grid: Grid::input_grad_phase(shape, phase),

@@ -9,6 +9,11 @@ use crate::conv::tile::PANEL;
 use crate::conv::winograd::{transform_f2, transform_f4};
 use crate::conv::{Algorithm, ConvShape};
 
+/// Positions of the largest kernel.
+const MOST_TAPS: usize = 9;
+/// All of them, in their order.
+const POSITIONS: [usize; MOST_TAPS] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+
 /// Which pass the weights are packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
@@ -63,8 +68,8 @@ pub fn pack_forward(shape: &ConvShape, algorithm: Algorithm, weight: &[f32]) -> 
     algorithm.check(shape);
     check_len("pack_forward: weight", shape.weight_len(), weight.len());
     let (c_in, c_out, taps) = (shape.c_in, shape.c_out, shape.kernel * shape.kernel);
-    let value = |i: usize, o: usize, tap: usize| weight[(o * c_in + i) * taps + tap];
-    let part = pack(algorithm, [c_in, c_out], taps, value);
+    let kernel = |i: usize, o: usize| &weight[(o * c_in + i) * taps..][..taps];
+    let part = pack(algorithm, [c_in, c_out], &POSITIONS[..taps], kernel);
     PackedWeights::new(Pass::Forward, shape, algorithm, vec![part])
 }
 
@@ -80,17 +85,16 @@ pub fn pack_input_grad(shape: &ConvShape, algorithm: Algorithm, weight: &[f32]) 
     algorithm.check(shape);
     check_len("pack_input_grad: weight", shape.weight_len(), weight.len());
     let (c_in, c_out, taps) = (shape.c_in, shape.c_out, shape.kernel * shape.kernel);
-    let value = |o: usize, i: usize, position: usize| weight[(o * c_in + i) * taps + position];
+    let kernel = |o: usize, i: usize| &weight[(o * c_in + i) * taps..][..taps];
     let parts = if shape.stride == 1 {
         // An input pixel at offset d from an output pixel sees that output at offset -d: the kernel is turned around.
-        let turned = |o: usize, i: usize, tap: usize| value(o, i, taps - 1 - tap);
-        vec![pack(algorithm, [c_out, c_in], taps, turned)]
+        let mut turned = POSITIONS;
+        turned[..taps].reverse();
+        vec![pack(algorithm, [c_out, c_in], &turned[..taps], kernel)]
     } else {
-        let phase = |positions: &[usize]| {
-            let value = |o: usize, i: usize, tap: usize| value(o, i, positions[tap]);
-            pack(Algorithm::Direct, [c_out, c_in], positions.len(), value)
-        };
-        PHASE_POSITIONS.map(phase).into()
+        PHASE_POSITIONS
+            .map(|positions| pack(Algorithm::Direct, [c_out, c_in], positions, kernel))
+            .into()
     };
     PackedWeights::new(Pass::InputGrad, shape, algorithm, parts)
 }
@@ -109,34 +113,38 @@ impl PackedWeights {
     }
 }
 
-/// Packs `value(input, output, tap)`. What fills up channels to their padded number is zero.
-fn pack(
+/// Packs the values of `kernel(input, output)` at those positions, one for each tap. What fills up channels to their
+/// padded number is zero.
+fn pack<'a>(
     algorithm: Algorithm,
     [inputs, outputs]: [usize; 2],
-    taps: usize,
-    value: impl Fn(usize, usize, usize) -> f32 + Sync,
+    positions: &[usize],
+    kernel: impl Fn(usize, usize) -> &'a [f32] + Sync,
 ) -> Vec<f32> {
     // Sixteen outputs' kernels for one input.
-    let lanes = |panel: usize, input: usize, tap: usize| -> [f32; PANEL] {
-        std::array::from_fn(|lane| {
-            let output = panel * PANEL + lane;
-            if input < inputs && output < outputs {
-                value(input, output, tap)
-            } else {
-                0.0
+    let kernels = |panel: usize, input: usize| {
+        let mut kernels = [[0.0; PANEL]; MOST_TAPS];
+        let outputs = panel * PANEL..outputs.min((panel + 1) * PANEL);
+        if input < inputs {
+            for (lane, output) in outputs.enumerate() {
+                let kernel = kernel(input, output);
+                for (lanes, position) in kernels.iter_mut().zip(positions) {
+                    lanes[lane] = kernel[*position];
+                }
             }
-        })
+        }
+        kernels
     };
-    let kernels = |panel: usize, input: usize| std::array::from_fn(|tap| lanes(panel, input, tap));
     let channels = [padded(inputs), padded(outputs)];
     match algorithm {
         Algorithm::Direct => {
-            let mut packed = vec![0.0; channels[0] * channels[1] * taps];
-            let panels = packed.par_chunks_mut(channels[0] * taps * PANEL).enumerate();
+            let tap_len = channels[0] * PANEL;
+            let mut packed = vec![0.0; channels[1] * channels[0] * positions.len()];
+            let panels = packed.par_chunks_mut(tap_len * positions.len()).enumerate();
             panels.for_each(|(panel, to)| {
-                for (tap, to) in to.chunks_exact_mut(channels[0] * PANEL).enumerate() {
-                    for (input, to) in to.chunks_exact_mut(PANEL).enumerate() {
-                        to.copy_from_slice(&lanes(panel, input, tap));
+                for input in 0..inputs {
+                    for (to, lanes) in to.chunks_exact_mut(tap_len).zip(&kernels(panel, input)) {
+                        to[input * PANEL..][..PANEL].copy_from_slice(lanes);
                     }
                 }
             });

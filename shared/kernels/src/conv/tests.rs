@@ -174,6 +174,7 @@ impl Case {
         let mut y = turned(s.batch, s.c_out, y);
         forward(
             how.path,
+            Share::Tasks,
             s,
             &self.x_last(),
             &self.pack_forward(how.algorithm),
@@ -190,6 +191,7 @@ impl Case {
         let mut dx = turned(s.batch, s.c_in, dx);
         input_grad(
             how.path,
+            Share::Tasks,
             s,
             &self.dy_last(),
             &self.pack_input_grad(how.algorithm),

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::conv::tile::{PANEL, Pixels, Segment, add_outer};
+use crate::conv::outer::{Pixels, Segment, add_outer};
+use crate::conv::tile::PANEL;
 use crate::conv::winograd::{weight_grad_f2, weight_grad_f4};
 use crate::conv::{Algorithm, ConvShape};
 use crate::scratch::Scratch;
@@ -38,11 +39,12 @@ pub(super) fn weight_grad(
 
 fn direct(path: SimdPath, shape: &ConvShape, [inputs, outputs]: [usize; 2], x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let taps = shape.kernel * shape.kernel;
-    let mut sums = Scratch::zeros(taps * inputs * outputs);
+    let mut sums = Scratch::take(taps * inputs * outputs);
     let rows = (CHUNK / shape.out_width()).max(1);
     // A task gathers the sums of one tap and some input channels, over all pixels in their order.
     let tasks = sums.par_chunks_exact_mut(TASK_CHANNELS * outputs).enumerate();
     tasks.for_each(|(task, sums)| {
+        sums.fill(0.0);
         let tap = task * TASK_CHANNELS / inputs;
         let mut segments = Vec::with_capacity(rows);
         for image in 0..shape.batch {

@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 use crate::simd::SimdPath;
 
 /// The gradients of one image.
-pub(super) struct ImageGradient<'a> {
+pub(crate) struct ImageGradient<'a> {
     /// That of the output, overwritten with that of the input.
     pub d: &'a mut [f32],
     /// `[channels]`, overwritten, like the next.
@@ -18,7 +18,7 @@ pub(super) struct ImageGradient<'a> {
 
 /// With g = scale * du, the gradient through the normalisation is `dx = inv_std * (g - mean(g) - xhat * mean(g *
 /// xhat))`: what is left of g after the directions that the normalisation removes, a common shift and a common factor.
-pub(super) fn image_gradient(path: SimdPath, shape: &NormShape, input: ImageInput<'_>, gradient: ImageGradient<'_>) {
+pub(crate) fn image_gradient(path: SimdPath, shape: &NormShape, input: ImageInput<'_>, gradient: ImageGradient<'_>) {
     let ImageInput { x, scale, shift, .. } = input;
     let ImageGradient { d, dscale, dshift } = gradient;
     let affine = Affine::new(shape, [input.mean, input.inv_std], [scale, shift]);
@@ -30,7 +30,6 @@ pub(super) fn image_gradient(path: SimdPath, shape: &NormShape, input: ImageInpu
     bands
         .zip(sums.par_chunks_exact_mut(2 * depth))
         .for_each(|((d, x), sums)| {
-            sums.fill(0.0);
             gradient_sums(path, affine.line(), input.activation, x, d, sums);
         });
 

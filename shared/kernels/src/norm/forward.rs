@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 use crate::simd::SimdPath;
 
 /// Overwrites `y`, and mean and `1 / sqrt(variance + epsilon)` of each group, for the image `x` with its scale and shift.
-pub(super) fn normalise_image(
+pub(crate) fn normalise_image(
     path: SimdPath,
     shape: &NormShape,
     x: &[f32],

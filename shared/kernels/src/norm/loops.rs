@@ -1,4 +1,5 @@
-//! The loops over pixels and channels. Sixteen channels at a time: the compiler makes whole vectors of these.
+//! The loops over pixels and channels. Sixteen channels at a time: the compiler makes whole vectors of these. All pixels
+//! of a band, one after the other, for the same sixteen: what belongs to the channels stays in registers.
 
 use crate::channels_last::blocks;
 use crate::channels_last::blocks_mut;
@@ -46,10 +47,10 @@ dispatch! {
 #[inline(always)]
 fn activate_loop<S: Simd>(_simd: S, line: Line<'_>, activation: Activation, x: &[f32], y: &mut [f32]) {
     let depth = line.mean.len();
-    for (x, y) in x.chunks_exact(depth).zip(y.chunks_exact_mut(depth)) {
-        let channels = blocks(x).iter().zip(blocks_mut(y));
-        let lines = blocks(line.mean).iter().zip(blocks(line.slope)).zip(blocks(line.shift));
-        for ((x, y), ((mean, slope), shift)) in channels.zip(lines) {
+    for block in 0..depth / MAX_LANES {
+        let [mean, slope, shift] = [line.mean, line.slope, line.shift].map(|values| blocks(values)[block]);
+        for (x, y) in x.chunks_exact(depth).zip(y.chunks_exact_mut(depth)) {
+            let (x, y) = (&blocks(x)[block], &mut blocks_mut(y)[block]);
             for i in 0..MAX_LANES {
                 let u = S::mul_add_scalar(x[i] - mean[i], slope[i], shift[i]);
                 y[i] = match activation {
@@ -79,12 +80,12 @@ fn gradient_sums_loop<S: Simd>(
     sums: &mut [f32],
 ) {
     let depth = line.mean.len();
-    let (sum, sum_x) = sums.split_at_mut(depth);
-    for (x, d) in x.chunks_exact(depth).zip(d.chunks_exact_mut(depth)) {
-        let channels = blocks(x).iter().zip(blocks_mut(d));
-        let lines = blocks(line.mean).iter().zip(blocks(line.slope)).zip(blocks(line.shift));
-        let sums = blocks_mut(sum).iter_mut().zip(blocks_mut(sum_x));
-        for (((x, d), ((mean, slope), shift)), (sum, sum_x)) in channels.zip(lines).zip(sums) {
+    let (all_sums, all_sums_x) = sums.split_at_mut(depth);
+    for block in 0..depth / MAX_LANES {
+        let [mean, slope, shift] = [line.mean, line.slope, line.shift].map(|values| blocks(values)[block]);
+        let (mut sum, mut sum_x) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
+        for (x, d) in x.chunks_exact(depth).zip(d.chunks_exact_mut(depth)) {
+            let (x, d) = (&blocks(x)[block], &mut blocks_mut(d)[block]);
             for i in 0..MAX_LANES {
                 let centred = x[i] - mean[i];
                 if activation == Activation::Silu {
@@ -94,6 +95,8 @@ fn gradient_sums_loop<S: Simd>(
                 sum_x[i] = S::mul_add_scalar(d[i], centred, sum_x[i]);
             }
         }
+        blocks_mut(all_sums)[block] = sum;
+        blocks_mut(all_sums_x)[block] = sum_x;
     }
 }
 
@@ -105,12 +108,11 @@ dispatch! {
 #[inline(always)]
 fn apply_gradient_loop<S: Simd>(_simd: S, mean: &[f32], lines: &[f32], x: &[f32], d: &mut [f32]) {
     let depth = mean.len();
-    let (of_d, rest) = lines.split_at(depth);
-    let (of_x, constant) = rest.split_at(depth);
-    for (x, d) in x.chunks_exact(depth).zip(d.chunks_exact_mut(depth)) {
-        let channels = blocks(x).iter().zip(blocks(mean)).zip(blocks_mut(d));
-        let lines = blocks(of_d).iter().zip(blocks(of_x)).zip(blocks(constant));
-        for (((x, mean), d), ((of_d, of_x), constant)) in channels.zip(lines) {
+    for block in 0..depth / MAX_LANES {
+        let line = |index: usize| blocks(&lines[index * depth..])[block];
+        let (mean, [of_d, of_x, constant]) = (blocks(mean)[block], [line(0), line(1), line(2)]);
+        for (x, d) in x.chunks_exact(depth).zip(d.chunks_exact_mut(depth)) {
+            let (x, d) = (&blocks(x)[block], &mut blocks_mut(d)[block]);
             for i in 0..MAX_LANES {
                 let along_x = S::mul_add_scalar(of_x[i], x[i] - mean[i], constant[i]);
                 d[i] = S::mul_add_scalar(of_d[i], d[i], along_x);

@@ -16,10 +16,11 @@ mod loops;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backward::{ImageGradient, image_gradient};
+pub(crate) use forward::normalise_image;
+
 use crate::channels_last::padded;
 use crate::check_len;
-use crate::norm::backward::{ImageGradient, image_gradient};
-use crate::norm::forward::normalise_image;
 use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
 use rayon::prelude::*;
@@ -57,6 +58,22 @@ pub enum Activation {
 pub struct NormStats {
     mean: Scratch,
     inv_std: Scratch,
+    groups: usize,
+}
+
+impl NormStats {
+    /// About to be overwritten.
+    pub(crate) fn take(batch: usize, groups: usize) -> Self {
+        let [mean, inv_std] = [0, 1].map(|_| Scratch::take(batch * groups));
+        Self { mean, inv_std, groups }
+    }
+
+    /// Mean and `1 / sqrt(variance + 1e-5)` of each image, `[groups]`.
+    pub(crate) fn of_images(&mut self) -> impl IndexedParallelIterator<Item = [&mut [f32]; 2]> {
+        let mean = self.mean.par_chunks_mut(self.groups);
+        mean.zip(self.inv_std.par_chunks_mut(self.groups))
+            .map(|(mean, inv_std)| [mean, inv_std])
+    }
 }
 
 impl NormShape {
@@ -119,7 +136,7 @@ pub fn group_norm(
     forward(simd_path(), shape, x, scale, shift, activation, y)
 }
 
-fn forward(
+pub(crate) fn forward(
     path: SimdPath,
     shape: &NormShape,
     x: &[f32],
@@ -133,19 +150,14 @@ fn forward(
     check_len("group_norm: scale", shape.batch * shape.channels, scale.len());
     check_len("group_norm: shift", shape.batch * shape.channels, shift.len());
     check_len("group_norm: y", shape.len(), y.len());
-    let [mut mean, mut inv_std] = [0, 1].map(|_| Scratch::take(shape.batch * shape.groups));
+    let mut stats = NormStats::take(shape.batch, shape.groups);
     let images = y.par_chunks_mut(shape.image_len()).zip(x.par_chunks(shape.image_len()));
-    let stats = mean
-        .par_chunks_mut(shape.groups)
-        .zip(inv_std.par_chunks_mut(shape.groups));
-    images
-        .zip(stats)
-        .enumerate()
-        .for_each(|(image, ((y, x), (mean, inv_std)))| {
-            let affine = [scale, shift].map(|values| &values[image * shape.channels..][..shape.channels]);
-            normalise_image(path, shape, x, affine, activation, [mean, inv_std], y);
-        });
-    NormStats { mean, inv_std }
+    let images = images.zip(stats.of_images()).enumerate();
+    images.for_each(|(image, ((y, x), stats))| {
+        let affine = [scale, shift].map(|values| &values[image * shape.channels..][..shape.channels]);
+        normalise_image(path, shape, x, affine, activation, stats, y);
+    });
+    stats
 }
 
 /// What a normalisation was given in the forward pass.
@@ -171,7 +183,7 @@ pub fn group_norm_grad(shape: &NormShape, input: NormInput<'_>, d: &mut [f32], d
     backward(simd_path(), shape, input, d, dscale, dshift);
 }
 
-fn backward(
+pub(crate) fn backward(
     path: SimdPath,
     shape: &NormShape,
     input: NormInput<'_>,
@@ -208,7 +220,7 @@ fn backward(
 
 /// What one image was normalised with.
 #[derive(Clone, Copy)]
-struct ImageInput<'a> {
+pub(crate) struct ImageInput<'a> {
     /// `[pixels][padded channels]`.
     x: &'a [f32],
     /// `[groups]`.
@@ -223,7 +235,7 @@ struct ImageInput<'a> {
 }
 
 impl<'a> NormInput<'a> {
-    fn of_image(&self, shape: &NormShape, image: usize) -> ImageInput<'a> {
+    pub(crate) fn of_image(&self, shape: &NormShape, image: usize) -> ImageInput<'a> {
         let (groups, channels) = (shape.groups, shape.channels);
         ImageInput {
             x: &self.x[image * shape.image_len()..][..shape.image_len()],

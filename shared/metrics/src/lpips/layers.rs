@@ -1,6 +1,7 @@
 //! The layers of the published backbones, run on plain arrays.
 
-use kernels::window::{MaxPool, WindowConv, max_pool, window_conv};
+use kernels::pool::{MaxPool, max_pool};
+use kernels::window::{WindowConv, window_conv};
 use ndarray::{Array4, Axis, concatenate};
 
 /// A convolution and the ReLU after it: every convolution of these networks has one.

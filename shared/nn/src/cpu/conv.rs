@@ -24,7 +24,7 @@ pub struct ConvCache {
 }
 
 impl Conv2d<Cpu> {
-    fn packed_forward(&self, shape: &ConvShape) -> Arc<PackedWeights> {
+    pub(super) fn packed_forward(&self, shape: &ConvShape) -> Arc<PackedWeights> {
         let algorithm = shape.algorithm();
         self.cache.forward[algorithm as usize].get(self.weight.version(), || {
             kernels::conv::pack_forward(shape, algorithm, &read(self.weight.value()))
@@ -39,7 +39,7 @@ impl Conv2d<Cpu> {
     }
 
     /// The sizes of this convolution on an input of shape `[B, C, H, W]`.
-    fn shape(&self, (batch, channels, height, width): Shape4) -> ConvShape {
+    pub(super) fn shape(&self, (batch, channels, height, width): Shape4) -> ConvShape {
         assert_eq!(
             channels, self.c_in,
             "a convolution of {} channels got an input of {channels}",
@@ -100,8 +100,8 @@ impl Conv2d<Cpu> {
 /// The gradients of one convolution.
 pub struct ConvGradient {
     input: Shape4,
-    shape: ConvShape,
-    packed: Arc<PackedWeights>,
+    pub(super) shape: ConvShape,
+    pub(super) packed: Arc<PackedWeights>,
     /// Weight and bias, where they are trained.
     parameters: Option<(Tensor1<Cpu>, Tensor1<Cpu>)>,
 }

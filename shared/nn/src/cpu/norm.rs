@@ -1,13 +1,15 @@
-//! Group normalisation with modulation and activation, on feature maps: half of a residual block.
+//! Group normalisation with modulation and activation, as the layer, the kernel and the gradients see it.
 
 use std::rc::Rc;
 
 use dfdx::tensor::{Cpu, CpuError, Gradients, Tape};
-use kernels::norm::{Activation, NormInput, NormShape, NormStats, group_norm, group_norm_grad};
+use kernels::norm::{Activation, NormInput, NormStats};
+use kernels::norm_conv::{Norm, norm_conv_input_grad};
 use kernels::scratch::Scratch;
 
 use crate::backend::{Tensor1, Tensor2};
-use crate::cpu::map::Map;
+use crate::cpu::conv::ConvGradient;
+use crate::cpu::map::{Map, Shape4};
 use crate::cpu::tape::read;
 use crate::layers::GroupNorm;
 
@@ -40,12 +42,10 @@ fn at(modulation: &[f32], n: usize, c: usize, channels: usize) -> (f32, f32) {
     (row[c], row[channels + c])
 }
 
-/// A normalisation that was done, and what its backward pass needs.
-pub struct Normalised {
-    shape: NormShape,
-    input: Rc<Map>,
+/// A normalisation with its modulation, before it is done.
+pub struct Normalisation {
+    groups: usize,
     affine: Affine,
-    stats: NormStats,
     activation: Activation,
     /// `[a | b]` of every image, where there is a modulation.
     modulation: Option<Scratch>,
@@ -75,83 +75,94 @@ impl ModulationGradient {
     }
 }
 
-/// `act(group_norm(x) (1 + a) + b)` with the modulation `[a | b]`; keeps `x` for the backward pass.
-pub fn normalise(
-    x: Rc<Map>,
-    norm: &GroupNorm<Cpu>,
-    modulation: Option<(&Tensor2<Cpu>, ModulationGradient)>,
-    activation: Activation,
-) -> (Map, Normalised) {
-    let (batch, channels, height, width) = x.shape;
-    assert_eq!(
-        channels, norm.channels,
-        "a norm over {} channels got an input of {channels}",
-        norm.channels
-    );
-    let shape = NormShape {
-        batch,
-        channels,
-        pixels: height * width,
-        groups: norm.groups,
-    };
-    let (weight, bias) = (read(norm.weight.value()), read(norm.bias.value()));
-    let values = modulation.map(|(modulation, _)| read(modulation));
-    let affine = Affine::new(batch, &weight, &bias, values.as_deref());
-    let mut y = Map::take(x.shape);
-    let stats = group_norm(
-        &shape,
-        &x.values,
-        &affine.scale,
-        &affine.shift,
-        activation,
-        &mut y.values,
-    );
-    let parameters = || [norm.weight.value().clone(), norm.bias.value().clone()];
-    let wanted = Wanted {
-        modulation: modulation.and_then(|(m, wanted)| (wanted == ModulationGradient::Wanted).then(|| m.clone())),
-        parameters: norm.weight.is_trainable().then(parameters),
-    };
-    let normalised = Normalised {
-        shape,
-        input: x,
-        affine,
-        stats,
-        activation,
-        modulation: values,
-        weight,
-        bias,
-        wanted,
-    };
-    (y, normalised)
-}
-
-impl Normalised {
-    /// What was normalised.
-    pub fn input(&self) -> &Map {
-        &self.input
+impl Normalisation {
+    /// `act(group_norm(x) (1 + a) + b)` for inputs of that shape, with the modulation `[a | b]`.
+    pub fn new(
+        (batch, channels, ..): Shape4,
+        norm: &GroupNorm<Cpu>,
+        modulation: Option<(&Tensor2<Cpu>, ModulationGradient)>,
+        activation: Activation,
+    ) -> Self {
+        assert_eq!(
+            channels, norm.channels,
+            "a norm over {} channels got an input of {channels}",
+            norm.channels
+        );
+        let (weight, bias) = (read(norm.weight.value()), read(norm.bias.value()));
+        let values = modulation.map(|(modulation, _)| read(modulation));
+        let parameters = || [norm.weight.value().clone(), norm.bias.value().clone()];
+        let wanted = Wanted {
+            modulation: modulation.and_then(|(m, wanted)| (wanted == ModulationGradient::Wanted).then(|| m.clone())),
+            parameters: norm.weight.is_trainable().then(parameters),
+        };
+        Self {
+            groups: norm.groups,
+            affine: Affine::new(batch, &weight, &bias, values.as_deref()),
+            activation,
+            modulation: values,
+            weight,
+            bias,
+            wanted,
+        }
     }
 
-    /// Turns the gradient `d` of the output into that of the input, and adds those of modulation and parameters.
-    pub fn gradient(&self, d: &mut Map, gradients: &mut Gradients<f32, Cpu>) -> Result<(), CpuError> {
-        let [mut dscale, mut dshift] = [0, 1].map(|_| Scratch::take(self.affine.scale.len()));
-        let input = NormInput {
-            x: &self.input.values,
-            stats: &self.stats,
+    /// As the kernel knows it.
+    pub fn kernel(&self) -> Norm<'_> {
+        Norm {
+            groups: self.groups,
             scale: &self.affine.scale,
             shift: &self.affine.shift,
             activation: self.activation,
-        };
-        group_norm_grad(&self.shape, input, &mut d.values, &mut dscale, &mut dshift);
-        if let Some(modulation) = &self.wanted.modulation {
-            let dm = gradients.get_or_alloc_mut(modulation)?;
-            add_modulation_gradient(dm, &self.weight, &self.bias, &dscale, &dshift);
         }
-        if let Some([weight, bias]) = &self.wanted.parameters {
-            let modulation = self.modulation.as_deref();
+    }
+}
+
+/// A normalisation that was done, and what its backward pass needs.
+pub struct Normalised {
+    pub by: Normalisation,
+    pub input: Rc<Map>,
+    pub stats: NormStats,
+}
+
+impl Normalised {
+    /// The gradient of the input, given that of what the convolution behind it made; adds those of modulation and
+    /// parameters.
+    pub fn gradient(
+        &self,
+        conv: &ConvGradient,
+        dy: &Map,
+        gradients: &mut Gradients<f32, Cpu>,
+    ) -> Result<Map, CpuError> {
+        let Normalisation { affine, wanted, .. } = &self.by;
+        let [mut dscale, mut dshift] = [0, 1].map(|_| Scratch::take(affine.scale.len()));
+        let input = NormInput {
+            x: &self.input.values,
+            stats: &self.stats,
+            scale: &affine.scale,
+            shift: &affine.shift,
+            activation: self.by.activation,
+        };
+        let mut dx = Map::take(self.input.shape);
+        norm_conv_input_grad(
+            &conv.shape,
+            &dy.values,
+            &conv.packed,
+            self.by.groups,
+            input,
+            &mut dx.values,
+            &mut dscale,
+            &mut dshift,
+        );
+        if let Some(modulation) = &wanted.modulation {
+            let dm = gradients.get_or_alloc_mut(modulation)?;
+            add_modulation_gradient(dm, &self.by.weight, &self.by.bias, &dscale, &dshift);
+        }
+        if let Some([weight, bias]) = &wanted.parameters {
+            let modulation = self.by.modulation.as_deref();
             add_parameter_gradient(gradients.get_or_alloc_mut(weight)?, &dscale, modulation);
             add_parameter_gradient(gradients.get_or_alloc_mut(bias)?, &dshift, modulation);
         }
-        Ok(())
+        Ok(dx)
     }
 }
 

@@ -9,7 +9,8 @@ use kernels::norm::Activation;
 use crate::backend::Tensor2;
 use crate::cpu::conv::ConvGradient;
 use crate::cpu::map::{Map, Recorded};
-use crate::cpu::norm::{ModulationGradient, Normalised, normalise};
+use crate::cpu::norm::{ModulationGradient, Normalisation, Normalised};
+use crate::cpu::tape::read;
 use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm};
 
@@ -31,18 +32,27 @@ impl NormConv {
         onto: Onto,
         y: &mut Map,
     ) -> Self {
-        let (activated, normalised) = normalise(x, norm, modulation, activation);
-        conv.apply_onto(&activated, onto, y);
-        Self {
-            normalised,
-            activated: conv.weight.is_trainable().then_some(activated),
-        }
+        let by = Normalisation::new(x.shape, norm, modulation, activation);
+        let shape = conv.shape(x.shape);
+        let mut activated = conv.weight.is_trainable().then(|| Map::take(x.shape));
+        let stats = kernels::norm_conv::norm_conv(
+            &shape,
+            &x.values,
+            by.kernel(),
+            &conv.packed_forward(&shape),
+            &read(conv.bias.value()),
+            activated.as_mut().map(|activated| &mut *activated.values),
+            onto,
+            &mut y.values,
+        );
+        let normalised = Normalised { by, input: x, stats };
+        Self { normalised, activated }
     }
 
     /// What the backward pass needs, to be moved into its closure.
     pub fn gradient(self, conv: &Conv2d<Cpu>) -> NormConvGradient {
         NormConvGradient {
-            conv: conv.gradient(self.normalised.input().shape),
+            conv: conv.gradient(self.normalised.input.shape),
             normalised: self.normalised,
             activated: self.activated,
         }
@@ -59,15 +69,13 @@ pub struct NormConvGradient {
 impl NormConvGradient {
     /// What was normalised.
     pub fn input(&self) -> &Map {
-        self.normalised.input()
+        &self.normalised.input
     }
 
     /// The gradient of the input; adds those of modulation and parameters.
     pub fn of_input(&self, dy: &Map, gradients: &mut Gradients<f32, Cpu>) -> Result<Map, CpuError> {
         self.conv.add_to_parameters(self.activated.as_ref(), dy, gradients)?;
-        let mut d = self.conv.of_input(dy);
-        self.normalised.gradient(&mut d, gradients)?;
-        Ok(d)
+        self.normalised.gradient(&self.conv, dy, gradients)
     }
 }
 

@@ -57,6 +57,8 @@ enum Work {
     Pullback,
     /// Loss, all gradients, gradient clipping, Adam and the moving average
     Train,
+    /// Reading the prior from its folder
+    Load,
 }
 
 fn main() -> ExitCode {
@@ -66,7 +68,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
-        options.image_size.is_none() || !matches!(options.work, Work::Train),
+        options.image_size.is_none() || matches!(options.work, Work::Forward | Work::Pullback),
         "--image-size is for --work forward and pullback"
     );
     anyhow::ensure!(
@@ -96,6 +98,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
         Work::Pullback => repeat(options.repeats, || {
             let (_, pullback) = prior.score_with_pullback(&x, t)?;
             pullback(&v)?;
+            Ok(())
+        }),
+        Work::Load => repeat(options.repeats, || {
+            Prior::load_on(&folder, &device)?;
             Ok(())
         }),
         Work::Train => match &device {

@@ -4,10 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::channels_last::Onto;
 use crate::conv::tile::{PANEL, Panels, Rows, Start, multiply};
-use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways};
-use crate::conv::winograd::{MOST_TILES, Task, Tiling, position_stride};
+use crate::conv::winograd::tiles::{Products, Tiles, input_f2, input_f4, output_f2, output_f4};
+use crate::conv::winograd::{MOST_TILES, Tiling, position_stride};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch};
 
@@ -76,7 +75,7 @@ fn convolve(
         weights,
         zeros: &Scratch::zeros(inputs),
     };
-    if tiling.tasks() < FEW_TASKS && outputs > GROUP {
+    if tiling.shares_outputs() && outputs > GROUP {
         job.by_groups(start, y);
         return;
     }
@@ -106,8 +105,6 @@ struct Job<'a> {
 /// Outputs that are computed at a time, so that their products stay in the nearest cache until they are transformed
 /// back.
 const GROUP: usize = 3 * PANEL;
-/// With fewer tasks than these the outputs are shared out as well.
-const FEW_TASKS: usize = 16;
 
 impl Job<'_> {
     /// Each task takes one group of outputs. All tasks of a group come one after the other: a thread that does several
@@ -123,11 +120,7 @@ impl Job<'_> {
             .for_each(|(index, part)| {
                 let (group, task) = (index / tiling.tasks(), index % tiling.tasks());
                 let outputs = group * GROUP..self.outputs.min((group + 1) * GROUP);
-                let start = Start {
-                    onto: Onto::Overwrite,
-                    ..start
-                };
-                self.compute(task, outputs, start, part);
+                self.compute(task, outputs, Start::ZERO, part);
             });
         let images = y.par_chunks_mut(tiling.images * tiling.pixels() * self.outputs);
         images.enumerate().for_each(|(image, y)| {
@@ -135,7 +128,7 @@ impl Job<'_> {
             tasks.for_each(|(band, y)| {
                 let task = image * tiling.bands() + band;
                 let parts = parts.chunks_exact(part_len).skip(task).step_by(tiling.tasks());
-                join_groups(self.outputs, parts, start.onto, y);
+                join_groups(self.path, self.outputs, parts, start, y);
             });
         });
     }
@@ -197,156 +190,46 @@ impl Job<'_> {
     }
 }
 
-/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`.
-fn join_groups<'a>(outputs: usize, groups: impl Iterator<Item = &'a [f32]>, onto: Onto, y: &mut [f32]) {
-    for (group, part) in groups.enumerate() {
-        let first = group * GROUP;
-        let width = GROUP.min(outputs - first);
-        for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
-            let y = &mut y[first..first + width];
-            match onto {
-                Onto::Add => y.iter_mut().zip(part).for_each(|(y, part)| *y += part),
-                Onto::Overwrite => y.copy_from_slice(part),
-            }
-        }
-    }
-}
-
-/// The tiles of a task and how they are transformed.
-pub(super) struct Tiles<'a> {
-    pub tiling: &'a Tiling,
-    pub task: Task,
-    /// Padded channels.
-    pub channels: usize,
-    /// Floats from one position's transformed values to the next's.
-    pub stride: usize,
-    /// A pixel outside the image.
-    pub zeros: &'a [f32],
-}
-
-dispatch! {
-    /// `to[position][tile][channel] = B' d B`.
-    pub(super) fn input_f2 = input_f2_tiles(tiles: &Tiles<'_>, x: &[f32], to: &mut [f32])
-}
-dispatch! {
-    /// Likewise.
-    pub(super) fn input_f4 = input_f4_tiles(tiles: &Tiles<'_>, x: &[f32], to: &mut [f32])
-}
-
-#[inline(always)]
-fn input_f2_tiles<S: Simd>(simd: S, tiles: &Tiles<'_>, x: &[f32], to: &mut [f32]) {
-    input_tiles::<S, F2, 2, 4>(simd, tiles, x, to);
-}
-
-#[inline(always)]
-fn input_f4_tiles<S: Simd>(simd: S, tiles: &Tiles<'_>, x: &[f32], to: &mut [f32]) {
-    input_tiles::<S, F4, 4, 6>(simd, tiles, x, to);
-}
-
-#[inline(always)]
-fn input_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    tiles: &Tiles<'_>,
-    x: &[f32],
-    to: &mut [f32],
-) {
-    let (tiling, depth) = (tiles.tiling, tiles.channels);
-    let mut columns = [[simd.splat(0.0); A]; A];
-    for tile in 0..tiles.task.tiles {
-        let [image, row, column] = tiles.task.place(tiling, tile);
-        let image = &x[image * tiling.pixels() * depth..];
-        let pixel = |r: usize, c: usize| {
-            let (r, c) = ((row + r).wrapping_sub(1), (column + c).wrapping_sub(1));
-            if r < tiling.height && c < tiling.width {
-                &image[(r * tiling.width + c) * depth..][..depth]
-            } else {
-                &tiles.zeros[..depth]
-            }
-        };
-        let mut pixels: [[&[f32]; A]; A] = [[&[]; A]; A];
-        for (r, row) in pixels.iter_mut().enumerate() {
-            for (c, from) in row.iter_mut().enumerate() {
-                *from = pixel(r, c);
-            }
-        }
-        for channel in (0..depth).step_by(S::LANES) {
-            let to = &mut to[tile * depth + channel..];
-            both_ways!(simd, W::input, columns, (r, c) => simd.load(&pixels[r][c][channel..]), A, (r, v) => {
-                for (c, v) in v.iter().enumerate() {
-                    simd.store(*v, &mut to[(r * A + c) * tiles.stride..]);
-                }
-            });
-        }
-    }
-}
-
-/// The products of a task's tiles for some outputs.
-pub(super) struct Products<'a> {
-    tiles: &'a Tiles<'a>,
-    /// `[position][tile][width]`.
-    values: &'a [f32],
-    /// Floats from position to position.
-    stride: usize,
-    width: usize,
-    /// Where in a pixel of the output they go, and how many outputs it has.
-    column: usize,
+/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`, and adds what
+/// the sums start from: in the order in which a task without groups does.
+fn join_groups<'a>(
+    path: SimdPath,
     outputs: usize,
-}
-
-dispatch! {
-    /// `y = start + A' products A`.
-    fn output_f2 = output_f2_tiles(products: &Products<'_>, start: Start<'_>, y: &mut [f32])
-}
-dispatch! {
-    /// Likewise.
-    fn output_f4 = output_f4_tiles(products: &Products<'_>, start: Start<'_>, y: &mut [f32])
-}
-
-#[inline(always)]
-fn output_f2_tiles<S: Simd>(simd: S, products: &Products<'_>, start: Start<'_>, y: &mut [f32]) {
-    output_tiles::<S, F2, 2, 4>(simd, products, start, y);
-}
-
-#[inline(always)]
-fn output_f4_tiles<S: Simd>(simd: S, products: &Products<'_>, start: Start<'_>, y: &mut [f32]) {
-    output_tiles::<S, F4, 4, 6>(simd, products, start, y);
-}
-
-#[inline(always)]
-fn output_tiles<S: Simd, W: Winograd<M, A>, const M: usize, const A: usize>(
-    simd: S,
-    products: &Products<'_>,
+    groups: impl Iterator<Item = &'a [f32]>,
     start: Start<'_>,
     y: &mut [f32],
 ) {
-    let Products {
-        tiles,
-        values,
-        stride,
-        width,
-        column: first,
-        outputs,
-    } = *products;
-    let Tiles { tiling, task, .. } = *tiles;
-    let mut turned = [[simd.splat(0.0); M]; A];
-    // Where the task's part of the image begins.
-    let [first_image, first_row, _] = task.place(tiling, 0);
-    for tile in 0..task.tiles {
-        let [image, row, column] = task.place(tiling, tile);
-        let (rows, columns) = (M.min(tiling.height - row), M.min(tiling.width - column));
-        let corner = ((image - first_image) * tiling.height + row - first_row) * tiling.width + column;
+    for (group, part) in groups.enumerate() {
+        let first = group * GROUP;
+        join_group(
+            path,
+            [outputs, first, GROUP.min(outputs - first)],
+            part,
+            start.from(first),
+            y,
+        );
+    }
+}
+
+dispatch! {
+    /// One group.
+    fn join_group = join_group_pixels(columns: [usize; 3], part: &[f32], start: Start<'_>, y: &mut [f32])
+}
+
+#[inline(always)]
+fn join_group_pixels<S: Simd>(
+    simd: S,
+    [outputs, first, width]: [usize; 3],
+    part: &[f32],
+    start: Start<'_>,
+    y: &mut [f32],
+) {
+    for (y, part) in y.chunks_exact_mut(outputs).zip(part.chunks_exact(width)) {
+        let y = &mut y[first..first + width];
         for channel in (0..width).step_by(S::LANES) {
-            let from = &values[tile * width + channel..];
-            both_ways!(simd, W::output, turned, (r, c) => simd.load(&from[(r * A + c) * stride..]), A, (r, sums) => {
-                if r == rows {
-                    break;
-                }
-                for (c, sum) in sums.iter().enumerate().take(columns) {
-                    let y = &mut y[(corner + r * tiling.width + c) * outputs + first + channel..][..S::LANES];
-                    let before = start.vector(simd, channel, y);
-                    simd.store(simd.add(before, *sum), y);
-                }
-            });
+            let y = &mut y[channel..channel + S::LANES];
+            let before = start.vector(simd, channel, y);
+            simd.store(simd.add(before, simd.load(&part[channel..])), y);
         }
     }
 }

@@ -12,6 +12,7 @@
 //! channels x outputs, and the micro-kernel of [`super::tile`] does it. The transforms work on vectors of channels.
 
 mod convolve;
+mod tiles;
 mod transform;
 mod weight_grad;
 mod weights;
@@ -20,7 +21,7 @@ pub(super) use convolve::{convolve_f2, convolve_f4};
 pub(super) use weight_grad::{weight_grad_f2, weight_grad_f4};
 pub(super) use weights::{transform_f2, transform_f4};
 
-use crate::conv::ConvShape;
+use crate::conv::{ConvShape, Share};
 use crate::simd::MAX_LANES;
 
 /// Floats of a task's transformed tiles, about: 192 KiB, which leaves room in a core's second-level cache.
@@ -30,6 +31,9 @@ const MOST_TILES: usize = 32;
 const LEAST_TILES: usize = 8;
 /// Tasks that a convolution is cut into where that leaves each enough tiles.
 const TASKS: usize = 8;
+
+/// With fewer tasks than these the outputs are shared out as well.
+const FEW_TASKS: usize = 16;
 
 /// How the output of a convolution is cut into tiles, and these into tasks. A task takes some rows of an image's tiles,
 /// or, where images are small, some whole images: its output is one piece of memory. The sizes alone decide.
@@ -47,20 +51,24 @@ pub(super) struct Tiling {
     images: usize,
     /// Rows of tiles of a task; all of them where it takes several images.
     rows: usize,
+    share: Share,
 }
 
 impl Tiling {
     /// For tasks whose transformed tiles have `channels` padded channels.
-    pub(super) fn new(shape: &ConvShape, m: usize, channels: usize) -> Self {
+    pub(super) fn new(shape: &ConvShape, m: usize, channels: usize, share: Share) -> Self {
         let (across, down) = (shape.width.div_ceil(m), shape.height.div_ceil(m));
         let fit = BLOCK_LEN / ((m + 2) * (m + 2) * channels);
-        let share_of_all = shape.batch * across * down / TASKS;
+        let share_of_all = match share {
+            Share::Tasks => shape.batch * across * down / TASKS,
+            Share::Images => MOST_TILES,
+        };
         let tiles = fit.min(share_of_all).clamp(LEAST_TILES, MOST_TILES);
-        let share = |all: usize, most: usize| all.div_ceil(all.div_ceil(most.max(1)));
+        let even = |all: usize, most: usize| all.div_ceil(all.div_ceil(most.max(1)));
         let (images, rows) = if across * down > tiles {
-            (1, share(down, tiles / across))
+            (1, even(down, tiles / across))
         } else {
-            (share(shape.batch.max(1), tiles / (across * down)), down)
+            (even(shape.batch.max(1), tiles / (across * down)), down)
         };
         Self {
             batch: shape.batch,
@@ -71,7 +79,13 @@ impl Tiling {
             down,
             images,
             rows,
+            share,
         }
+    }
+
+    /// Whether the outputs are shared out as well, so that there is work for several threads.
+    fn shares_outputs(&self) -> bool {
+        self.share == Share::Tasks && self.tasks() < FEW_TASKS
     }
 
     fn pixels(&self) -> usize {

@@ -10,11 +10,12 @@
 
 use rayon::prelude::*;
 
-use crate::conv::ConvShape;
-use crate::conv::tile::{PANEL, Pixels, Segment, add_outer};
-use crate::conv::winograd::convolve::{Tiles, input_f2, input_f4};
+use crate::conv::outer::{Pixels, Segment, add_outer};
+use crate::conv::tile::PANEL;
+use crate::conv::winograd::tiles::{Tiles, input_f2, input_f4};
 use crate::conv::winograd::transform::{F2, F4, Winograd, both_ways, kernel_grad};
 use crate::conv::winograd::{Tiling, position_stride};
+use crate::conv::{ConvShape, Share};
 use crate::scratch::Scratch;
 use crate::simd::{Simd, SimdPath, dispatch};
 
@@ -97,7 +98,7 @@ impl Steps {
         x: &[f32],
         dy: &[f32],
     ) -> WeightGrad {
-        let tiling = Tiling::new(shape, self.m, inputs.max(outputs));
+        let tiling = Tiling::new(shape, self.m, inputs.max(outputs), Share::Tasks);
         let x_stride = position_stride(tiling.task_tiles() * inputs);
         let dy_stride = position_stride(tiling.task_tiles() * outputs);
         let (x_len, dy_len) = (self.positions * x_stride, self.positions * dy_stride);
@@ -105,7 +106,10 @@ impl Steps {
         let mut x_turned = Scratch::take(block * x_len);
         let mut dy_turned = Scratch::take(block * dy_len);
         let zeros = Scratch::zeros(inputs.max(outputs));
-        let mut sums = Scratch::zeros(self.positions * inputs * outputs);
+        let mut sums = Scratch::take(self.positions * inputs * outputs);
+        if tiling.tasks() == 0 {
+            sums.fill(0.0);
+        }
         for first in (0..tiling.tasks()).step_by(block) {
             let count = block.min(tiling.tasks() - first);
             let tasks = x_turned
@@ -128,6 +132,9 @@ impl Steps {
             sums.par_chunks_exact_mut(inputs * outputs)
                 .enumerate()
                 .for_each(|(position, sums)| {
+                    if first == 0 {
+                        sums.fill(0.0);
+                    }
                     let segment = |index: usize| Segment {
                         x: index * x_len + position * x_stride,
                         dy: index * dy_len + position * dy_stride,
