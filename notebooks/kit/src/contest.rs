@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn all_that_can_do_it_take_part_and_keep_their_path() -> Result<()> {
-        let numbers = SHAPE.iter().product();
+        let numbers: usize = SHAPE.iter().product();
         let (mean, variances) = (Array1::zeros(numbers), Array1::from_elem(numbers, 0.1));
         let prior = GaussianModel::diagonal(Schedule::linear(), SHAPE, mean, variances)?;
         let operator = Inpainting::random(SHAPE, 0.5, 0)?;
