@@ -5,20 +5,19 @@
 
 Our side (`methods/examples/deepinv_side.rs`, built by cargo in release) measures shipped images, reconstructs them, and
 writes measurements and settings; the other side reads them and has deepinv reconstruct the same with the same network
-in PyTorch. Printed are mean PSNRs in dB over images and repeats, and their difference. Both sides draw numbers of their
-own: with 4 images and 4 repeats differences of 0.1 dB are chance.
+in PyTorch. Printed are mean PSNRs in dB over images and
+repeats, and their difference with its standard error: both sides draw numbers of their own.
 
 deepinv 0.5 writes some of the methods in another way. Where its class has a parameter, or a method to override, it is
-given what makes it do the same; each such place says so. A line is marked where that is impossible, and followed by one
-in which the difference is undone:
+given what makes it do the same; each such place says so. Where it does something else (*), that is one line, and the
+difference is undone in the next:
 
 - Guidance (DPS, PiGDM). deepinv adds the guidance to the score, so that a step multiplies it by about its width; the
   papers' algorithms add it to the step. The weight of each time is chosen to make both the same.
 - Score-ALD. deepinv's residual is that of x_t / sqrt(alpha_bar_t), the lecture's that of x_t.
-- DDRM. deepinv divides the noise of each step by sqrt(2), for real operators too: too little noise, smoother images and
-  a higher PSNR. It takes singular values below the noise for zero.
-- DiffPIR. deepinv's lambda is half of the paper's, its last step adds noise that no step removes, and its first image is
-  not pure noise.
+- DDRM. deepinv divides the noise of each step by sqrt(2), as is right for the parts of complex coefficients (the blur)
+  and too little for real ones (the mask). It takes singular values below the noise for zero.
+- DiffPIR. deepinv's lambda is half of the paper's and is given twice as large; its times are others.
 """
 
 import argparse
@@ -128,9 +127,8 @@ class LectureALD(ALDDataFidelity):
 
 
 def posterior(data_fidelity, twin, steps, physics, b):
-    model = PosteriorDiffusion(
-        data_fidelity, denoiser=twin, sde=steps.sde(), solver=DDPMSolver(timesteps=steps.timesteps()), minus_one_one=False
-    )
+    solver = DDPMSolver(timesteps=steps.timesteps())
+    model = PosteriorDiffusion(data_fidelity, denoiser=twin, sde=steps.sde(), solver=solver, minus_one_one=False)
     return model(b, physics, x_init=tuple(b.shape), denoise_output=False)
 
 
@@ -177,7 +175,7 @@ class Patched:
 
 
 def diffpir(times, twin, steps, physics, b, settings):
-    """With deepinv's own spacing of the times, or with ours and the last image denoised."""
+    """With deepinv's own times, or with ours."""
     physics.update(noise_model=deepinv.physics.GaussianNoise(physics.noise_model.sigma / 2))
     ones = physics.A(torch.ones_like(b))
     model = deepinv.sampling.DiffPIR(
@@ -191,13 +189,10 @@ def diffpir(times, twin, steps, physics, b, settings):
     )
     if times == "ours":
         plan = model.get_noise_schedule
-        # sigmas are numbered from the largest; each entry of seq that equals the last one takes no proximal step.
+        # Numbered from T down; at the last one, t = 1, it stops.
         places = torch.tensor([1000 - t for t in steps.times[:-1]] + [999])
         model.get_noise_schedule = lambda sigma: (*plan(sigma)[:2], places)
-    x = 2 * model((b + ones) / 2, physics) - 1
-    if times == "ours":
-        x = twin(x, float(steps.levels[1]))
-    return x
+    return 2 * model((b + ones) / 2, physics) - 1
 
 
 def physics_of(name, probe, sigma):
@@ -210,28 +205,33 @@ def physics_of(name, probe, sigma):
     return deepinv.physics.BlurFFT(img_size=shape, filter=kernel, noise_model=noise)
 
 
-def mean_psnr(found, truth):
+def psnrs(found, truth):
     truth = truth.repeat(len(found) // len(truth), 1, 1, 1)
     errors = ((found.clamp(-1, 1) - truth) / 2).pow(2).mean(dim=(1, 2, 3))
-    return float((-10 * errors.log10()).mean())
+    return -10 * errors.double().log10()
 
 
-def runs(method):
+def runs(method, problem):
     """What is run for a method: a remark, and the function."""
+    if (method, problem) == ("ddrm", "deconvolution"):
+        return [("", lambda *rest: ddrm(1.0, *rest))]
     partial = lambda function, argument: lambda *rest: function(argument, *rest)
     return {
-        "score-ald": [("as deepinv has it (*)", partial(score_ald, ALDDataFidelity)), ("residual of x_t", partial(score_ald, LectureALD))],
+        "score-ald": [
+            ("as deepinv has it (*)", partial(score_ald, ALDDataFidelity)),
+            ("residual of x_t", partial(score_ald, LectureALD)),
+        ],
         "dps": [("", dps)],
         "moment-matching": [("", moment_matching)],
         "pigdm": [("", pigdm)],
         "ddrm": [("as deepinv has it (*)", partial(ddrm, 1.0)), ("noise times sqrt(2)", partial(ddrm, 2.0**0.5))],
-        "diffpir": [("as deepinv has it (*)", partial(diffpir, "theirs")), ("our times, denoised", partial(diffpir, "ours"))],
+        "diffpir": [("as deepinv has it (*)", partial(diffpir, "theirs")), ("our times", partial(diffpir, "ours"))],
     }[method]
 
 
 def our_side(options, folder):
-    command = ["cargo", "run", "--release", "-p", "methods", "--example", "deepinv_side", "--", options.prior, "data/images"]
-    command += [str(n) for n in (options.images, options.repeats, options.steps)] + [str(folder)]
+    command = ["cargo", "run", "--release", "-p", "methods", "--example", "deepinv_side", "--"]
+    command += [options.prior, "data/images", *map(str, (options.images, options.repeats, options.steps)), str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
@@ -242,7 +242,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--keep", type=pathlib.Path, help="a folder for our side's files; what is there is not made again")
+    parser.add_argument("--keep", type=pathlib.Path, help="our side's files go here, and are not made again")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = options.keep or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -261,12 +261,16 @@ def compare(options, folder):
     for problem in ("inpainting", "deconvolution"):
         b = array(problem).repeat(options.repeats, 1, 1, 1)
         for method in options.methods:
-            for remark, run in runs(method):
+            for remark, run in runs(method, problem):
                 torch.manual_seed(0)
                 physics = physics_of(problem, array(f"{problem}-probe"), ours["sigma"])
                 found = run(twin, steps, physics, b, ours[problem]).float()
-                our, their = ours[problem]["psnr"][method], mean_psnr(found, truth)
-                print(f"{problem:14} {method:15} {our:6.2f}   {their:6.2f}      {our - their:+6.2f}  {remark}", flush=True)
+                our = torch.tensor(ours[problem]["psnr"][method], dtype=torch.float64)
+                their = psnrs(found, truth)
+                difference = our - their
+                error = float(difference.std()) / len(difference) ** 0.5
+                numbers = f"{our.mean():6.2f}   {their.mean():6.2f}     {difference.mean():+6.2f} +- {error:4.2f}"
+                print(f"{problem:14} {method:15} {numbers}  {remark}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 //!
 //! `cargo run --release -p methods --example deepinv_side -- PRIOR IMAGES COUNT REPEATS STEPS OUT`
 //!
-//! Into the folder OUT go arrays as NumPy reads them (the images, and for each operator the measurements in the shape of
+//! Into the folder OUT go arrays that NumPy reads (the images, and for each operator the measurements in the shape of
 //! images, and what shows the operator: its mask, or its answer to a point), and `ours.json` with times, settings, and
-//! the mean PSNR of each method over COUNT images, each reconstructed REPEATS times.
+//! the PSNRs of each method on COUNT images, each reconstructed REPEATS times.
 
 use std::error::Error;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn main() -> Result {
             &in_shape(&operator.apply(&probe(operator))?)?,
         )?;
         let settings = settings(operator, steps)?;
-        let mut psnrs = Vec::new();
+        let mut results = Vec::new();
         for method in METHODS {
             let copies = vec![b.view(); repeats];
             let problem = Problem {
@@ -65,13 +65,14 @@ fn main() -> Result {
             let rng = &mut sampler_rng(0, 0, 0);
             let stepping = Stepping::new(steps);
             let found = registry::posterior_method(method)?.solve(&prior, &problem, stepping, rng, &mut ())?;
-            let psnr = mean_psnr(&found, &truth)?;
-            eprintln!("{name}, {method}: {psnr:.2} dB");
-            psnrs.push(format!("\"{method}\": {psnr}"));
+            let psnrs = psnrs(&found, &truth)?;
+            let mean = psnrs.iter().sum::<f64>() / psnrs.len() as f64;
+            eprintln!("{name}, {method}: {mean:.2} dB");
+            results.push(format!("\"{method}\": {psnrs:?}"));
         }
         report.push(format!(
             "\"{name}\": {{{settings}, \"psnr\": {{{}}}}}",
-            psnrs.join(", ")
+            results.join(", ")
         ));
     }
     let times: Vec<String> = prior
@@ -120,12 +121,15 @@ fn probe(operator: &dyn ForwardOperator) -> Array4<f32> {
     )
 }
 
-fn mean_psnr(found: &Array4<f32>, truth: &Array4<f32>) -> Result<f64> {
-    let mut sum = 0.0;
+fn psnrs(found: &Array4<f32>, truth: &Array4<f32>) -> Result<Vec<f64>> {
+    let mut psnrs = Vec::new();
     for (index, image) in found.outer_iter().enumerate() {
-        sum += metrics::psnr(&image, &truth.index_axis(Axis(0), index % truth.dim().0))?;
+        psnrs.push(metrics::psnr(
+            &image,
+            &truth.index_axis(Axis(0), index % truth.dim().0),
+        )?);
     }
-    Ok(sum / found.dim().0 as f64)
+    Ok(psnrs)
 }
 
 /// As version 1.0 of NumPy's format: a header of 64 or 128 bytes, then the numbers.
