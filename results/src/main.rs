@@ -157,6 +157,7 @@ fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge
                 seed: run.seed,
                 seconds,
             };
+            let image = run.symmetry().align(&image, &truth.pixels);
             report.rows.push(judge.row(&what, &image, &truth.pixels)?);
         }
     }

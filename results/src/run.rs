@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cli::Progress;
+use cli::{Progress, Symmetry};
 use diffusion::{FiniteCheck, ScoreModel};
 use imaging::{ForwardOperator, Noise, measure, sampler_rng};
 use methods::stepping::Stepping;
@@ -112,6 +112,14 @@ impl<'a> Run<'a> {
         match &self.work {
             Work::Denoise { denoiser, .. } => denoiser.title.to_owned(),
             Work::Reconstruct { method, .. } => method.title(),
+        }
+    }
+
+    /// What its measurement cannot tell, and its reconstructions are not judged by.
+    pub fn symmetry(&self) -> Symmetry {
+        match &self.work {
+            Work::Denoise { .. } => Symmetry::None,
+            Work::Reconstruct { operator, .. } => Symmetry::of(operator.kind()),
         }
     }
 
@@ -256,6 +264,32 @@ mod tests {
             assert_ne!(known, other);
         }
         assert!(known.contains("gaussian:0.05"), "the measurement noise: {known}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_phase_retrieval_cannot_tell_is_not_held_against_a_reconstruction() -> Result<()> {
+        let prior = Prior::load(&data_folder()?.join("priors/fruits64"))?;
+        let image = NamedImage {
+            name: "a.png".into(),
+            pixels: Array3::zeros((3, 64, 64)),
+            adapted: None,
+        };
+        let set = ImageSet::new("photographs", "one image".into(), vec![image])?;
+        let setting = Setting {
+            prior: &prior,
+            fingerprint: "0123",
+            cases: &[],
+            set: &set,
+            stepping: Stepping::new(10),
+        };
+        let symmetry = |name: &'static str, method| -> Result<Symmetry> {
+            let operator = name.parse()?;
+            let run = Run::new(setting, &Case::Inverse { name, operator }, Method::find(method)?, 0)?;
+            Ok(run.context("a run")?.symmetry())
+        };
+        assert_eq!(symmetry("phase-retrieval", "dps")?, Symmetry::HalfTurn);
+        assert_eq!(symmetry("inpainting", "dps")?, Symmetry::None);
         Ok(())
     }
 }

@@ -49,7 +49,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("nn", "cudarc dfdx files half kernels safetensors thiserror"),
     (
         "notebook",
-        "anyhow base64 cli diffusion imaging metrics ndarray ndarray-rand plots rand score_unet \
+        "anyhow base64 cli diffusion imaging methods metrics ndarray ndarray-rand plots rand score_unet \
          task2_denoise task3_generate task4_sdedit task5_score_ald task6_dps",
     ),
     ("one_build", "nix serde_core serde_json"),

@@ -225,16 +225,14 @@ fn matrix(operator: &dyn ForwardOperator) -> Array2<f64> {
 }
 
 /// Images as rows of numbers.
-#[must_use]
-pub fn rows(images: &ArrayRef4<f32>) -> Array2<f64> {
+pub(crate) fn rows(images: &ArrayRef4<f32>) -> Array2<f64> {
     let (count, c, h, w) = images.dim();
     let numbers = images.iter().map(|&x| f64::from(x)).collect();
     Array2::from_shape_vec((count, c * h * w), numbers).expect("as many numbers")
 }
 
 /// Rows of numbers as images of [`SHAPE`].
-#[must_use]
-pub fn images(rows: &Array2<f64>) -> Array4<f32> {
+pub(crate) fn images(rows: &Array2<f64>) -> Array4<f32> {
     let [c, h, w] = SHAPE;
     let numbers = rows.iter().map(|&x| x as f32).collect();
     Array4::from_shape_vec((rows.nrows(), c, h, w), numbers).expect("as many numbers")

@@ -8,13 +8,13 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`ranks`] | [`RankHistogram`](ranks::RankHistogram): where true values stood among samples, and whether that is uniform |
-//! | [`quantities`] | [`Quantities`](quantities::Quantities): what is ranked; [`Observation`](quantities::Observation): what one image tells |
-//! | [`summary`] | [`Summary`](summary::Summary): what many images tell: coverage, TARP, spread and skill |
-//! | [`closed_forms`] | [`ClosedForm`](closed_forms::ClosedForm): priors and operators whose posterior is known |
-//! | [`gaussians`] | [`Gaussians`](gaussians::Gaussians): a mixture, and what a linear measurement makes of it |
+//! | [`ranks`] | where true values stood among samples, and whether that is uniform |
+//! | [`quantities`] | what is ranked, and what one image tells |
+//! | [`summary`] | what many images tell: coverage, TARP, spread and skill |
+//! | [`closed_forms`] | priors and operators whose posterior is known |
+//! | [`gaussians`] | a mixture of Gaussians, and what a linear measurement makes of it |
 //! | [`wasserstein`] | how far two samples are apart |
-//! | [`study`] | [`Study`](study::Study): all of it, of one method on one closed form |
+//! | [`study`] | all of it, of one method on one closed form |
 //! | [`chance`] | tails of the laws that the tests rest on |
 
 pub mod chance;

@@ -8,7 +8,7 @@ use rand::RngCore;
 
 use crate::error::MethodError;
 use crate::needs::Need;
-use crate::parts::{Pass, linear, noise_from_x0_hat, normal_like, standard_normal};
+use crate::parts::{Pass, linear, noise_from_x0_hat, normal_like};
 use crate::posterior::data_term::{check, proximal};
 use crate::posterior::langevin::Langevin;
 use crate::posterior::levels::{distinct_times, karras};
@@ -153,13 +153,8 @@ impl DapsSettings {
     ) -> Result<Array4<f32>, MethodError> {
         let steps = &self.plan(model.schedule(), num_steps)?;
         // x_T is nearly pure noise, which it is taken to be whatever the first level is.
-        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
+        let x_start = walk.noise(rng);
         let mut level = steps[0];
         walk.run(x_start, &mut |now| {
             if !now.step.is_last() {

@@ -7,7 +7,7 @@ use rand::RngCore;
 
 use crate::error::MethodError;
 use crate::needs::Need;
-use crate::parts::{linear, noise_from_x0_hat, normal_like, standard_normal};
+use crate::parts::{linear, noise_from_x0_hat, normal_like};
 use crate::posterior::data_term::{check, proximal};
 use crate::posterior::walk::{Moment, Walk, at_time};
 use crate::stepping::{Cost, Stepping};
@@ -77,13 +77,8 @@ impl PosteriorMethod for Ddnm {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let steps = &stepping.steps(model.schedule())?;
-        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
+        let x_start = walk.noise(rng);
         walk.run(x_start, &mut |now| self.step(problem, now, rng))
     }
 }

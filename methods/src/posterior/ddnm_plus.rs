@@ -82,12 +82,7 @@ impl PosteriorMethod for DdnmPlus {
         let measured = Measured::new(problem)?;
         let noise = standard_normal(problem.b.dim().0, model.image_shape(), rng);
         let x_start = measured.start(&noise, steps[0].alpha_bar)?;
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
         let (onwards, repeats) = (
             Ddrm {
                 eta: self.eta,

@@ -186,12 +186,7 @@ impl PosteriorMethod for Ddrm {
         let measured = Measured::new(problem)?;
         let noise = standard_normal(problem.b.dim().0, model.image_shape(), rng);
         let x_start = measured.start(&noise, steps[0].alpha_bar)?;
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
         walk.run(x_start, &mut |now| self.step(&measured, now, rng))
     }
 }

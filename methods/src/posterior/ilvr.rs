@@ -7,7 +7,6 @@ use rand::RngCore;
 
 use crate::error::MethodError;
 use crate::needs::Need;
-use crate::parts::standard_normal;
 use crate::posterior::data_term::{check, measurement_at, proximal};
 use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
@@ -85,13 +84,8 @@ impl PosteriorMethod for Ilvr {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let steps = &stepping.steps(model.schedule())?;
-        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
+        let x_start = walk.noise(rng);
         walk.run(x_start, &mut |now: &Moment<'_>| {
             let x = now.ancestral(now.x0_hat, rng);
             replace_measured_part(problem, x, now.step.alpha_bar_prev, rng)

@@ -8,7 +8,7 @@ use task6_dps::{StepSize, dps_step, measurement_gradient, step_sizes};
 
 use crate::error::MethodError;
 use crate::needs::Need;
-use crate::parts::{normal_like, standard_normal};
+use crate::parts::normal_like;
 use crate::posterior::data_term::check;
 use crate::posterior::ilvr::replace_measured_part;
 use crate::posterior::walk::{Moment, Walk};
@@ -98,13 +98,8 @@ impl PosteriorMethod for Mcg {
         check(self, problem)?;
         let steps = &stepping.steps(model.schedule())?;
         let alpha = self.alpha(problem.operator.kind(), steps.len());
-        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
+        let x_start = walk.noise(rng);
         walk.run_with_pullback(x_start, &mut |now, pullback| {
             Self::step(problem, alpha, now, pullback, rng)
         })

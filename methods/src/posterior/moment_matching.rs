@@ -9,7 +9,7 @@ use task3_generate::ddpm_step_direct;
 
 use crate::error::MethodError;
 use crate::needs::Need;
-use crate::parts::{normal_like, standard_normal};
+use crate::parts::normal_like;
 use crate::posterior::data_term::check;
 use crate::posterior::walk::{Moment, Walk};
 use crate::stepping::{Cost, Stepping};
@@ -145,13 +145,8 @@ impl PosteriorMethod for MomentMatching {
     ) -> Result<Array4<f32>, MethodError> {
         check(self, problem)?;
         let steps = &stepping.repeated_steps(model.schedule(), self.rounds)?;
-        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
+        let x_start = walk.noise(rng);
         let rounds = self.rounds.max(1);
         let mut begun = None;
         walk.run_with_pullback(x_start, &mut |now, pullback| {

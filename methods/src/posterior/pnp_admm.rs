@@ -131,12 +131,7 @@ impl PosteriorMethod for PnpAdmm {
         let v = problem.operator.start_image(problem.b)?;
         let mut u = Array4::<f32>::zeros(v.dim());
         let mut x = proximal(problem, &v, problem.b, rho(&steps[0]))?;
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
         walk.run(shrunk(x.clone(), &steps[0]), &mut |now| {
             let v = now.x0_hat;
             u = &u + &x - v;

@@ -156,12 +156,7 @@ impl PosteriorMethod for RedDiff {
         let mut mu = problem.operator.start_image(problem.b)?;
         let mut adam = Adam::new(settings.rate, &mu);
         let x_start = at_time(steps[0].alpha_bar, &mu, &eps);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
         walk.run(x_start, &mut |now| {
             let eps_hat = now.score * -(1.0 - now.step.alpha_bar).sqrt() as f32;
             let weight = settings.lambda * noise_level(now.step.alpha_bar);

@@ -7,7 +7,6 @@ use rand::RngCore;
 
 use crate::error::MethodError;
 use crate::needs::Need;
-use crate::parts::standard_normal;
 use crate::posterior::data_term::{check, measurement_at};
 use crate::posterior::walk::{Moment, Walk, noise_level};
 use crate::stepping::{Cost, Stepping};
@@ -92,13 +91,8 @@ impl PosteriorMethod for ScoreSde {
         let norm = problem.operator.linear()?.norm();
         // An operator that maps everything to 0 pulls nowhere.
         let lambda = if norm > 0.0 { norm.powi(-2) } else { 0.0 };
-        let x_start = standard_normal(problem.b.dim().0, model.image_shape(), rng);
-        let walk = Walk {
-            model,
-            problem,
-            steps,
-            observer,
-        };
+        let walk = Walk::new(model, problem, steps, observer);
+        let x_start = walk.noise(rng);
         walk.run(x_start, &mut |now| Self::step(problem, lambda, now, rng))
     }
 }

@@ -10,15 +10,15 @@ use task6_dps::{dps_step, measurement_gradient};
 
 use crate::Problem;
 use crate::error::MethodError;
-use crate::parts::{linear, normal_like};
+use crate::parts::{linear, normal_like, standard_normal};
 
 /// Where a walk leads, and past whom.
 pub(crate) struct Walk<'a> {
-    pub(crate) model: &'a dyn ScoreModel,
-    pub(crate) problem: &'a Problem<'a>,
+    model: &'a dyn ScoreModel,
+    problem: &'a Problem<'a>,
     /// One for each call of the network; a time may come more than once.
-    pub(crate) steps: &'a [Step],
-    pub(crate) observer: &'a mut dyn Observer,
+    steps: &'a [Step],
+    observer: &'a mut dyn Observer,
 }
 
 /// The way from one step to the next: to `x_{t-1}` from what is known at `t`.
@@ -38,7 +38,26 @@ pub(crate) struct Moment<'a> {
     pub(crate) residual: &'a Array4<f32>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(crate) fn new(
+        model: &'a dyn ScoreModel,
+        problem: &'a Problem<'a>,
+        steps: &'a [Step],
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        Self {
+            model,
+            problem,
+            steps,
+            observer,
+        }
+    }
+
+    /// `x_T` for each of the measurements: standard normal.
+    pub(crate) fn noise(&self, rng: &mut dyn RngCore) -> Array4<f32> {
+        standard_normal(self.problem.b.dim().0, self.model.image_shape(), rng)
+    }
+
     /// Goes from `x_start` where `take` leads, with one forward pass of the network a step.
     pub(crate) fn run(self, x_start: Array4<f32>, take: &mut Take<'_>) -> Result<Array4<f32>, MethodError> {
         let mut x_t = x_start;

@@ -11,7 +11,7 @@ use methods::stepping::Stepping;
 use rayon::prelude::*;
 
 use crate::calibration::line::Line;
-use crate::calibration::{Options, save};
+use crate::calibration::{Options, markdown, save};
 
 /// Exact draws, spoilt ones, and all methods, on all closed forms.
 pub fn run(options: &Options, session: &mut Session) -> Result<()> {
@@ -43,7 +43,7 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
         save(&setting, &lines, options, session)?;
     }
     drop(progress);
-    cli::print_text(&crate::calibration::markdown(&setting, &lines));
+    cli::print_text(&markdown(&setting, &lines));
     Ok(())
 }
 

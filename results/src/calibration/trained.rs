@@ -15,7 +15,7 @@ use score_unet::Prior;
 
 use crate::calibration::line::Line;
 use crate::calibration::table::Setting;
-use crate::calibration::{Options, file_name, kept, save};
+use crate::calibration::{Options, file_name, kept, markdown, save};
 use crate::store::{self, Store};
 
 /// Methods that are measured where none is named.
@@ -55,25 +55,41 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
             }
         }
     }
-    let mut progress = Progress::new("calibration", study.work_left(&columns)?);
-    let references = study.images(REFERENCES, 0, &mut progress)?;
-    for first in (0..setting.images).step_by(BATCH) {
-        let truths = study.images(TRUTHS, first, &mut progress)?;
-        for index in 0..BATCH.min(setting.images - first) {
+    session.note(&format!(
+        "everything is kept in `{}` as soon as it is there: the same command goes on where it was stopped",
+        study.folder.display()
+    ));
+    let outcome = look_at_all(&study, &mut columns, |lines| save(&setting, lines, options, session));
+    // Whatever ended it, the tables hold what was done by then.
+    let lines = lines(&columns);
+    save(&setting, &lines, options, session)?;
+    outcome?;
+    cli::print_text(&markdown(&setting, &lines));
+    Ok(())
+}
+
+/// Image by image, each by all methods; whenever something new is known of all, it is handed on.
+fn look_at_all(
+    study: &Trained<'_>,
+    columns: &mut [Column<'_>],
+    mut tell: impl FnMut(&[Line]) -> Result<()>,
+) -> Result<()> {
+    let progress = &mut Progress::new("calibration", study.work_left(columns)?);
+    let references = study.images(REFERENCES, 0, progress)?;
+    let images = study.setting.images;
+    for first in (0..images).step_by(BATCH) {
+        let truths = study.images(TRUTHS, first, progress)?;
+        for index in 0..BATCH.min(images - first) {
             let one = |images: &Array4<f32>| images.slice_axis(Axis(0), Slice::from(index..=index)).to_owned();
             let mut is_new = false;
-            for column in &mut columns {
-                is_new |= column.look_at(&study, first + index, &one(&truths), &one(&references), &mut progress)?;
+            for column in &mut *columns {
+                is_new |= column.look_at(study, first + index, &one(&truths), &one(&references), progress)?;
             }
             if is_new {
-                save(&setting, &lines(&columns), options, session)?;
+                tell(&lines(columns))?;
             }
         }
     }
-    drop(progress);
-    let lines = lines(&columns);
-    save(&setting, &lines, options, session)?;
-    cli::print_text(&crate::calibration::markdown(&setting, &lines));
     Ok(())
 }
 

@@ -14,7 +14,7 @@ const MARGIN: usize = 14;
 const TITLE: usize = 17;
 const LABEL: usize = 17;
 const CAPTION: usize = 13;
-const CAPTION_HEIGHT: usize = 16;
+const CAPTION_HEIGHT: usize = 18;
 /// Bars end at so many times the height of even ones; what is higher is cut off.
 const HIGHEST: f64 = 4.0;
 
@@ -70,7 +70,7 @@ pub fn histograms(rows: &[HistogramRow], titles: &[&str]) -> Result<Figure, Plot
             Anchor::Right,
         ));
         for (column, histogram) in row.histograms.iter().enumerate() {
-            let below = (middle(column), upper + PANEL_HEIGHT + 2);
+            let below = (middle(column), upper + PANEL_HEIGHT + 4);
             texts.push(Text::grey(&histogram.caption, below, CAPTION, Anchor::Top));
         }
     }
