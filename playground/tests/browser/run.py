@@ -13,10 +13,10 @@ import tempfile
 # No folder of compiled files beside the sources.
 sys.dont_write_bytecode = True
 
-import load  # noqa: E402
-import tries  # noqa: E402
-from driver import Browser, Driver, find  # noqa: E402
-from server import Server  # noqa: E402
+import load
+import tries
+from driver import Browser, Driver, find
+from server import Server
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
