@@ -25,6 +25,10 @@ mod parameter;
 mod versioned;
 mod weights;
 
+// Whatever this library is part of is linked with the stand-in.
+#[cfg(feature = "cuda-stand-in")]
+use cuda_stand_in as _;
+
 pub use adam::{Adam, AdamState};
 pub use average::update_average;
 pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4, Traced4};
