@@ -4,14 +4,15 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <unordered_map>
+#include <iterator>
+#include <map>
 
 namespace {
 constexpr size_t FENCE = 64;
 constexpr int NAN_BYTE = 0xFF;
 constexpr int FENCE_BYTE = 0xA5;
 
-std::unordered_map<uint64_t, size_t> allocations;
+std::map<uint64_t, size_t> allocations; // By their first byte.
 size_t in_use, freed;
 uint64_t threshold; // What the pool keeps at a synchronisation.
 
@@ -50,10 +51,14 @@ Code release(uint64_t address) {
     return SUCCESS;
 }
 
-// Copies and fills are checked against the allocation that they begin in.
+// What is copied or filled must lie in one allocation.
 void check_bounds(uint64_t address, size_t bytes) {
-    auto found = allocations.find(address);
-    if (found == allocations.end() || bytes > found->second) give_up("a copy or a fill of %zu bytes goes astray", bytes);
+    auto next = allocations.upper_bound(address);
+    if (next != allocations.begin()) {
+        auto [begin, length] = *std::prev(next);
+        if (address - begin <= length && bytes <= length - (address - begin)) return;
+    }
+    give_up("a copy or a fill of %zu bytes goes astray", bytes);
 }
 
 Code copy(const char *kind, void *to, const void *from, size_t bytes) {

@@ -36,12 +36,15 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// Where the tensors live.
     type Device: DeviceExt<Err = Self::Err>;
     /// What a convolution keeps between calls, such as reordered weights.
-    type ConvCache: Default + std::fmt::Debug;
+    type ConvCache: std::fmt::Debug;
     /// What a linear layer keeps between calls.
     type LinearCache: Default + std::fmt::Debug;
 
     /// The device.
     fn device(&self) -> &Self::Device;
+
+    /// What a new convolution starts with.
+    fn conv_cache(&self) -> Self::ConvCache;
 
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
     ///
@@ -122,7 +125,8 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// What the device reports, such as lack of memory.
     fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
 
-    /// Elementwise sum of two feature maps of one shape.
+    /// Elementwise sum of two feature maps of one shape, which are not the same tensor: dfdx cannot add a tensor's
+    /// gradient to itself.
     ///
     /// # Errors
     ///

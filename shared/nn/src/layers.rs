@@ -50,7 +50,7 @@ impl<B: Backend> Conv2d<B> {
             c_out,
             kernel,
             stride,
-            cache: B::ConvCache::default(),
+            cache: backend.conv_cache(),
         }
     }
 
@@ -64,7 +64,7 @@ impl<B: Backend> Conv2d<B> {
             c_out,
             kernel,
             stride: 1,
-            cache: B::ConvCache::default(),
+            cache: backend.conv_cache(),
         }
     }
 

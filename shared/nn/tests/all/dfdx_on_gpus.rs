@@ -4,6 +4,8 @@
 use dfdx::shapes::{Axes2, Rank0};
 use dfdx::tensor::{Tensor, Trace};
 use dfdx::tensor_ops::{Backward, BroadcastTo, Device, ReshapeTo, SumTo};
+#[cfg(feature = "cuda")]
+use nn::Backend;
 use nn::{Cpu, DeviceExt};
 
 /// The gradient of the sum of a row of pixels, each repeated in blocks of 2x2 that are then joined by `reshape`.
@@ -22,7 +24,7 @@ fn a_gpu_loses_the_gradient_of_a_broadcast_tensor_at_a_reshape() {
     #[cfg(feature = "cuda")]
     if let Some(gpu) = crate::backends::gpu() {
         assert_ne!(
-            gradient_of_repeated_pixels(&gpu.0),
+            gradient_of_repeated_pixels(gpu.device()),
             [4.0; 4],
             "dfdx has mended it: `upsample2` needs no product any more, and README and RESULTS.md no note"
         );
