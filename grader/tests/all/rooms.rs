@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &str)] = &[
         "anyhow clap diffusion files imaging indicatif metrics ndarray one_build plots program rand rayon \
          score_unet serde serde_json",
     ),
+    ("cuda_stand_in", ""),
     ("diffusion", "ndarray ndarray-rand rand thiserror"),
     (
         "exchange",
@@ -34,7 +35,7 @@ const ROOMS: &[(&str, &str)] = &[
         "files image moxcms ndarray ndarray-rand rand rayon realfft rustdct rustfft strsim thiserror zip \
          zune-core zune-jpeg",
     ),
-    ("kernels", "gemm-common gemm-f32 libc rayon"),
+    ("kernels", "cudarc gemm-common gemm-f32 libc rayon"),
     (
         "lpips_tools",
         "anyhow clap dfdx half image imaging indicatif kernels metrics ndarray nn program pytorch-reader rand \
@@ -46,7 +47,10 @@ const ROOMS: &[(&str, &str)] = &[
          task5_score_ald task6_dps thiserror",
     ),
     ("metrics", "dfdx kernels ndarray nn rayon thiserror"),
-    ("nn", "cudarc dfdx files half kernels safetensors thiserror"),
+    (
+        "nn",
+        "cuda_stand_in cudarc dfdx files half kernels safetensors thiserror",
+    ),
     (
         "notebook",
         "anyhow base64 cli diffusion imaging methods metrics ndarray ndarray-rand plots rand score_unet \

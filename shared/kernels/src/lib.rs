@@ -13,7 +13,7 @@
 //! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
 //! * [`window`]: convolution of any kernel size, stride and padding. [`pool`]: max-pooling.
 //! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
-//! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator.
+//! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator, `gpu_memory` one of a GPU's.
 //!
 //! Three rules hold everywhere:
 //!
@@ -21,8 +21,9 @@
 //!   AVX2 and AVX-512 machines; the choice is made when the program runs. See [`simd`].
 //! * **The same bits at any number of threads.** Kernels run in parallel on rayon's current pool, but
 //!   no sum depends on how the work was shared out. (Other instructions do round differently.)
-//! * **`unsafe` in three places only:** the intrinsics and their dispatch in [`simd`], the call of the
-//!   `gemm` crate in `matmul`, and `mallopt` in [`memory`] (and the allocator with which a test counts).
+//! * **`unsafe` in four places only:** the intrinsics and their dispatch in [`simd`], the call of the
+//!   `gemm` crate in `matmul`, `mallopt` in [`memory`] (and the allocator with which a test counts), and
+//!   a setting of the driver in `gpu_memory`.
 //!   The kernels themselves are safe Rust: bounds are checked once per handful of vector operations, at
 //!   no cost that could be measured.
 
@@ -30,6 +31,8 @@ pub mod attention;
 pub mod channels_last;
 pub mod conv;
 pub mod elementwise;
+#[cfg(feature = "cuda")]
+pub mod gpu_memory;
 pub mod linear;
 mod matmul;
 pub mod memory;

@@ -75,10 +75,10 @@ impl<B: Backend> Adam<B> {
         gradients: &mut Gradients<f32, B::Device>,
         factor: f32,
     ) -> Result<(), B::Err> {
-        let gradient = gradients.get_or_alloc_mut(parameter.value())?;
         if factor < 1.0 {
-            B::Device::scale_gradient(gradient, factor)?;
+            B::Device::scale_gradient(gradients, parameter.value_mut(), factor)?;
         }
+        let gradient = gradients.get_or_alloc_mut(parameter.value())?;
         let first = self.first_moment.get_or_alloc_mut(parameter.value())?;
         let second = self.second_moment.get_or_alloc_mut(parameter.value())?;
         self.config
@@ -150,14 +150,7 @@ fn gradient_norm<B: Backend>(
     network: &dyn Parameters<B>,
     gradients: &mut Gradients<f32, B::Device>,
 ) -> Result<f64, B::Err> {
-    let mut sum = Ok(0.0);
-    network.visit("", &mut |_, parameter| {
-        if let Ok(total) = sum {
-            sum = gradients
-                .get_or_alloc_mut(parameter.value())
-                .and_then(|g| B::Device::squared_norm(g))
-                .map(|s| total + s);
-        }
-    });
-    sum.map(f64::sqrt)
+    let mut parameters = Vec::new();
+    network.visit("", &mut |_, parameter| parameters.push(parameter.value()));
+    B::Device::squared_norm(gradients, &parameters).map(f64::sqrt)
 }

@@ -39,12 +39,15 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// How it keeps a batch of feature maps between two layers.
     type Map: Clone + std::fmt::Debug;
     /// What a convolution keeps between calls, such as reordered weights.
-    type ConvCache: Default + std::fmt::Debug;
+    type ConvCache: std::fmt::Debug;
     /// What a linear layer keeps between calls.
     type LinearCache: Default + std::fmt::Debug;
 
     /// The device.
     fn device(&self) -> &Self::Device;
+
+    /// What a new convolution starts with.
+    fn conv_cache(&self) -> Self::ConvCache;
 
     /// A batch of images as features, the same values.
     ///
@@ -140,7 +143,8 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// What the device reports, such as lack of memory.
     fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
 
-    /// Elementwise sum of two feature maps of one shape.
+    /// Elementwise sum of two feature maps of one shape, which are not the same tensor: dfdx cannot add a tensor's
+    /// gradient to itself.
     ///
     /// # Errors
     ///

@@ -1,22 +1,27 @@
 //! NVIDIA GPUs: what [`Composed`] needs of dfdx's `Cuda`, and opening one without a panic.
 
-use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 
 use cudarc::driver::sys::{CUdevice_attribute_enum as Attribute, CUresult};
-use cudarc::driver::{DriverError, result};
+use cudarc::driver::{CudaDevice, DriverError, result};
 use dfdx::shapes::Shape;
-use dfdx::tensor::{CpuError, Cuda, CudaError, Storage, Tensor, Trace, ZerosTensor};
+use dfdx::tensor::{CpuError, Cuda, CudaError, Gradients, Storage, Tensor, Trace, ZerosTensor};
 use dfdx::tensor_ops::Backward;
+use kernels::gpu_memory::keep_freed_gpu_memory;
 
 use crate::backend::{Backend, Gradient, Tensor4};
-use crate::composed::Composed;
+use crate::composed::{Composed, gradients};
 use crate::device::DeviceError;
 use crate::device_ext::DeviceExt;
+use crate::device_thread::{NO_MEMORY_LEFT, quietly};
 use crate::layers::Conv2d;
 
 /// What a GPU must have free to be taken: the weights of the network four times over (training keeps the moments of
 /// Adam and an average) and the feature maps of a few images.
 const NEEDED_BYTES: usize = 256 << 20;
+
+/// A flat parameter on a GPU.
+type Flat = Tensor<(usize,), f32, Cuda>;
 
 impl DeviceExt for Cuda {
     const IS_GPU: bool = true;
@@ -33,17 +38,16 @@ impl DeviceExt for Cuda {
         Ok(gradient.device().htod_sync_copy_into(values, &mut **gradient)?)
     }
 
-    // dfdx has no arithmetic on gradient buffers, and a kernel launch is unsafe code. So norm and clipping go through
-    // the host: 16 MB each way for the network of 4 million parameters.
-    fn squared_norm(gradient: &Gradient<Cuda>) -> Result<f64, CudaError> {
-        let values = Self::gradient_to_vec(gradient)?;
-        Ok(values.iter().map(|g| f64::from(*g).powi(2)).sum())
+    fn squared_norm(gradients: &mut Gradients<f32, Cuda>, parameters: &[&Flat]) -> Result<f64, CudaError> {
+        gradients::squared_norm(gradients, parameters)
     }
 
-    fn scale_gradient(gradient: &mut Gradient<Cuda>, factor: f32) -> Result<(), CudaError> {
-        let mut values = Self::gradient_to_vec(gradient)?;
-        values.iter_mut().for_each(|g| *g *= factor);
-        Self::write_gradient(gradient, &values)
+    fn scale_gradient(
+        gradients: &mut Gradients<f32, Cuda>,
+        parameter: &mut Flat,
+        factor: f32,
+    ) -> Result<(), CudaError> {
+        gradients::scale_gradient(gradients, parameter, factor)
     }
 
     // Its addresses are not ours to look at.
@@ -60,11 +64,7 @@ impl DeviceExt for Cuda {
 
     fn explain(error: &CudaError) -> String {
         match error {
-            CudaError::Driver(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => {
-                "the GPU has no memory left: work on fewer images at a time, close other programs that use the GPU, or \
-                 use --device cpu"
-                    .into()
-            }
+            CudaError::Driver(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)) => NO_MEMORY_LEFT.into(),
             // Not the error's own words: where the driver does not know the code, asking for them panics.
             CudaError::Driver(DriverError(code)) => format!("the NVIDIA driver reports {code:?}"),
             CudaError::Blas(error) => format!("cuBLAS reports {:?}", error.0),
@@ -88,30 +88,26 @@ impl Composed<Cuda> {
     pub fn open(index: usize) -> Result<Self, DeviceError> {
         find(index)?;
         let tried = without_panic(|| {
-            let gpu = Composed(Cuda::try_build(index, 0)?);
+            let gpu = Composed::on(Cuda::try_build(index, 0)?);
+            keep_freed_gpu_memory(&*driver_device(gpu.device())?);
             try_out(&gpu)?;
             Ok(gpu)
         });
         tried.map_err(|reason| DeviceError::Unusable(format!("GPU cuda:{index} cannot be used: {reason}")))
     }
-
-    /// Its number.
-    ///
-    /// # Errors
-    ///
-    /// If it has no memory left.
-    pub fn index(&self) -> Result<usize, DeviceError> {
-        let error = |error| DeviceError::Unusable(Cuda::explain(&error));
-        identity(&self.0).map(|(index, _)| index).map_err(error)
-    }
 }
 
-/// The number and the compute capability of a GPU. dfdx keeps the device to itself; a buffer on it knows.
+/// The number and the compute capability of a GPU.
 fn identity(gpu: &Cuda) -> Result<(usize, [i32; 2]), CudaError> {
-    let device = Storage::<f32>::try_alloc_len(gpu, 1)?.device();
+    let device = driver_device(gpu)?;
     let major = device.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = device.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     Ok((device.ordinal(), [major, minor]))
+}
+
+/// The device as cudarc knows it, by way of some memory: dfdx does not lend it.
+fn driver_device(gpu: &Cuda) -> Result<Arc<CudaDevice>, CudaError> {
+    Ok(Storage::<f32>::try_alloc_len(gpu, 1)?.device())
 }
 
 /// Makes sure that there is a driver and a GPU of that number: asking dfdx for one that is not there panics.
@@ -137,12 +133,15 @@ fn find(index: usize) -> Result<(), DeviceError> {
 /// Takes memory, and runs a convolution forwards and backwards: that loads kernels that were compiled with the program,
 /// compiles others, and multiplies matrices.
 fn try_out(gpu: &Gpu) -> Result<(), CudaError> {
-    drop(Storage::<f32>::try_alloc_len(&gpu.0, NEEDED_BYTES / size_of::<f32>())?);
+    drop(Storage::<f32>::try_alloc_len(
+        gpu.device(),
+        NEEDED_BYTES / size_of::<f32>(),
+    )?);
     let layer = Conv2d::zeros(gpu, 4, 1, 3);
-    let image: Tensor4<Gpu> = gpu.0.try_zeros_like(&(2, 1, 4, 4))?;
+    let image: Tensor4<Gpu> = gpu.device().try_zeros_like(&(2, 1, 4, 4))?;
     let pixels = Composed::pixel_unshuffle(image.leaky_trace(), 2)?;
     let y = Composed::images(layer.forward(Composed::features(pixels)?)?)?;
-    let ones: Tensor<_, f32, Cuda> = gpu.0.try_zeros_like(&(2, 1, 2, 2))?;
+    let ones: Tensor<_, f32, Cuda> = gpu.device().try_zeros_like(&(2, 1, 2, 2))?;
     let mut gradients = Composed::inner_product(y, &ones)?.try_backward()?;
     Cuda::gradient_to_vec(gradients.get_or_alloc_mut(&image)?).map(drop)
 }
@@ -150,17 +149,19 @@ fn try_out(gpu: &Gpu) -> Result<(), CudaError> {
 /// Runs `open`; an error and a panic both become words. dfdx panics where the kernels that it compiles at run time do
 /// not compile.
 fn without_panic<R>(open: impl FnOnce() -> Result<R, CudaError>) -> Result<R, String> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| ()));
-    let result = panic::catch_unwind(AssertUnwindSafe(open));
-    panic::set_hook(hook);
-    match result {
+    match quietly(open) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(CudaError::Driver(DriverError(code)))) if is_for_other_cards(code) => Err(format!(
             "this program's kernels are not for this card or driver ({code:?}): build it again with the environment \
              variable CUDA_COMPUTE_CAP set to what `nvidia-smi --query-gpu=compute_cap --format=csv` says, without the \
              dot, and with a CUDA toolkit that is not newer than the driver"
         )),
+        // The first thing that dfdx does is to allocate nothing, zero bytes, from a memory pool.
+        Ok(Err(CudaError::Driver(DriverError(CUresult::CUDA_ERROR_INVALID_VALUE)))) => Err(
+            "the driver reports CUDA_ERROR_INVALID_VALUE, as it does for cards that have no memory pools: dfdx 0.13 \
+             does not run on those; use --device cpu"
+                .into(),
+        ),
         Ok(Err(error)) => Err(Cuda::explain(&error)),
         Err(_) => Err(
             "some kernels are compiled when the program starts, and that failed: the CUDA toolkit that it was \

@@ -31,6 +31,9 @@ pub enum DeviceError {
     /// There is no such GPU, or it cannot be used; the text says why and what to do.
     #[error("{0}")]
     Unusable(String),
+    /// It failed in the middle of its work; the text says why and what to do.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl FromStr for DeviceChoice {
@@ -66,9 +69,9 @@ impl fmt::Display for DeviceChoice {
 pub enum Device {
     /// The CPU.
     Cpu(Cpu),
-    /// An NVIDIA GPU.
+    /// An NVIDIA GPU, on a thread of its own.
     #[cfg(feature = "cuda")]
-    Cuda(crate::Gpu),
+    Cuda(crate::OpenedGpu),
 }
 
 impl DeviceChoice {
@@ -95,7 +98,7 @@ impl DeviceChoice {
 
 #[cfg(feature = "cuda")]
 fn open_gpu(index: usize) -> Result<Device, DeviceError> {
-    crate::Gpu::open(index).map(Device::Cuda)
+    crate::OpenedGpu::open(index).map(Device::Cuda)
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -110,7 +113,7 @@ impl Device {
         match self {
             Self::Cpu(cpu) => cpu.describe(),
             #[cfg(feature = "cuda")]
-            Self::Cuda(gpu) => gpu.0.describe(),
+            Self::Cuda(gpu) => gpu.describe().into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a network needs of a device beyond dfdx's own ops.
 
 use dfdx::shapes::Shape;
-use dfdx::tensor::Tensor;
+use dfdx::tensor::{Gradients, Tensor};
 use dfdx::tensor_ops::Device;
 
 use crate::backend::Gradient;
@@ -27,19 +27,26 @@ pub trait DeviceExt: Device<f32> + std::fmt::Debug {
     /// Another number of values than the buffer has; what the device reports.
     fn write_gradient(gradient: &mut Gradient<Self>, values: &[f32]) -> Result<(), Self::Err>;
 
-    /// `sum(g^2)`, in f64.
+    /// `sum(g^2)` over the gradients of all `parameters` together. Parameters that have none count as zero.
     ///
     /// # Errors
     ///
     /// What the device reports.
-    fn squared_norm(gradient: &Gradient<Self>) -> Result<f64, Self::Err>;
+    fn squared_norm(
+        gradients: &mut Gradients<f32, Self>,
+        parameters: &[&Tensor<(usize,), f32, Self>],
+    ) -> Result<f64, Self::Err>;
 
-    /// `g *= factor`.
+    /// `g *= factor` for the gradient of `parameter`, which must be finite. The parameter keeps its values.
     ///
     /// # Errors
     ///
     /// What the device reports.
-    fn scale_gradient(gradient: &mut Gradient<Self>, factor: f32) -> Result<(), Self::Err>;
+    fn scale_gradient(
+        gradients: &mut Gradients<f32, Self>,
+        parameter: &mut Tensor<(usize,), f32, Self>,
+        factor: f32,
+    ) -> Result<(), Self::Err>;
 
     /// Whether several elements of `x` are known to be one place in memory, as along an axis that was broadcast. A
     /// device that cannot tell says no: what [`Composed`](crate::Composed) must not do with such tensors is found on

@@ -51,7 +51,7 @@ impl<B: Backend> Conv2d<B> {
             c_out,
             kernel,
             stride,
-            cache: B::ConvCache::default(),
+            cache: backend.conv_cache(),
         }
     }
 
@@ -65,7 +65,7 @@ impl<B: Backend> Conv2d<B> {
             c_out,
             kernel,
             stride: 1,
-            cache: B::ConvCache::default(),
+            cache: backend.conv_cache(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] runs them on `kernels`, [`Composed`] makes them of
 //!   dfdx's own ops, on any device of dfdx's: that is how GPUs are used.
 //! * [`Features`]: feature maps between two layers, kept as the backend likes.
-//! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found.
+//! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found. [`DeviceThread`]: where a GPU lives.
 //! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
 //! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.
 //! * [`Adam`], [`update_average`]: dfdx's optimiser step and moving average over such a list.
@@ -21,11 +21,18 @@ mod cpu;
 mod cuda;
 mod device;
 mod device_ext;
+mod device_thread;
 mod features;
 mod layers;
+#[cfg(feature = "cuda")]
+mod opened_gpu;
 mod parameter;
 mod versioned;
 mod weights;
+
+// Whatever this library is part of is linked with the stand-in.
+#[cfg(feature = "cuda-stand-in")]
+use cuda_stand_in as _;
 
 pub use adam::{Adam, AdamState};
 pub use average::update_average;
@@ -35,9 +42,12 @@ pub use composed::Composed;
 pub use cuda::Gpu;
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use device_ext::DeviceExt;
+pub use device_thread::DeviceThread;
 pub use dfdx::tensor::Cpu;
 pub use features::Features;
 pub use layers::{Attention, Conv2d, GroupNorm, Linear, Residual};
+#[cfg(feature = "cuda")]
+pub use opened_gpu::OpenedGpu;
 #[doc(hidden)]
 pub use parameter::join;
 pub use parameter::{Parameter, Parameters};

@@ -26,6 +26,6 @@ pub use explain::explain;
 pub use flags::parse;
 pub use locate::{data_folder, find_prior};
 pub use print::{all_printed, print, print_text, say};
-pub use run::{USER_ERROR, run};
+pub use run::{USER_ERROR, run, run_outside};
 pub use signals::{Signal, catch_signals, stop_asked};
 pub use threads::{ThreadOptions, start_threads};

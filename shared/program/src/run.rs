@@ -18,8 +18,13 @@ pub const USER_ERROR: u8 = 2;
 ///
 /// `work` is asked to notice [`stop_asked`] and to return `Ok` once it has written what it has.
 pub fn run(threads: ThreadOptions, work: impl FnOnce() -> Result<()> + Send) -> ExitCode {
-    let outcome = start_threads(threads).and_then(|()| rayon::scope(|_| work()));
-    match (outcome, stop_asked()) {
+    run_outside(threads, || rayon::scope(|_| work()))
+}
+
+/// The same outside of the pool: for work that waits for another thread. If it waited inside, and the pool had one
+/// thread, the other thread's parallel loops would wait for it.
+pub fn run_outside(threads: ThreadOptions, work: impl FnOnce() -> Result<()>) -> ExitCode {
+    match (start_threads(threads).and_then(|()| work()), stop_asked()) {
         (Err(error), _) => {
             say(&format!("error: {}", explain(&error)));
             ExitCode::from(USER_ERROR)

@@ -3,15 +3,13 @@
 //! dfdx's `Cuda` must not leave the thread that made it, but a prior is shared between threads. So the thread that
 //! opens the GPU keeps it and the network, and a prior sends it arrays and waits for arrays.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use ndarray::Array4;
-use nn::Backend;
+use nn::{Backend, DeviceThread};
 
 use crate::network::{Facts, Network};
 use crate::unet::UNet;
@@ -34,12 +32,11 @@ pub struct OnOwnThread {
     schedule: Schedule,
     /// Where requests go, and the number of the next pullback.
     requests: Mutex<(Sender<Request>, u64)>,
-    /// The thread, until it has been found to be over.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: DeviceThread,
 }
 
 impl OnOwnThread {
-    /// Starts the thread, and makes the network there.
+    /// Starts a thread, and makes the network there.
     ///
     /// # Errors
     ///
@@ -47,36 +44,29 @@ impl OnOwnThread {
     pub fn start<B: Backend, E: From<std::io::Error> + Send + 'static>(
         make: impl FnOnce() -> Result<UNet<B>, E> + Send + 'static,
     ) -> Result<Self, E> {
-        let (requests, received) = channel();
-        let (ready, started) = channel();
-        let work = move || match make() {
-            Ok(network) => {
-                let _ = ready.send(Ok((Facts::of(&network), network.schedule().clone())));
-                serve(&network, &received);
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-            }
-        };
-        let thread = std::thread::Builder::new().name("network".into()).spawn(work)?;
-        let (facts, schedule) = match started.recv() {
-            Ok(result) => result?,
-            Err(_) => return Err(std::io::Error::other(last_words(Some(thread))).into()),
-        };
-        Ok(Self {
-            facts,
-            schedule,
-            requests: Mutex::new((requests, 0)),
-            thread: Mutex::new(Some(thread)),
-        })
+        let (work, ends) = ends(|(): &()| make());
+        ends.meet(DeviceThread::start(move || work(&()))?)
+    }
+
+    /// Makes the network on the thread of a GPU.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`, and of a GPU that cannot be used or fails while it makes the network.
+    #[cfg(feature = "cuda")]
+    pub fn on_gpu<E: From<std::io::Error> + From<nn::DeviceError> + Send + 'static>(
+        gpu: &nn::OpenedGpu,
+        make: impl FnOnce(&nn::Gpu) -> Result<UNet<nn::Gpu>, E> + Send + 'static,
+    ) -> Result<Self, E> {
+        let (work, ends) = ends(make);
+        ends.meet(gpu.start(work)?)
     }
 
     /// Waits for an answer. None comes where the thread has panicked, as dfdx does where it does not expect a failure.
     fn wait(&self, answer: &Receiver<Answer>) -> Answer {
-        answer.recv().unwrap_or_else(|_| {
-            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Err(ScoreError::Backend(last_words(thread)))
-        })
+        self.thread
+            .wait(answer)
+            .unwrap_or_else(|words| Err(ScoreError::Backend(words)))
     }
 
     fn send(&self, request: impl FnOnce(u64) -> Request) -> u64 {
@@ -90,20 +80,39 @@ impl OnOwnThread {
     }
 }
 
-/// What a thread that is over said last.
-fn last_words(thread: Option<JoinHandle<()>>) -> String {
-    let Some(Err(payload)) = thread.map(JoinHandle::join) else {
-        return "the thread of the network has ended".into();
-    };
-    format!("the network's device failed: {}", panic_text(payload.as_ref()))
+/// What is left on the side of those who ask.
+struct Ends<E> {
+    requests: Sender<Request>,
+    started: Receiver<Result<(Facts, Schedule), E>>,
 }
 
-/// What a panic said.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let owned = payload.downcast_ref::<String>().map(String::as_str);
-    owned
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("it does not say why")
+/// The work of a network's thread, and the other ends of its channels.
+fn ends<D, B: Backend, E>(make: impl FnOnce(&D) -> Result<UNet<B>, E>) -> (impl FnOnce(&D), Ends<E>) {
+    let (requests, received) = channel();
+    let (ready, started) = channel();
+    let work = move |device: &D| match make(device) {
+        Ok(network) => {
+            let _ = ready.send(Ok((Facts::of(&network), network.schedule().clone())));
+            serve(&network, &received);
+        }
+        Err(error) => {
+            let _ = ready.send(Err(error));
+        }
+    };
+    (work, Ends { requests, started })
+}
+
+impl<E: From<std::io::Error>> Ends<E> {
+    /// Waits until the network is made.
+    fn meet(self, thread: DeviceThread) -> Result<OnOwnThread, E> {
+        let (facts, schedule) = thread.wait(&self.started).map_err(std::io::Error::other)??;
+        Ok(OnOwnThread {
+            facts,
+            schedule,
+            requests: Mutex::new((self.requests, 0)),
+            thread,
+        })
+    }
 }
 
 /// Answers until nobody can ask any more.

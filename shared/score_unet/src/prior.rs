@@ -69,7 +69,7 @@ pub enum PriorError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The thread that a GPU's network lives on cannot be started, or has panicked.
-    #[error("the thread of the network failed: {0}")]
+    #[error("the network cannot be made: {0}")]
     Thread(#[from] std::io::Error),
 }
 
@@ -154,10 +154,9 @@ impl Prior {
     }
 
     #[cfg(feature = "cuda")]
-    fn load_on_gpu(name: String, folder: PathBuf, gpu: &nn::Gpu) -> Result<Self, PriorError> {
-        let index = gpu.index()?;
-        let network = crate::own_thread::OnOwnThread::start(move || {
-            let mut network = UNet::load(&folder, &nn::Gpu::open(index)?)?;
+    fn load_on_gpu(name: String, folder: PathBuf, gpu: &nn::OpenedGpu) -> Result<Self, PriorError> {
+        let network = crate::own_thread::OnOwnThread::on_gpu(gpu, move |gpu| {
+            let mut network = UNet::load(&folder, gpu)?;
             network.freeze();
             Ok::<_, PriorError>(network)
         })?;

@@ -10,12 +10,12 @@
 //! * [`validation_loss`], [`denoising_psnr`], [`denoising_preview`]: how good a network is.
 //! * [`write_card`]: what is said of it afterwards.
 //! * [`Length`]: how long a training is.
-//! * [`without_device_panic`]: a GPU that fails is an error.
+//! * [`Ahead`]: the next batch is drawn while the network trains on this one.
 
+mod ahead;
 mod batch;
 mod card;
 mod checkpoint;
-mod device;
 mod error;
 mod length;
 mod preview;
@@ -23,10 +23,10 @@ mod targets;
 mod trainer;
 mod validate;
 
+pub use ahead::Ahead;
 pub use batch::{TrainingBatch, draw_batch};
 pub use card::{Card, write_card};
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use device::without_device_panic;
 pub use error::TrainError;
 pub use length::Length;
 pub use preview::denoising_preview;

@@ -1,8 +1,10 @@
 //! The training loop.
 
 use std::path::Path;
+use std::thread::Scope;
 use std::time::Instant;
 
+use dfdx::tensor::{PutTape, SplitTape};
 use dfdx::tensor_ops::{AdamConfig, Backward};
 use diffusion::Schedule;
 use imaging::PixelSet;
@@ -16,7 +18,8 @@ use score_unet::unet::UNet;
 use serde::{Deserialize, Serialize};
 use training::CHECKPOINT_FILE;
 
-use crate::batch::{TrainingBatch, draw_batch};
+use crate::ahead::{Ahead, Recipe};
+use crate::batch::TrainingBatch;
 use crate::checkpoint::Checkpoint;
 use crate::error::{TrainError, write_json};
 use crate::length::Length;
@@ -167,23 +170,29 @@ impl<B: Backend> Trainer<B> {
         &self.average
     }
 
+    /// The batches of the steps to come, for [`Trainer::step`], drawn by a thread of `scope`.
+    pub fn batches<'scope>(&self, scope: &'scope Scope<'scope, '_>, images: &'scope PixelSet) -> Ahead {
+        let recipe = Recipe {
+            schedule: self.schedule.clone(),
+            size: self.config.batch,
+            jitter: self.config.colour_jitter,
+            seed: self.counters.seed,
+        };
+        Ahead::start(scope, images, recipe, self.counters.step)
+    }
+
     /// One optimiser step. `fraction`, in `0..=1`, is how much of the training is over; the learning rate follows it.
     ///
     /// # Errors
     ///
-    /// What the device reports; a loss that is no number.
-    pub fn step(&mut self, images: &PixelSet, fraction: f64) -> Result<Progress, TrainError> {
+    /// What the device reports; a loss that is no number. The batches are used up then.
+    ///
+    /// # Panics
+    ///
+    /// If `batches` are not those of [`Trainer::batches`], or go on after an error.
+    pub fn step(&mut self, batches: &mut Ahead, fraction: f64) -> Result<Progress, TrainError> {
         let start = Instant::now();
-        let counters = &self.counters;
-        let jitter = self.config.colour_jitter;
-        let batch = draw_batch(
-            images,
-            &self.schedule,
-            self.config.batch,
-            jitter,
-            counters.seed,
-            counters.step,
-        )?;
+        let batch = batches.next(self.counters.step)?;
         let progress = self.update(batch, fraction)?;
         self.counters.seconds += start.elapsed().as_secs_f64();
         Ok(progress)
@@ -200,12 +209,14 @@ impl<B: Backend> Trainer<B> {
             .map_err(device_error::<B>)?;
         let weights: Vec<f32> = batch.t.iter().map(|&t| loss_weight(&self.schedule, t)).collect();
         let loss = B::mean_squared_error(predicted, &eps, &weights).map_err(device_error::<B>)?;
-        let loss_value = f64::from(loss.as_vec()[0]);
-        if !loss_value.is_finite() {
-            let (step, loss) = (self.counters.step, loss_value);
+        let (loss, tape) = loss.split_tape();
+        let mut gradients = loss.clone().put_tape(tape).try_backward().map_err(device_error::<B>)?;
+        // Read once all is under way: a GPU would stand still between the passes.
+        let loss = f64::from(loss.as_vec()[0]);
+        if !loss.is_finite() {
+            let step = self.counters.step;
             return Err(TrainError::Diverged { step, loss });
         }
-        let mut gradients = loss.try_backward().map_err(device_error::<B>)?;
 
         self.adam.config.lr = self.learning_rate(fraction);
         let max_norm = self.config.max_gradient_norm;
@@ -219,7 +230,7 @@ impl<B: Backend> Trainer<B> {
         update_average(&mut self.average, &self.network, decay).map_err(device_error::<B>)?;
         Ok(Progress {
             step: self.counters.step,
-            loss: loss_value,
+            loss,
             gradient_norm,
         })
     }

@@ -15,10 +15,13 @@ mod activation;
 mod attention;
 mod combine;
 mod conv;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod gradients;
 mod linear;
 mod loss;
 mod norm_conv;
 mod resample;
+mod windows;
 
 use std::fmt::Debug;
 
@@ -28,7 +31,7 @@ use dfdx::tensor_ops::ReshapeTo;
 use kernels::norm::Activation;
 
 use crate::backend::{Backend, Scalar, Tensor2, Tensor4};
-use crate::composed::conv::WindowIndex;
+use crate::composed::windows::Windows;
 use crate::device_ext::DeviceExt;
 use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm, Linear};
@@ -36,7 +39,20 @@ use crate::parameter::Parameter;
 
 /// A backend on any device of dfdx's, every op composed of dfdx's own.
 #[derive(Clone, Debug)]
-pub struct Composed<D>(pub D);
+pub struct Composed<D: DeviceExt> {
+    device: D,
+    windows: Windows<D>,
+}
+
+impl<D: DeviceExt> Composed<D> {
+    /// The backend on a device.
+    pub fn on(device: D) -> Self {
+        Self {
+            device,
+            windows: Windows::default(),
+        }
+    }
+}
 
 impl<D: DeviceExt> HasErr for Composed<D> {
     type Err = D::Err;
@@ -75,11 +91,15 @@ fn reshape<D: DeviceExt, T: Tape<f32, D>, R: Shape, S: Shape>(
 impl<D: DeviceExt> Backend for Composed<D> {
     type Device = D;
     type Map = Tensor4<Self>;
-    type ConvCache = WindowIndex<D>;
+    type ConvCache = Windows<D>;
     type LinearCache = ();
 
     fn device(&self) -> &D {
-        &self.0
+        &self.device
+    }
+
+    fn conv_cache(&self) -> Windows<D> {
+        self.windows.clone()
     }
 
     fn features<T: Tape<f32, D>>(x: Tensor4<Self, T>) -> Result<Features<Self, T>, D::Err> {

@@ -78,6 +78,7 @@ fn modulate<D: DeviceExt, T: Tape<f32, D>>(
     let rows = (batch, channels);
     let weight = parameter::<D, T, _>(&norm.weight, (channels,))?.try_broadcast_like::<_, Axis<0>>(&rows)?;
     let bias = parameter::<D, T, _>(&norm.bias, (channels,))?.try_broadcast_like::<_, Axis<0>>(&rows)?;
+    // Slices that do not overlap, as in `attend`.
     let a = modulation.retaped::<T>().try_slice((.., 0..channels))?;
     let b = modulation.retaped::<T>().try_slice((.., channels..2 * channels))?;
     let gain = a.try_add(1.0)?;

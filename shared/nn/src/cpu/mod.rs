@@ -24,7 +24,7 @@ mod residual;
 mod tape;
 
 use dfdx::shapes::Shape;
-use dfdx::tensor::{Cpu, CpuError, Merge, Tape, Tensor};
+use dfdx::tensor::{Cpu, CpuError, Gradients, Merge, Tape, Tensor};
 use kernels::norm::Activation;
 
 use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
@@ -35,6 +35,9 @@ use crate::device_ext::DeviceExt;
 use crate::features::Features;
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
+/// A flat parameter.
+type Flat = Tensor<(usize,), f32, Cpu>;
+
 impl Backend for Cpu {
     type Device = Cpu;
     type Map = Recorded;
@@ -43,6 +46,10 @@ impl Backend for Cpu {
 
     fn device(&self) -> &Cpu {
         self
+    }
+
+    fn conv_cache(&self) -> ConvCache {
+        ConvCache::default()
     }
 
     fn features<T: Tape<f32, Cpu>>(x: Tensor4<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
@@ -158,16 +165,24 @@ impl DeviceExt for Cpu {
         Ok(())
     }
 
-    fn squared_norm(gradient: &Gradient<Cpu>) -> Result<f64, CpuError> {
-        // Chunks in f32 vectorise; their sums in f64 keep the precision.
-        Ok(gradient
-            .chunks(256)
-            .map(|chunk| f64::from(chunk.iter().map(|g| g * g).sum::<f32>()))
-            .sum())
+    fn squared_norm(gradients: &mut Gradients<f32, Cpu>, parameters: &[&Flat]) -> Result<f64, CpuError> {
+        let mut total = 0.0;
+        for &parameter in parameters {
+            let gradient = gradients.get_or_alloc_mut(parameter)?;
+            // Chunks in f32 vectorise; their sums in f64 keep the precision.
+            let sums = gradient
+                .chunks(256)
+                .map(|chunk| chunk.iter().map(|g| g * g).sum::<f32>());
+            total += sums.map(f64::from).sum::<f64>();
+        }
+        Ok(total)
     }
 
-    fn scale_gradient(gradient: &mut Gradient<Cpu>, factor: f32) -> Result<(), CpuError> {
-        gradient.iter_mut().for_each(|g| *g *= factor);
+    fn scale_gradient(gradients: &mut Gradients<f32, Cpu>, parameter: &mut Flat, factor: f32) -> Result<(), CpuError> {
+        gradients
+            .get_or_alloc_mut(parameter)?
+            .iter_mut()
+            .for_each(|g| *g *= factor);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use dfdx::tensor::{Gradients, OwnedTape, Tensor, TensorFromVec, Trace, WithEmpty
 use dfdx::tensor_ops::Backward;
 use nn::{
     Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, Features, GroupNorm, Linear, Parameter, Parameters, Residual,
-    Scalar, Tensor2, Tensor4, Traced4,
+    Scalar, Tensor1, Tensor2, Tensor4, Traced4,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -313,26 +313,30 @@ fn mean_squared_error<B: Backend>(backend: &B) -> Found {
     found
 }
 
-/// The arithmetic on gradient buffers: write, scale, norm, read.
+/// The arithmetic on gradients: write, scale, norm, read.
 fn gradient_buffers<B: Backend>(backend: &B) -> Found {
-    let x = vectors(backend, (3, 50), 1);
+    let exact = random(150, 4);
+    let mut x: Tensor1<B> = backend.device().tensor_from_vec(random(150, 1), (150,));
+    let without: Tensor1<B> = backend.device().tensor_from_vec(random(3, 2), (3,));
     let mut gradients = Grads::<B>::leaky();
     let gradient = gradients.get_or_alloc_mut(&x).expect("a gradient");
-    B::Device::write_gradient(gradient, &random(150, 4)).expect("written");
-    B::Device::scale_gradient(gradient, 0.3).expect("scaled");
-    let norm = B::Device::squared_norm(gradient).expect("a norm") as f32;
-    let values = B::Device::gradient_to_vec(gradient).expect("its values");
-    let exact = random(150, 4);
-    let expected: f32 = exact.iter().map(|g| (0.3 * g).powi(2)).sum();
-    assert!(
-        (norm - expected).abs() < 1e-4 * expected,
-        "{norm} instead of {expected}"
-    );
+    B::Device::write_gradient(gradient, &exact).expect("written");
     assert!(
         B::Device::write_gradient(gradient, &exact[..7]).is_err(),
         "too few values were taken"
     );
-    vec![("norm".into(), vec![norm]), ("values".into(), values)]
+    B::Device::scale_gradient(&mut gradients, &mut x, 0.3).expect("scaled");
+    assert_eq!(x.as_vec(), random(150, 1), "the parameter itself was changed");
+    let norm = B::Device::squared_norm(&mut gradients, &[&without, &x, &x]).expect("a norm") as f32;
+    let expected: f32 = 2.0 * exact.iter().map(|g| (0.3 * g).powi(2)).sum::<f32>();
+    assert!(
+        (norm - expected).abs() < 1e-4 * expected,
+        "{norm} instead of {expected}"
+    );
+    assert_eq!(B::Device::squared_norm(&mut gradients, &[]).expect("a norm"), 0.0);
+    let mut found = vec![("norm".into(), vec![norm])];
+    note::<B, _>(&mut found, &mut gradients, "x", &x);
+    found
 }
 
 /// Largest difference that is let through, relative to the largest value. The project promises 1e-3 in f32.
@@ -357,13 +361,14 @@ fn assert_same(backend: &str, expected: &Found, found: &Found) {
     }
 }
 
-/// The first GPU, where there is one.
+/// The first GPU, where there is one; the stand-in always is.
 #[cfg(feature = "cuda")]
-fn gpu() -> Option<nn::Gpu> {
-    match nn::DeviceChoice::Auto.open(|line| println!("{line}")) {
-        Ok(nn::Device::Cuda(gpu)) => Some(gpu),
-        _ => None,
+pub fn gpu() -> Option<nn::Gpu> {
+    let gpu = nn::Gpu::open(0);
+    if cfg!(feature = "cuda-stand-in") {
+        return Some(gpu.expect("the stand-in"));
     }
+    gpu.map_err(|reason| println!("no GPU: {reason}")).ok()
 }
 
 macro_rules! on_all_backends {
@@ -372,7 +377,7 @@ macro_rules! on_all_backends {
             #[test]
             fn $case() {
                 let expected = super::$case(&Cpu::default());
-                assert_same("dfdx's CPU", &expected, &super::$case(&Composed(Cpu::default())));
+                assert_same("dfdx's CPU", &expected, &super::$case(&Composed::on(Cpu::default())));
                 #[cfg(feature = "cuda")]
                 if let Some(gpu) = gpu() {
                     assert_same("the GPU", &expected, &super::$case(&gpu));

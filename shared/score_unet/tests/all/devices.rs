@@ -35,7 +35,8 @@ fn assert_close(what: &str, expected: &Array4<f32>, found: &Array4<f32>, toleran
 /// The models that have to agree with the kernels on the CPU.
 fn others() -> Vec<(&'static str, Box<dyn ScoreModel>)> {
     #[allow(unused_mut)]
-    let mut others: Vec<(_, Box<dyn ScoreModel>)> = vec![("dfdx's CPU", Box::new(network(&Composed(Cpu::default()))))];
+    let mut others: Vec<(_, Box<dyn ScoreModel>)> =
+        vec![("dfdx's CPU", Box::new(network(&Composed::on(Cpu::default()))))];
     #[cfg(feature = "cuda")]
     if let Ok(gpu) = nn::Gpu::open(0) {
         others.push(("the GPU", Box::new(network(&gpu))));

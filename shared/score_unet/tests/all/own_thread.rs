@@ -19,7 +19,7 @@ fn network() -> UNet<Composed<Cpu>> {
         ..UNetConfig::fruits64()
     };
     let mut rng = StdRng::seed_from_u64(3);
-    let mut network = UNet::new(&config, &Composed(Cpu::default()), &mut rng).unwrap();
+    let mut network = UNet::new(&config, &Composed::on(Cpu::default()), &mut rng).unwrap();
     network.visit_mut("", &mut |_, p| {
         let values: Vec<f32> = p.to_vec().iter().map(|v| v + rng.random_range(-0.2..0.2)).collect();
         p.value_mut().copy_from(&values);

@@ -66,7 +66,7 @@ const TOLERANCE: f32 = 1e-4;
 macro_rules! on_all_backends {
     ($check:ident) => {
         $check(&Cpu::default());
-        $check(&Composed(Cpu::default()));
+        $check(&Composed::on(Cpu::default()));
         #[cfg(feature = "cuda")]
         if let Ok(gpu) = nn::Gpu::open(0) {
             $check(&gpu);

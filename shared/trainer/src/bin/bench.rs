@@ -20,7 +20,7 @@ use score_unet::{Device, DeviceChoice, Prior, UNetConfig};
 use trainer::TrainingStepBench;
 
 /// Time the score network; prints the milliseconds of each repetition, one per line.
-#[derive(Parser, Debug)]
+#[derive(Clone, Parser, Debug)]
 #[command(version)]
 struct Options {
     /// The prior: a name in data/priors, or a folder
@@ -63,7 +63,7 @@ enum Work {
 
 fn main() -> ExitCode {
     let options: Options = program::parse();
-    program::run(options.threads, || run(&options))
+    program::run_outside(options.threads, || run(&options))
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
@@ -80,35 +80,44 @@ fn run(options: &Options) -> anyhow::Result<()> {
         print(&format!("{:.1} {}", rates.iter().sum::<f64>(), simd_path()));
         return all_printed();
     }
-    let device = options.device.open(say)?;
     let folder = find_prior(&options.prior, data_folder())?;
-    let prior = match options.image_size {
-        Some(size) => random_prior(&folder, size, &device)?,
-        None => Prior::load_on(&folder, &device)?,
-    };
-    let [c, h, w] = prior.image_shape();
-    let shape = (options.batch, c, h, w);
+    match (options.device.open(say)?, options.work) {
+        (Device::Cpu(cpu), Work::Train) => rayon::scope(|_| time_training(options, &folder, &cpu)),
+        #[cfg(feature = "cuda")]
+        (Device::Cuda(gpu), Work::Train) => {
+            let options = options.clone();
+            gpu.run(move |gpu| time_training(&options, &folder, gpu))?
+        }
+        (device, Work::Load) => rayon::scope(|_| {
+            repeat(options.repeats, || Prior::load_on(&folder, &device).map(drop).map_err(Into::into))
+        }),
+        (device, _) => {
+            let prior = match options.image_size {
+                Some(size) => random_prior(&folder, size, &device)?,
+                None => Prior::load_on(&folder, &device)?,
+            };
+            rayon::scope(|_| time_scores(options, &prior))
+        }
+    }
+}
+
+/// Two batches of noise for a network's images.
+fn noise(options: &Options, [c, h, w]: [usize; 3]) -> [Array4<f32>; 2] {
     let mut rng = StdRng::seed_from_u64(0);
-    let x = Array4::random_using(shape, StandardNormal, &mut rng);
-    let v = Array4::random_using(shape, StandardNormal, &mut rng);
+    [(); 2].map(|()| Array4::random_using((options.batch, c, h, w), StandardNormal, &mut rng))
+}
+
+fn time_scores(options: &Options, prior: &Prior) -> anyhow::Result<()> {
+    let [x, v] = noise(options, prior.image_shape());
     // The middle of fruits64's times, or the last of a prior that has fewer.
     let t = prior.schedule().num_steps().min(500);
     match options.work {
-        Work::Forward => repeat(options.repeats, || prior.score(&x, t).map(drop).map_err(Into::into)),
         Work::Pullback => repeat(options.repeats, || {
             let (_, pullback) = prior.score_with_pullback(&x, t)?;
             pullback(&v)?;
             Ok(())
         }),
-        Work::Load => repeat(options.repeats, || {
-            Prior::load_on(&folder, &device)?;
-            Ok(())
-        }),
-        Work::Train => match &device {
-            Device::Cpu(cpu) => repeat_training(options, &folder, cpu, x, v),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(gpu) => trainer::without_device_panic(|| repeat_training(options, &folder, gpu, x, v)),
-        },
+        _ => repeat(options.repeats, || prior.score(&x, t).map(drop).map_err(Into::into)),
     }
 }
 
@@ -125,13 +134,9 @@ fn random_prior(folder: &Path, image_size: usize, device: &Device) -> anyhow::Re
     }
 }
 
-fn repeat_training<B: Backend>(
-    options: &Options,
-    prior: &Path,
-    backend: &B,
-    x: Array4<f32>,
-    eps: Array4<f32>,
-) -> anyhow::Result<()> {
+fn time_training<B: Backend>(options: &Options, prior: &Path, backend: &B) -> anyhow::Result<()> {
+    let config = UNetConfig::of_prior(prior)?;
+    let [x, eps] = noise(options, [config.image_channels, config.image_size, config.image_size]);
     let mut bench = TrainingStepBench::new(backend, prior, x, eps)?;
     repeat(options.repeats, || Ok(bench.step()?))
 }

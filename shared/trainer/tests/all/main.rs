@@ -1,6 +1,10 @@
 //! The trainer as a library and as a command, on small data that the tests make.
 
 mod going_on;
+#[cfg(feature = "cuda-stand-in")]
+mod gpu_counts;
+#[cfg(feature = "cuda-stand-in")]
+mod gpu_faults;
 mod printing;
 #[cfg(unix)]
 mod signals;

@@ -53,9 +53,12 @@ fn values(network: &UNet<Cpu>) -> Vec<f32> {
 }
 
 fn train(trainer: &mut Trainer<Cpu>, images: &PixelSet, steps: usize) {
-    for _ in 0..steps {
-        trainer.step(images, 0.3).unwrap();
-    }
+    std::thread::scope(|scope| {
+        let mut batches = trainer.batches(scope, images);
+        for _ in 0..steps {
+            trainer.step(&mut batches, 0.3).unwrap();
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The course of a training: steps, validations, previews and checkpoints, until it is done or asked to stop.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use imaging::PixelSet;
 use indicatif::ProgressBar;
 use nn::Backend;
 use program::{print, stop_asked};
-use trainer::{Checkpoint, Length, Progress, TrainError, Trainer, denoising_preview};
+use trainer::{Ahead, Checkpoint, Length, Progress, TrainError, Trainer, denoising_preview};
 use training::{Begin, Log, bar};
 
 use crate::options::Options;
@@ -33,7 +34,10 @@ pub fn train<B: Backend>(
 ) -> Result<()> {
     let mut log = Log::open(&options.out, LOG_HEADER, begin)?;
     let mut report = Report::new(length, trainer.counters().images_seen);
-    let outcome = steps(options, trainer, data, &mut log, &mut report);
+    let outcome = thread::scope(|scope| {
+        let mut batches = trainer.batches(scope, &data.train);
+        steps(options, trainer, &mut batches, &data.test, &mut log, &mut report)
+    });
     report.bar.finish_and_clear();
     let diverged = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(TrainError::Diverged { .. }));
     match outcome {
@@ -49,7 +53,8 @@ pub fn train<B: Backend>(
 fn steps<B: Backend>(
     options: &Options,
     trainer: &mut Trainer<B>,
-    data: &Data,
+    batches: &mut Ahead,
+    test: &PixelSet,
     log: &mut Log,
     report: &mut Report,
 ) -> Result<()> {
@@ -57,14 +62,14 @@ fn steps<B: Backend>(
     let mut last_checkpoint = Instant::now();
     let mut validated = None;
     while length.fraction(trainer.counters()) < 1.0 && stop_asked().is_none() {
-        let progress = trainer.step(&data.train, length.fraction(trainer.counters()))?;
+        let progress = trainer.step(batches, length.fraction(trainer.counters()))?;
         report.step(&progress, trainer.counters());
         if progress.step.is_multiple_of(options.validate_every) {
-            validate(trainer, &data.test, &options.out, report, log)?;
+            validate(trainer, test, &options.out, report, log)?;
             validated = Some(progress.step);
         }
         if progress.step.is_multiple_of(options.preview_every) {
-            write_preview(trainer, &data.test, &options.out)?;
+            write_preview(trainer, test, &options.out)?;
         }
         if last_checkpoint.elapsed() > BETWEEN_CHECKPOINTS {
             trainer.save(&options.out)?;
@@ -72,7 +77,7 @@ fn steps<B: Backend>(
         }
     }
     if stop_asked().is_none() && validated != Some(trainer.counters().step) {
-        validate(trainer, &data.test, &options.out, report, log)?;
+        validate(trainer, test, &options.out, report, log)?;
     }
     Ok(())
 }

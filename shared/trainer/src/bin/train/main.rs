@@ -7,6 +7,8 @@ mod start;
 use std::process::ExitCode;
 
 use anyhow::Result;
+#[cfg(feature = "cuda")]
+use anyhow::anyhow;
 use nn::{Backend, DeviceExt, Parameters};
 use program::{catch_signals, print, stop_asked};
 use score_unet::unet::UNet;
@@ -20,14 +22,16 @@ use crate::start::Start;
 
 fn main() -> ExitCode {
     let options: Options = program::parse();
-    program::run(options.threads, || run(&options))
+    program::run_outside(options.threads, || run(options))
 }
 
-fn run(options: &Options) -> Result<()> {
+fn run(options: Options) -> Result<()> {
     match options.device.open(print)? {
-        Device::Cpu(cpu) => train_on(&cpu, options),
+        Device::Cpu(cpu) => rayon::scope(|_| train_on(&cpu, &options)),
         #[cfg(feature = "cuda")]
-        Device::Cuda(gpu) => trainer::without_device_panic(|| train_on(&gpu, options)),
+        Device::Cuda(gpu) => gpu
+            .run(move |gpu| train_on(gpu, &options))
+            .map_err(|error| anyhow!("{error}; a training goes on from its last checkpoint with --resume"))?,
     }
 }
 
