@@ -91,7 +91,10 @@ export class Curves {
     context.strokeStyle = colour;
     context.lineWidth = 1.75;
     context.beginPath();
-    for (const [index, value] of curve) context.lineTo(this.x(index), this.y(value));
+    context.moveTo(this.x(curve[0][0]), this.y(curve[0][1]));
+    // A line of one point would not show.
+    if (curve.length === 1) context.arc(this.x(curve[0][0]), this.y(curve[0][1]), 2, 0, 7);
+    for (const [index, value] of curve.slice(1)) context.lineTo(this.x(index), this.y(value));
     context.stroke();
   }
 
