@@ -11,8 +11,8 @@ struct List {
 };
 // A function's static: other files' constructors use it before this file's would have run.
 List &list() {
-    static List list;
-    return list;
+    static auto *list = new List; // Never destroyed: calls come until the very end.
+    return *list;
 }
 } // namespace
 

@@ -12,7 +12,8 @@ constexpr size_t FENCE = 64;
 constexpr int NAN_BYTE = 0xFF;
 constexpr int FENCE_BYTE = 0xA5;
 
-std::map<uint64_t, size_t> allocations; // By their first byte.
+// By their first byte. Never destroyed: a thread may free its memory while the process ends.
+std::map<uint64_t, size_t> &allocations = *new std::map<uint64_t, size_t>;
 size_t in_use, freed;
 uint64_t threshold; // What the pool keeps at a synchronisation.
 
