@@ -89,7 +89,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
             gpu.run(move |gpu| time_training(&options, &folder, gpu))?
         }
         (device, Work::Load) => rayon::scope(|_| {
-            repeat(options.repeats, || Prior::load_on(&folder, &device).map(drop).map_err(Into::into))
+            repeat(options.repeats, || {
+                Prior::load_on(&folder, &device).map(drop).map_err(Into::into)
+            })
         }),
         (device, _) => {
             let prior = match options.image_size {
