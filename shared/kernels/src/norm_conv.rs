@@ -1,8 +1,8 @@
 //! A group normalisation and the convolution behind it, image by image.
 //!
-//! Of a large batch each thread takes one image through both steps, so that what lies between them stays in the thread's
-//! own cache; a small batch goes through them as a whole, every step shared out among the threads. Both give the same
-//! bits, as no sum of either step runs over several images.
+//! Of a large batch each thread takes one image through both steps, so that what lies between them stays in the
+//! thread's own cache; a small batch goes through them as a whole, every step shared out among the threads. Both give
+//! the same bits, as no sum of either step runs over several images.
 
 use rayon::prelude::*;
 
@@ -53,53 +53,126 @@ pub fn norm_conv(
     onto: Onto,
     y: &mut [f32],
 ) -> NormStats {
-    forward(simd_path(), shape, x, norm, weight, bias, between, onto, y)
+    let pass = Pass {
+        path: simd_path(),
+        shape,
+        norm,
+        weight,
+        bias,
+        onto,
+    };
+    pass.run(x, between, y)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn forward(
+/// A forward pass to be done.
+struct Pass<'a> {
     path: SimdPath,
-    shape: &ConvShape,
-    x: &[f32],
-    norm: Norm<'_>,
-    weight: &PackedWeights,
-    bias: &[f32],
-    between: Option<&mut [f32]>,
+    shape: &'a ConvShape,
+    norm: Norm<'a>,
+    weight: &'a PackedWeights,
+    bias: &'a [f32],
     onto: Onto,
-    y: &mut [f32],
-) -> NormStats {
-    let (groups, activation) = (norm.groups, norm.activation);
-    check_len("norm_conv: x", shape.input_len(), x.len());
-    if let Some(between) = &between {
-        check_len("norm_conv: between", shape.input_len(), between.len());
+}
+
+impl Pass<'_> {
+    fn run(&self, x: &[f32], between: Option<&mut [f32]>, y: &mut [f32]) -> NormStats {
+        check_len("norm_conv: x", self.shape.input_len(), x.len());
+        check_len("norm_conv: y", self.shape.output_len(), y.len());
+        if let Some(between) = &between {
+            check_len("norm_conv: between", self.shape.input_len(), between.len());
+        }
+        match between {
+            _ if self.shape.batch >= MANY => self.image_by_image(x, between, y),
+            Some(between) => self.as_a_whole(x, between, y),
+            None => self.as_a_whole(x, &mut Scratch::take(self.shape.input_len()), y),
+        }
     }
-    if shape.batch < MANY {
-        let mut scratch = None;
-        let between = between.unwrap_or_else(|| &mut **scratch.insert(Scratch::take(shape.input_len())));
-        let norm_shape = norm_shape(shape, groups);
-        let stats = norm::forward(path, &norm_shape, x, norm.scale, norm.shift, activation, between);
-        conv::forward(path, Share::Tasks, shape, between, weight, bias, onto, y);
-        return stats;
+
+    fn as_a_whole(&self, x: &[f32], between: &mut [f32], y: &mut [f32]) -> NormStats {
+        let Norm {
+            groups,
+            scale,
+            shift,
+            activation,
+        } = self.norm;
+        let stats = norm::forward(
+            self.path,
+            &norm_shape(self.shape, groups),
+            x,
+            scale,
+            shift,
+            activation,
+            between,
+        );
+        conv::forward(
+            self.path,
+            Share::Tasks,
+            self.shape,
+            between,
+            self.weight,
+            self.bias,
+            self.onto,
+            y,
+        );
+        stats
     }
-    let one = ConvShape { batch: 1, ..*shape };
-    let image = |index: usize, x: &[f32], between: &mut [f32], stats: [&mut [f32]; 2], y: &mut [f32]| {
-        let affine = [norm.scale, norm.shift].map(|values| &values[index * shape.c_in..][..shape.c_in]);
-        norm::normalise_image(path, &norm_shape(&one, groups), x, affine, activation, stats, between);
-        conv::forward(path, Share::Images, &one, between, weight, bias, onto, y);
-    };
-    check_len("norm_conv: y", shape.output_len(), y.len());
-    let mut stats = NormStats::take(shape.batch, groups);
-    let images = x.par_chunks(one.input_len()).zip(y.par_chunks_mut(one.output_len()));
-    let images = images.zip(stats.of_images()).enumerate();
-    match between {
-        Some(between) => images
-            .zip(between.par_chunks_mut(one.input_len()))
-            .for_each(|((index, ((x, y), stats)), between)| image(index, x, between, stats, y)),
-        None => images.for_each(|(index, ((x, y), stats))| {
-            image(index, x, &mut Scratch::take(one.input_len()), stats, y);
-        }),
+
+    fn image_by_image(&self, x: &[f32], between: Option<&mut [f32]>, y: &mut [f32]) -> NormStats {
+        let one = ConvShape {
+            batch: 1,
+            ..*self.shape
+        };
+        let mut stats = NormStats::take(self.shape.batch, self.norm.groups);
+        let images = x.par_chunks(one.input_len()).zip(y.par_chunks_mut(one.output_len()));
+        let images = images.zip(stats.of_images()).enumerate();
+        match between {
+            Some(between) => images
+                .zip(between.par_chunks_mut(one.input_len()))
+                .for_each(|((index, ((x, y), stats)), between)| self.image(&one, index, x, stats, between, y)),
+            None => images.for_each(|(index, ((x, y), stats))| {
+                self.image(&one, index, x, stats, &mut Scratch::take(one.input_len()), y);
+            }),
+        }
+        stats
     }
-    stats
+
+    /// Image number `index` of the batch, which has the shape `one`.
+    fn image(
+        &self,
+        one: &ConvShape,
+        index: usize,
+        x: &[f32],
+        stats: [&mut [f32]; 2],
+        between: &mut [f32],
+        y: &mut [f32],
+    ) {
+        let Norm {
+            groups,
+            scale,
+            shift,
+            activation,
+        } = self.norm;
+        let affine = [scale, shift].map(|values| &values[index * one.c_in..][..one.c_in]);
+        norm::normalise_image(
+            self.path,
+            &norm_shape(one, groups),
+            x,
+            affine,
+            activation,
+            stats,
+            between,
+        );
+        conv::forward(
+            self.path,
+            Share::Images,
+            one,
+            between,
+            self.weight,
+            self.bias,
+            self.onto,
+            y,
+        );
+    }
 }
 
 /// The gradient of the input of [`norm_conv`] given the gradient `dy` of its output: overwrites `dx`, laid out as `x`,
@@ -196,21 +269,17 @@ mod tests {
         };
         let algorithm = shape.algorithm();
         let packed = pack_forward(shape, algorithm, &weight);
-        let mut y = dy.clone();
-        let mut between = vec![f32::NAN; x.len()];
-        let stats = forward(
+        let pass = Pass {
             path,
-            &part,
-            &x,
+            shape: &part,
             norm,
-            &packed,
-            &bias,
-            Some(&mut between),
-            Onto::Add,
-            &mut y,
-        );
-        let mut unwatched = dy.clone();
-        forward(path, &part, &x, norm, &packed, &bias, None, Onto::Add, &mut unwatched);
+            weight: &packed,
+            bias: &bias,
+            onto: Onto::Add,
+        };
+        let (mut y, mut unwatched, mut between) = (dy.clone(), dy.clone(), vec![f32::NAN; x.len()]);
+        let stats = pass.run(&x, Some(&mut between), &mut y);
+        pass.run(&x, None, &mut unwatched);
         assert!(y == unwatched, "the output depends on whether one looks between");
 
         let input = NormInput {

@@ -29,8 +29,8 @@ struct Pool {
 
 impl Pool {
     /// The smallest idle buffer with enough room and not much more, if there is one, and of several the one that was in
-    /// use last: it is still in the cache. A large buffer is not spent on a small need: the next large need would ask for
-    /// another one.
+    /// use last: it is still in the cache. A large buffer is not spent on a small need: the next large need would ask
+    /// for another one.
     fn take(&mut self, room: usize) -> Option<Vec<f32>> {
         let exact = self.idle.iter().rposition(|buffer| buffer.len() == room);
         let fitting = || (0..self.idle.len()).filter(|&i| (room..=2 * room).contains(&self.idle[i].len()));

@@ -1,5 +1,5 @@
-//! Convolution of any kernel size, stride and padding: what published classification networks are made of, forward only:
-//! distances need no gradient.
+//! Convolution of any kernel size, stride and padding, forward only: published classification networks are made of it,
+//! and distances need no gradient.
 //!
 //! [`crate::conv`] is faster, but knows only the kinds of convolution that a UNet needs. Here each image is unfolded,
 //! so that the values under the kernel become a column of a matrix (im2col), and a matrix product does the rest. Images

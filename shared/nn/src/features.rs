@@ -7,8 +7,8 @@ use crate::backend::Backend;
 /// A batch of feature maps, `[B, C, H, W]`, with tape `T`, kept as the backend `B` computes with them fastest:
 /// [`Backend::features`] and [`Backend::images`] lead there from tensors and back.
 ///
-/// Between the two a backend is free to choose the order in memory and where a gradient gathers. dfdx's tensors leave it
-/// neither: they hold their memory back from other crates, and their gradients start as zeros that are added to.
+/// Between the two a backend is free to choose the order in memory and where a gradient gathers. dfdx's tensors leave
+/// it neither: they hold their memory back from other crates, and their gradients start as zeros that are added to.
 #[derive(Clone, Debug)]
 pub struct Features<B: Backend, T = NoneTape> {
     map: B::Map,

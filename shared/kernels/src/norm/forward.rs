@@ -7,7 +7,8 @@ use crate::norm::{Activation, Affine, EPSILON, NormShape, over_bands};
 use crate::scratch::Scratch;
 use crate::simd::SimdPath;
 
-/// Overwrites `y`, and mean and `1 / sqrt(variance + epsilon)` of each group, for the image `x` with its scale and shift.
+/// Overwrites `y`, and mean and `1 / sqrt(variance + epsilon)` of each group, for the image `x` with its scale and
+/// shift.
 pub(crate) fn normalise_image(
     path: SimdPath,
     shape: &NormShape,

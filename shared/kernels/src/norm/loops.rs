@@ -1,5 +1,5 @@
-//! The loops over pixels and channels. Sixteen channels at a time: the compiler makes whole vectors of these. All pixels
-//! of a band, one after the other, for the same sixteen: what belongs to the channels stays in registers.
+//! The loops over pixels and channels. Sixteen channels at a time: the compiler makes whole vectors of these. All
+//! pixels of a band, one after the other, for the same sixteen: what belongs to the channels stays in registers.
 
 use crate::channels_last::blocks;
 use crate::channels_last::blocks_mut;

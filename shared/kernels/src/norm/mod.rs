@@ -5,9 +5,9 @@
 //! channel, so a time embedding can set them; act is SiLU or nothing. Images are channels last
 //! ([`crate::channels_last`]); what fills up their channels becomes zero.
 //!
-//! One image after the other is summed up and then changed, so that it is still in the cache the second time. It is taken
-//! in bands of pixels. Sums over a band are kept for each channel, in as many lanes as there are channels; then bands and
-//! channels are summed in their order, so that no result depends on the threads.
+//! One image after the other is summed up and then changed, so that it is still in the cache the second time. It is
+//! taken in bands of pixels. Sums over a band are kept for each channel, in as many lanes as there are channels; then
+//! bands and channels are summed in their order, so that no result depends on the threads.
 
 mod backward;
 mod forward;
@@ -19,11 +19,12 @@ mod tests;
 pub(crate) use backward::{ImageGradient, image_gradient};
 pub(crate) use forward::normalise_image;
 
+use rayon::prelude::*;
+
 use crate::channels_last::padded;
 use crate::check_len;
 use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
-use rayon::prelude::*;
 
 /// Added to the variance, as in PyTorch, so that a constant group does not divide by zero.
 const EPSILON: f64 = 1e-5;

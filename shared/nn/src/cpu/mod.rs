@@ -5,7 +5,8 @@
 //!
 //! Between the layers of a network there are no tensors but maps, whose channels lie last, as the kernels want them
 //! ([`map`]). An image is turned where it enters and where it leaves ([`ends`]). Vectors, images and parameters are
-//! dfdx's tensors, and their gradients lie in dfdx's table; a closure keeps their *ghosts* (identity and size, no data).
+//! dfdx's tensors, and their gradients lie in dfdx's table; a closure keeps their *ghosts* (identity and size, no
+//! data).
 //!
 //! [`residual`] is a whole block of the network, made of the parts that [`norm_conv`] and [`conv`] are made of.
 

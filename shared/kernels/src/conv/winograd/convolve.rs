@@ -190,8 +190,8 @@ impl Job<'_> {
     }
 }
 
-/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`, and adds what
-/// the sums start from: in the order in which a task without groups does.
+/// Puts groups of outputs, `[pixel][outputs of the group]` each, side by side into `y`, `[pixel][outputs]`, and adds
+/// what the sums start from: in the order in which a task without groups does.
 fn join_groups<'a>(
     path: SimdPath,
     outputs: usize,
