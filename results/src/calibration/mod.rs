@@ -98,7 +98,7 @@ pub fn run(options: &Options, session: &mut Session) -> Result<()> {
 /// Writes tables, figures and report of all lines that there are.
 fn save(setting: &Setting, lines: &[Line], options: &Options, session: &mut Session) -> Result<()> {
     let json = options.common.json.clone();
-    let json = json.unwrap_or_else(|| session.out().join("calibration.json"));
+    let json = json.unwrap_or_else(|| session.out().join("results.json"));
     session.save_text(&markdown(setting, lines), "calibration.md")?;
     write_json(setting, lines, &json)?;
     for (problem, figure) in figure(lines)? {

@@ -110,7 +110,10 @@ fn cells(line: &Line) -> Vec<String> {
 
 fn row(line: &Line) -> HistogramRow {
     let panel = |(counts, &p): (&Vec<usize>, &Option<f64>)| Histogram {
-        caption: format!("p {}", chance(p)),
+        caption: match p {
+            None => "too few images".to_owned(),
+            Some(_) => format!("p {}", chance(p)),
+        },
         counts: counts.clone(),
     };
     HistogramRow {
