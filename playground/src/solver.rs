@@ -44,7 +44,7 @@ pub struct SdeditSettings {
 }
 
 impl SdeditSettings {
-    /// Those that were given; the others are the tuned ones for this operator. `t0` is at most the schedule's last time.
+    /// Those that were given; the others are the tuned ones for this operator. `t0` is at most the last time.
     #[must_use]
     pub fn of(settings: &Settings, operator: &dyn ForwardOperator, schedule: &Schedule) -> Self {
         let tuned = task4_sdedit::tuned(operator.kind());

@@ -179,12 +179,14 @@ fn the_command_line_does_the_same() -> Result<()> {
                 w.mask = upper_half();
                 set(w, "t0", " 300 ");
             },
-            "cargo run -p task4_sdedit -- --guide image.png --mask mask.png --t0 300 --repeats 1 --samples 2 --steps 20 --seed 3",
+            "cargo run -p task4_sdedit -- --guide image.png --mask mask.png --t0 300 --repeats 1 \
+             --samples 2 --steps 20 --seed 3",
         ),
         (
             Task::Reconstruct,
             |w| set(w, "zeta", ""),
-            "cargo run -p task6_dps -- --images image.png --count 1 --operator inpainting:0.5 --sigma 0.05 --samples 2 --steps 20 --seed 3",
+            "cargo run -p task6_dps -- --images image.png --count 1 --operator inpainting:0.5 \
+             --sigma 0.05 --samples 2 --steps 20 --seed 3",
         ),
         (
             Task::Reconstruct,
@@ -193,7 +195,8 @@ fn the_command_line_does_the_same() -> Result<()> {
                 w.noise = "0".into();
                 w.operator = "motion-blur".into();
             },
-            "cargo run -p task6_dps -- --zeta 1.5 --images image.png --count 1 --operator motion-blur:15,0.5 --noise none --samples 2 --steps 20 --seed 3",
+            "cargo run -p task6_dps -- --zeta 1.5 --images image.png --count 1 \
+             --operator motion-blur:15,0.5 --noise none --samples 2 --steps 20 --seed 3",
         ),
         (
             Task::Reconstruct,
@@ -202,7 +205,8 @@ fn the_command_line_does_the_same() -> Result<()> {
                 w.operator = DRAWN_HOLE.into();
                 w.mask = upper_half();
             },
-            "cargo run -p task5_score_ald -- --images image.png --count 1 --operator mask:mask.png --sigma 0.05 --samples 2 --steps 20 --seed 3",
+            "cargo run -p task5_score_ald -- --images image.png --count 1 --operator mask:mask.png \
+             --sigma 0.05 --samples 2 --steps 20 --seed 3",
         ),
         (
             Task::Reconstruct,
@@ -210,7 +214,8 @@ fn the_command_line_does_the_same() -> Result<()> {
                 w.method = "pigdm".into();
                 w.image.as_mut().expect("an image").name = "it's me.png".into();
             },
-            r"cargo run -p methods -- --method pigdm --images 'it'\''s me.png' --count 1 --operator inpainting:0.5 --sigma 0.05 --samples 2 --steps 20 --seed 3",
+            "cargo run -p methods -- --method pigdm --images 'it'\\''s me.png' --count 1 \
+             --operator inpainting:0.5 --sigma 0.05 --samples 2 --steps 20 --seed 3",
         ),
         (
             Task::Reconstruct,
