@@ -6,8 +6,8 @@ use ndarray_rand::rand_distr::StandardNormal;
 use rand::Rng;
 
 /// The sliced Wasserstein distance of order 2 (Rabin et al. 2012, "Wasserstein Barycenter and its Application to
-/// Texture Mixing") of two samples of equal size: both are projected on random directions, where the best way to move one onto
-/// the other is to sort them; the root of the mean square over directions and points.
+/// Texture Mixing") of two samples of equal size: both are projected on random directions, where the best way to move
+/// one onto the other is to sort them; the root of the mean square over directions and points.
 ///
 /// - `a`, `b`: a point in each row, `[N, d]`
 /// - `directions`: how many
