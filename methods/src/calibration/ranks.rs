@@ -9,8 +9,8 @@ const LEAST_EXPECTED: usize = 5;
 /// Algorithms with Simulation-Based Calibration").
 ///
 /// The rank of a true value among `L` samples is the number of samples below it, `0..=L`. If truth and samples come
-/// from one distribution, all `L + 1` ranks are equally likely. Samples that spread too little leave the truth outside, at
-/// the ends; samples that spread too much keep it in the middle; biased ones push it to one side.
+/// from one distribution, all `L + 1` ranks are equally likely. Samples that spread too little leave the truth outside,
+/// at the ends; samples that spread too much keep it in the middle; biased ones push it to one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankHistogram {
     counts: Vec<usize>,

@@ -19,7 +19,8 @@ use crate::calibration::table::{Setting, figure, markdown, write_json};
 /// What `--prior` is called where no network is asked.
 const CLOSED_FORMS: &str = "closed-forms";
 const PRIOR: &str = "What images are drawn from: closed-forms (a Gaussian and a mixture of 4x4 pixels, \
-                     whose posteriors are known), a name in data/priors, or a folder with config.json and weights.safetensors";
+                     whose posteriors are known), a name in data/priors, or a folder with config.json and \
+                     weights.safetensors";
 
 /// Measures whether what the posterior methods draw is the posterior: ranks of true values among samples with a test of
 /// uniformity (simulation-based calibration), TARP, coverage, spread against skill.
