@@ -76,7 +76,6 @@ impl<D: DeviceExt> Backend for Composed<D> {
     type Device = D;
     type Map = Tensor4<Self>;
     type ConvCache = WindowIndex<D>;
-    type LinearCache = ();
 
     fn device(&self) -> &D {
         &self.0
