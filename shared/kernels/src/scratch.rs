@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Bytes in a cache line. Vectors that start on a line's boundary are loaded in one access.
 const LINE: usize = 64;
 
-/// Floats that may always be idle: 16 MiB.
-const SPARE: usize = 4 << 20;
+/// Floats that may always be idle: 4 MiB.
+const SPARE: usize = 1 << 20;
 
 /// All buffers of the process.
 static POOL: Mutex<Pool> = Mutex::new(Pool {

@@ -40,8 +40,6 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     type Map: Clone + std::fmt::Debug;
     /// What a convolution keeps between calls, such as reordered weights.
     type ConvCache: std::fmt::Debug;
-    /// What a linear layer keeps between calls.
-    type LinearCache: Default + std::fmt::Debug;
 
     /// The device.
     fn device(&self) -> &Self::Device;

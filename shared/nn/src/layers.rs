@@ -90,7 +90,6 @@ pub struct Linear<B: Backend> {
     pub features_in: usize,
     /// Length of an output vector.
     pub features_out: usize,
-    pub(crate) cache: B::LinearCache,
 }
 parameters!(Linear: weight, bias);
 
@@ -103,7 +102,6 @@ impl<B: Backend> Linear<B> {
             bias: Parameter::new(backend, &[features_out], uniform(features_out, features_in, draw)),
             features_in,
             features_out,
-            cache: B::LinearCache::default(),
         }
     }
 

@@ -92,7 +92,6 @@ impl<D: DeviceExt> Backend for Composed<D> {
     type Device = D;
     type Map = Tensor4<Self>;
     type ConvCache = Windows<D>;
-    type LinearCache = ();
 
     fn device(&self) -> &D {
         &self.device

@@ -6,18 +6,13 @@ use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
 use crate::backend::Tensor2;
 use crate::cpu::tape::{read, take_gradient};
 use crate::layers::Linear;
-use crate::versioned::Versioned;
-
-/// The weights and biases as plain vectors.
-#[derive(Debug, Default)]
-pub struct LinearCache(Versioned<Vec<f32>>);
 
 pub fn linear<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>, layer: &Linear<Cpu>) -> Result<Tensor2<Cpu, T>, CpuError> {
     let &(batch, features) = x.shape();
     let (f_in, f_out) = (layer.features_in, layer.features_out);
     assert_eq!(features, f_in, "a linear layer of {f_in} features got {features}");
     let (x, mut tape) = x.split_tape();
-    let weight = layer.cache.0.get(layer.weight.version(), || layer.weight.to_vec());
+    let weight = read(layer.weight.value());
     let input = read(&x);
     let mut output = vec![0.0; batch * f_out];
     kernels::linear::linear(

@@ -30,7 +30,6 @@ use kernels::norm::Activation;
 
 use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
 use crate::cpu::conv::ConvCache;
-use crate::cpu::linear::LinearCache;
 use crate::cpu::map::Recorded;
 use crate::device_ext::DeviceExt;
 use crate::features::Features;
@@ -43,7 +42,6 @@ impl Backend for Cpu {
     type Device = Cpu;
     type Map = Recorded;
     type ConvCache = ConvCache;
-    type LinearCache = LinearCache;
 
     fn device(&self) -> &Cpu {
         self
