@@ -20,8 +20,8 @@ pub fn attend<D: DeviceExt, T: Tape<f32, D>>(
     );
     let (c, tokens) = (channels / 3, height * width);
     let head = (batch * heads, c / heads, tokens);
-    // One of queries, keys and values: `[B heads, C / heads, tokens]`. The slices must not overlap: on the CPU, dfdx 0.13
-    // overwrites the gradient of what is sliced instead of adding to it.
+    // One of queries, keys and values: `[B heads, C / heads, tokens]`. The slices must not overlap: on the CPU, dfdx
+    // 0.13 overwrites the gradient of what is sliced instead of adding to it.
     let part = |qkv: Tensor<(usize, usize, usize), f32, D, T>, which: usize| {
         reshape(qkv.try_slice((.., which * c..(which + 1) * c, ..))?, head)
     };
