@@ -3,6 +3,8 @@
 //! What a GPU reports when it is lost, it reports ever after: also where memory is freed, and there cudarc panics. The
 //! first such panic would unwind through more memory to free, and a panic while unwinding ends the process, with no
 //! word of what happened. So a thread of this kind does not unwind from it: it says what it heard, and stops for good.
+//! It stops inside of the panic hook, and so in a process that has lost its device nobody can set another hook: who
+//! tries waits for ever. The error says to start the program again.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -164,7 +166,6 @@ fn hear(info: &PanicHookInfo<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -190,21 +191,25 @@ mod tests {
         thread.unwrap().wait(&receiver).unwrap_err()
     }
 
-    /// In a process of its own, which ends in the middle: the thread stays in the panic hook for good, and the harness,
-    /// which sets another hook at its end, would wait for it.
+    const ALONE: &str = "NN_TEST_LOSES_ITS_DEVICE";
+
+    /// Runs itself once more: the harness sets hooks, see above.
     #[test]
     fn a_lost_device_is_an_error_although_nothing_can_be_freed() {
-        const HERE: &str = "NN_TEST_OF_A_LOST_DEVICE";
-        if std::env::var_os(HERE).is_some() {
+        if std::env::var_os(ALONE).is_some() {
             let lost = || Memory("CUDA_ERROR_LAUNCH_FAILED");
             let words = last_words(move || drop((lost(), lost())));
-            let right = words.contains("reports CUDA_ERROR_LAUNCH_FAILED,");
-            std::process::exit(if right { 0 } else { 1 });
+            std::process::exit(if words.contains("reports CUDA_ERROR_LAUNCH_FAILED,") {
+                7
+            } else {
+                8
+            });
         }
+        let mut test = std::process::Command::new(std::env::current_exe().expect("the path of this program"));
         let name = "device_thread::tests::a_lost_device_is_an_error_although_nothing_can_be_freed";
-        let mut itself = Command::new(std::env::current_exe().unwrap());
-        let status = itself.args(["--exact", name]).env(HERE, "1").status().unwrap();
-        assert!(status.success(), "{status}");
+        let output = test.args(["--exact", name]).env(ALONE, "1").output();
+        let output = output.expect("the test started again");
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
     }
 
     #[test]
