@@ -179,13 +179,13 @@ mod tests {
         let answer = run_probed(&request, &mut |model, steps, _, observer| {
             let x_t = Array4::from_elem((2, 1, 2, 3), 0.5);
             for (index, step) in steps.iter().enumerate() {
-                let score = model.score(&x_t, step.t)?;
+                let answer = model.score(&x_t, step.t)?;
                 observer.observe(&diffusion::StepView {
                     step,
                     index,
                     num_steps: steps.len(),
                     x_t: &x_t,
-                    x0_hat: &score,
+                    x0_hat: &answer,
                     residual: Some(&[1.5, 2.5]),
                 })?;
             }
