@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
@@ -87,7 +88,12 @@ fn program() {
                 "interrupt" => {
                     let this = std::process::id().to_string();
                     ensure!(Command::new("kill").args(["-INT", &this]).status()?.success());
+                    let start = Instant::now();
                     while cli::check_interrupted().is_ok() {
+                        ensure!(
+                            start.elapsed() < Duration::from_secs(20),
+                            "SIGINT is not noticed: do the tests run where it is ignored, as in a job in the background?"
+                        );
                         std::thread::yield_now();
                     }
                     cli::check_interrupted()?;
