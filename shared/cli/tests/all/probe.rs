@@ -92,7 +92,7 @@ fn program() {
                     while cli::check_interrupted().is_ok() {
                         ensure!(
                             start.elapsed() < Duration::from_secs(20),
-                            "SIGINT is not noticed: do the tests run where it is ignored, as in a job in the background?"
+                            "SIGINT is not noticed: is it ignored, as in a job in the background?"
                         );
                         std::thread::yield_now();
                     }
