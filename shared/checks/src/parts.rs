@@ -47,7 +47,7 @@ pub(crate) fn where_wrong(sum: &Sum) -> Option<Part> {
     })
 }
 
-/// The calls that have a tag, where all calls are wrong, and not all of them in the same way.
+/// The calls that have a tag, of which some are wrong, where not all of the wrong ones are wrong in the same way.
 pub(crate) fn of_tags(sum: &Sum) -> Vec<Part> {
     let mut tags: Vec<&str> = sum.cases.iter().flat_map(|case| case.tags.iter().copied()).collect();
     tags.sort_unstable();
@@ -55,8 +55,10 @@ pub(crate) fn of_tags(sum: &Sum) -> Vec<Part> {
     let part = |tag: &str| {
         let has = |case: &&Case| case.tags.contains(&tag);
         let (tagged, others): (Vec<&Case>, Vec<&Case>) = sum.cases.iter().partition(has);
-        // What few calls have in common proves nothing.
-        (tagged.len() >= LEAST_CASES).then(|| Part {
+        // What few calls have in common proves nothing; and where nothing is wrong, an edit that changes nothing there,
+        // such as turning an image that is no square, would explain it.
+        let is_fault = tagged.len() >= LEAST_CASES && tagged.iter().any(|case| is_wrong(sum, case));
+        is_fault.then(|| Part {
             sum: of_cases(sum, tagged.into_iter().cloned().collect()),
             place: format!("{tag} (there is more that is wrong)"),
             cost: 8 + others.len(),

@@ -277,3 +277,21 @@ fn what_cannot_be_named_is_told_in_facts() {
     says(|x, _, _, _| x / 0.0, "values are infinite");
     says(|x, _, _, _| x.clone().reversed_axes(), "with the axes in another order");
 }
+
+/// Calls that are right have no mistake in common, whatever may be wrong with the others: turning an image that is no
+/// square changes nothing, and would "explain" them.
+#[test]
+fn what_is_right_in_some_calls_is_not_explained() {
+    let mut sum = Sum::new("step", "2 x").term("x", Monomial::of(&[("2", 1.0)]));
+    for seed in 0..12 {
+        let x = noise((2, 1, 6, 5), seed);
+        let (tag, got) = if seed % 2 == 0 {
+            ("at the last step", &x * 2.0)
+        } else {
+            ("before the last step", noise((2, 1, 6, 5), 100 + seed))
+        };
+        let case = Case::new(format!("step {seed}"), vec![Quantity::constant("2", 2.0)], vec![x], got);
+        sum.add(case.tag(tag));
+    }
+    assert!(sum.named_fault().is_none(), "{:?}", sum.named_fault());
+}
