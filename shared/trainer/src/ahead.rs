@@ -1,4 +1,4 @@
-//! Batches, each drawn while the network trains on the one before it.
+//! Batches, drawn while the network trains on those before them.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
@@ -6,6 +6,7 @@ use std::thread::Scope;
 use diffusion::{Schedule, ScoreError};
 use imaging::PixelSet;
 
+use crate::augment::Changes;
 use crate::batch::{TrainingBatch, draw_batch};
 
 /// What decides the batches of a training, beside its images.
@@ -13,42 +14,54 @@ use crate::batch::{TrainingBatch, draw_batch};
 pub(crate) struct Recipe {
     pub schedule: Schedule,
     pub size: usize,
-    pub jitter: f32,
+    pub changes: Changes,
     pub seed: u64,
 }
 
 impl Recipe {
     fn draw(&self, images: &PixelSet, step: u64) -> Result<TrainingBatch, ScoreError> {
-        draw_batch(images, &self.schedule, self.size, self.jitter, self.seed, step)
+        draw_batch(images, &self.schedule, self.size, self.changes, self.seed, step)
     }
 }
 
-/// The batches of a training, one after the other, from a thread of their own. A batch depends on seed and step alone,
-/// so they are the same that [`draw_batch`] gives.
+/// How many threads draw: a GPU trains on a batch in the time that one thread needs for it.
+const THREADS: u64 = 4;
+
+type Drawn = (u64, Result<TrainingBatch, ScoreError>);
+
+/// The batches of a training, one after the other, drawn by threads that take turns. A batch depends on seed and step
+/// alone, so they are the same that [`draw_batch`] gives.
 #[derive(Debug)]
 pub struct Ahead {
-    drawn: Receiver<(u64, Result<TrainingBatch, ScoreError>)>,
+    /// What each thread has drawn; that of step `s` comes from number `s % THREADS`.
+    drawn: Vec<Receiver<Drawn>>,
 }
 
 impl Ahead {
-    /// Starts drawing, beginning with the batch of step number `first`; the thread ends with this value.
+    /// Starts drawing, beginning with the batch of step number `first`; the threads end with this value.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         images: &'scope PixelSet,
         recipe: Recipe,
         first: u64,
     ) -> Self {
-        // One is being used, one waits here, one is being drawn.
-        let (sender, drawn) = sync_channel(1);
-        scope.spawn(move || {
-            for step in first.. {
-                let batch = recipe.draw(images, step);
-                if sender.send((step, batch)).is_err() {
-                    break;
+        let thread = |turn: u64| {
+            let recipe = recipe.clone();
+            // Each has one batch waiting here and one being drawn.
+            let (sender, drawn) = sync_channel(1);
+            scope.spawn(move || {
+                for step in (first..).filter(|step| step % THREADS == turn) {
+                    let batch = recipe.draw(images, step);
+                    if sender.send((step, batch)).is_err() {
+                        break;
+                    }
                 }
-            }
-        });
-        Self { drawn }
+            });
+            drawn
+        };
+        Self {
+            drawn: (0..THREADS).map(thread).collect(),
+        }
     }
 
     /// The next batch.
@@ -61,8 +74,9 @@ impl Ahead {
     ///
     /// If it is not that of `step`: a training that failed in a step begins with new batches.
     pub(crate) fn next(&mut self, step: u64) -> Result<TrainingBatch, ScoreError> {
-        let gone = |_| ScoreError::Backend("the thread that draws the batches has ended".into());
-        let (drawn_for, batch) = self.drawn.recv().map_err(gone)?;
+        let gone = |_| ScoreError::Backend("a thread that draws batches has ended".into());
+        let turn = (step % THREADS) as usize;
+        let (drawn_for, batch) = self.drawn[turn].recv().map_err(gone)?;
         assert_eq!(drawn_for, step, "the batch of step {drawn_for} came at step {step}");
         batch
     }
@@ -84,12 +98,15 @@ mod tests {
         let recipe = Recipe {
             schedule: Schedule::linear(),
             size: 3,
-            jitter: 0.1,
+            changes: Changes {
+                colour_jitter: 0.1,
+                rotation: 3.0,
+            },
             seed: 5,
         };
         std::thread::scope(|scope| {
             let mut ahead = Ahead::start(scope, &images, recipe.clone(), 7);
-            for step in 7..12 {
+            for step in 7..16 {
                 assert_eq!(ahead.next(step).unwrap(), recipe.draw(&images, step).unwrap());
             }
         });

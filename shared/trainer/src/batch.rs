@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
+use crate::augment::Changes;
 use crate::targets::noise_batch;
 
 /// One batch for the noise-prediction loss.
@@ -35,25 +36,15 @@ pub fn draw_batch(
     images: &PixelSet,
     schedule: &Schedule,
     size: usize,
-    jitter: f32,
+    changes: Changes,
     seed: u64,
     step: u64,
 ) -> Result<TrainingBatch, ScoreError> {
     let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ step);
     let mut x0 = Array4::zeros((size, 3, images.size, images.size));
     for mut image in x0.axis_iter_mut(Axis(0)) {
-        let mut pixels = images.array(rng.random_range(0..images.count));
-        if rng.random_bool(0.5) {
-            pixels.invert_axis(Axis(2));
-        }
-        image.assign(&pixels);
-        if jitter > 0.0 {
-            for mut channel in image.axis_iter_mut(Axis(0)) {
-                let gain = 1.0 + rng.random_range(-jitter..=jitter);
-                // White stays white: the gain acts on the distance from it.
-                channel.mapv_inplace(|x| (1.0 - (1.0 - x) * gain).clamp(-1.0, 1.0));
-            }
-        }
+        let pixels = images.array(rng.random_range(0..images.count));
+        image.assign(&changes.apply(pixels, &mut rng));
     }
     let t = stratified_times(size, schedule.num_steps(), &mut rng);
     let eps = Array4::random_using(x0.dim(), StandardNormal, &mut rng);

@@ -33,7 +33,7 @@ pub struct Checkpoint {
     /// What tells the images it is trained on from others.
     #[serde(default)]
     pub data: Option<String>,
-    /// The lowest validation loss so far and the step it was measured at.
+    /// The lowest validation loss so far, on the images that decide, and the step it was measured at.
     pub best: Option<(f64, u64)>,
     /// Updates that Adam made.
     adam_step: i32,

@@ -7,16 +7,18 @@
 //! * [`Trainer`]: one step after the other, validation, and what is kept.
 //! * [`draw_batch`]: images, times and noise.
 //! * [`Checkpoint`]: everything that a training needs to go on.
-//! * [`validation_loss`], [`denoising_psnr`], [`denoising_preview`]: how good a network is.
+//! * [`validation_losses`], [`denoising_psnrs`], [`denoising_preview`]: how good a network is; [`Halves`]: on which images.
 //! * [`write_card`]: what is said of it afterwards.
 //! * [`Length`]: how long a training is.
-//! * [`Ahead`]: the next batch is drawn while the network trains on this one.
+//! * [`Ahead`]: the next batches are drawn while the network trains on this one; [`Changes`]: mirrored, turned, coloured.
 
 mod ahead;
+mod augment;
 mod batch;
 mod card;
 mod checkpoint;
 mod error;
+mod halves;
 mod length;
 mod preview;
 mod targets;
@@ -24,11 +26,13 @@ mod trainer;
 mod validate;
 
 pub use ahead::Ahead;
+pub use augment::Changes;
 pub use batch::{TrainingBatch, draw_batch};
 pub use card::{Card, write_card};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use error::TrainError;
+pub use halves::{Halves, Means};
 pub use length::Length;
 pub use preview::denoising_preview;
 pub use trainer::{Progress, Trainer, TrainerConfig, TrainingStepBench};
-pub use validate::{DENOISING_TIMES, denoising_psnr, validation_loss};
+pub use validate::{DENOISING_TIMES, denoising_psnrs, validation_losses};

@@ -19,11 +19,13 @@ use serde::{Deserialize, Serialize};
 use training::CHECKPOINT_FILE;
 
 use crate::ahead::{Ahead, Recipe};
+use crate::augment::Changes;
 use crate::batch::TrainingBatch;
 use crate::checkpoint::Checkpoint;
 use crate::error::{TrainError, write_json};
+use crate::halves::{Halves, Means};
 use crate::length::Length;
-use crate::validate::validation_loss;
+use crate::validate::validation_losses;
 
 /// The settings of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,8 +40,12 @@ pub struct TrainerConfig {
     pub average_decay: f64,
     /// Largest norm of all gradients together.
     pub max_gradient_norm: f64,
-    /// Largest relative change of each colour channel of a training image, 0 for none.
-    pub colour_jitter: f32,
+    /// How the training images are changed.
+    #[serde(flatten)]
+    pub changes: Changes,
+    /// An image at time `t` counts in the loss as `alpha_bar_t` to minus this power.
+    #[serde(default = "half")]
+    pub loss_exponent: f64,
 }
 
 impl Default for TrainerConfig {
@@ -50,7 +56,8 @@ impl Default for TrainerConfig {
             warmup_steps: 300,
             average_decay: 0.999,
             max_gradient_norm: 1.0,
-            colour_jitter: 0.0,
+            changes: Changes::default(),
+            loss_exponent: half(),
         }
     }
 }
@@ -77,11 +84,15 @@ pub struct Trainer<B: Backend> {
     adam: Adam<B>,
 }
 
-/// The weight of an image at time `t` in the loss: `1 / sqrt(alpha_bar_t)`, half way (geometrically) between that of
-/// DDPM, 1, which hardly counts the times at which shape and colour are decided, and that of `v`, `1 / alpha_bar_t`,
-/// which hardly counts the times at which details are.
-fn loss_weight(schedule: &Schedule, t: usize) -> f32 {
-    (1.0 / schedule.alpha_bar(t).sqrt()) as f32
+/// Half way (geometrically) between the loss of DDPM, 0, which hardly counts the times at which shape and colour are
+/// decided, and that of `v`, 1, which hardly counts the times at which details are.
+fn half() -> f64 {
+    0.5
+}
+
+/// The weight of an image at time `t` in the loss.
+fn loss_weight(schedule: &Schedule, t: usize, exponent: f64) -> f32 {
+    schedule.alpha_bar(t).powf(-exponent) as f32
 }
 
 /// Adam with betas 0.9 and 0.99: a second moment that forgets faster suits short trainings.
@@ -175,7 +186,7 @@ impl<B: Backend> Trainer<B> {
         let recipe = Recipe {
             schedule: self.schedule.clone(),
             size: self.config.batch,
-            jitter: self.config.colour_jitter,
+            changes: self.config.changes,
             seed: self.counters.seed,
         };
         Ahead::start(scope, images, recipe, self.counters.step)
@@ -207,7 +218,11 @@ impl<B: Backend> Trainer<B> {
             .network
             .forward_training(x_t, &batch.t)
             .map_err(device_error::<B>)?;
-        let weights: Vec<f32> = batch.t.iter().map(|&t| loss_weight(&self.schedule, t)).collect();
+        let weights: Vec<f32> = batch
+            .t
+            .iter()
+            .map(|&t| loss_weight(&self.schedule, t, self.config.loss_exponent))
+            .collect();
         let loss = B::mean_squared_error(predicted, &eps, &weights).map_err(device_error::<B>)?;
         let (loss, tape) = loss.split_tape();
         let mut gradients = loss.clone().put_tape(tape).try_backward().map_err(device_error::<B>)?;
@@ -260,21 +275,23 @@ impl<B: Backend> Trainer<B> {
             .save(&path, &self.network, &self.average, &mut self.adam)?)
     }
 
-    /// Measures the averaged network on `images`; where that is the best so far, writes it into `folder` as
-    /// `weights.safetensors` (f16) and `config.json`. Returns the loss and whether it was the best.
+    /// Measures the averaged network on `images`; where that is the best so far on the half of them that decides,
+    /// writes it into `folder` as `weights.safetensors` (f16) and `config.json`. Returns the losses and whether they
+    /// were the best.
     ///
     /// # Errors
     ///
     /// If the files cannot be written.
-    pub fn validate(&mut self, images: &PixelSet, folder: &Path) -> Result<(f64, bool), TrainError> {
-        let loss = validation_loss(&self.average, images)?;
+    pub fn validate(&mut self, images: &PixelSet, folder: &Path) -> Result<(Means, bool), TrainError> {
+        let losses = Halves::of(&images.names).means(&validation_losses(&self.average, images)?);
+        let loss = losses.chosen_on;
         let improved = self.counters.best.is_none_or(|(best, _)| loss < best);
         if improved {
             self.counters.best = Some((loss, self.counters.step));
             nn::save_weights(&folder.join("weights.safetensors"), &self.average, FloatType::F16)?;
             write_json(folder.join("config.json"), &self.counters.config)?;
         }
-        Ok((loss, improved))
+        Ok((losses, improved))
     }
 }
 

@@ -36,16 +36,16 @@ fn batches(count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         .map(move |start| start..(start + BATCH).min(count))
 }
 
-/// The mean squared error of the predicted noise over all images of `set`, each at one time; the times are spread
-/// evenly over `1..=T`, and times and noise are the same at every call.
+/// The mean squared error of the predicted noise in each image of `set`, each at one time; the times are spread evenly
+/// over `1..=T`, and times and noise are the same at every call.
 ///
 /// # Errors
 ///
 /// What the device reports.
-pub fn validation_loss<B: Backend>(network: &UNet<B>, set: &PixelSet) -> Result<f64, TrainError> {
+pub fn validation_losses<B: Backend>(network: &UNet<B>, set: &PixelSet) -> Result<Vec<f64>, TrainError> {
     let schedule = network.config().schedule()?;
     let mut rng = StdRng::seed_from_u64(SEED);
-    let mut sum = 0.0;
+    let mut losses = Vec::with_capacity(set.count);
     for range in batches(set.count) {
         let x0 = images(set, range.clone());
         // 389 has no factor in common with any usual number of images, so neighbouring images are at distant times.
@@ -55,23 +55,22 @@ pub fn validation_loss<B: Backend>(network: &UNet<B>, set: &PixelSet) -> Result<
         let x_t = noise_batch(&schedule, &x0, &t, &eps)?;
         let x_t = to_tensor(network.backend(), &x_t)?;
         let predicted = network.forward(x_t, &t).map_err(device_error::<B>)?;
-        sum += to_array(&predicted)
-            .iter()
-            .zip(&eps)
-            .map(|(p, e)| f64::from(p - e).powi(2))
-            .sum::<f64>();
+        for (predicted, eps) in to_array(&predicted).outer_iter().zip(eps.outer_iter()) {
+            let squared = predicted.iter().zip(eps).map(|(p, e)| f64::from(p - e).powi(2));
+            losses.push(squared.sum::<f64>() / eps.len() as f64);
+        }
     }
-    Ok(sum / (set.count * 3 * set.size * set.size) as f64)
+    Ok(losses)
 }
 
-/// The PSNR in dB (on [0, 1], mean over images) of one-step denoising of all images of `set` at time `t`.
+/// The PSNR in dB (on [0, 1]) of one-step denoising of each image of `set` at time `t`.
 ///
 /// # Errors
 ///
 /// What the device reports; a time outside the model's schedule.
-pub fn denoising_psnr(model: &dyn ScoreModel, set: &PixelSet, t: usize) -> Result<f64, TrainError> {
+pub fn denoising_psnrs(model: &dyn ScoreModel, set: &PixelSet, t: usize) -> Result<Vec<f64>, TrainError> {
     let mut rng = StdRng::seed_from_u64(SEED + t as u64);
-    let mut sum = 0.0;
+    let mut psnrs = Vec::with_capacity(set.count);
     for range in batches(set.count) {
         let x0 = images(set, range);
         let times = vec![t; x0.dim().0];
@@ -79,8 +78,8 @@ pub fn denoising_psnr(model: &dyn ScoreModel, set: &PixelSet, t: usize) -> Resul
         let x_t = noise_batch(model.schedule(), &x0, &times, &eps)?;
         let x0_hat = tweedie_batch(model.schedule(), &x_t, &times, &model.score(&x_t, t)?)?;
         for (estimate, truth) in x0_hat.outer_iter().zip(x0.outer_iter()) {
-            sum += metrics::psnr(&estimate, &truth)?;
+            psnrs.push(metrics::psnr(&estimate, &truth)?);
         }
     }
-    Ok(sum / set.count as f64)
+    Ok(psnrs)
 }

@@ -14,7 +14,7 @@ use training::{Begin, Log, bar};
 
 use crate::options::Options;
 
-const LOG_HEADER: &str = "step,images_seen,minutes,training_loss,validation_loss";
+const LOG_HEADER: &str = "step,images_seen,minutes,training_loss,validation_loss,loss_that_decides";
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(300);
 
 /// The images of both parts of the data set.
@@ -90,7 +90,8 @@ fn validate<B: Backend>(
     report: &Report,
     log: &mut Log,
 ) -> Result<()> {
-    let (loss, improved) = trainer.validate(test, out)?;
+    let (losses, improved) = trainer.validate(test, out)?;
+    let loss = losses.all;
     let verdict = if improved {
         "best so far, weights written"
     } else {
@@ -108,10 +109,14 @@ fn validate<B: Backend>(
         (format!("{loss:.5}"), format!("{loss:.5}"))
     });
     report.say(&format!(
-        "step {step}: {images_seen} images seen, {minutes:.1} min, training loss {said}, validation loss {loss:.5} \
-         ({verdict})"
+        "step {step}: {images_seen} images seen, {minutes:.1} min, training loss {said}, validation loss {loss:.5}, \
+         {:.5} on the half that decides ({verdict})",
+        losses.chosen_on
     ));
-    log.write(&format!("{step},{images_seen},{minutes:.2},{logged},{loss:.5}"))
+    log.write(&format!(
+        "{step},{images_seen},{minutes:.2},{logged},{loss:.5},{:.5}",
+        losses.chosen_on
+    ))
 }
 
 fn write_preview<B: Backend>(trainer: &Trainer<B>, test: &PixelSet, out: &Path) -> Result<()> {

@@ -13,7 +13,7 @@ use nn::{Backend, DeviceExt, Parameters};
 use program::{catch_signals, print, stop_asked};
 use score_unet::unet::UNet;
 use score_unet::{Device, folder_name};
-use trainer::{Card, DENOISING_TIMES, Trainer, denoising_psnr, validation_loss, write_card};
+use trainer::{Card, DENOISING_TIMES, Halves, Trainer, denoising_psnrs, validation_losses, write_card};
 use training::{fingerprint, open_folder, read_split, require_same_data};
 
 use crate::course::Data;
@@ -81,12 +81,13 @@ fn finish<B: Backend>(options: &Options, trainer: &Trainer<B>, data: &Data) -> R
     let mut network = UNet::load(&options.out, trainer.average().backend())?;
     network.freeze();
     let max = network.config().diffusion_steps;
+    let halves = Halves::of(&data.test.names);
     let mut psnrs = Vec::new();
     for t in DENOISING_TIMES.into_iter().filter(|t| *t <= max) {
-        let psnr = denoising_psnr(&network, &data.test, t)?;
+        let psnr = halves.means(&denoising_psnrs(&network, &data.test, t)?);
         print(&format!(
-            "one-step denoising at t = {t}: {psnr:.2} dB, mean over {} images",
-            data.test.count
+            "one-step denoising at t = {t}: {:.2} dB, mean over {} images",
+            psnr.all, data.test.count
         ));
         psnrs.push((t, psnr));
     }
@@ -95,13 +96,14 @@ fn finish<B: Backend>(options: &Options, trainer: &Trainer<B>, data: &Data) -> R
         parameters: network.count(),
         train_images: data.train.count,
         test_images: data.test.count,
-        validation_loss: validation_loss(&network, &data.test)?,
+        validation_loss: halves.means(&validation_losses(&network, &data.test)?),
+        halves,
         denoising_psnr: psnrs,
     };
     write_card(&options.out, &card, trainer.counters())?;
     print(&format!(
         "validation loss of the written weights: {:.5}; all files are in {}",
-        card.validation_loss,
+        card.validation_loss.all,
         options.out.display()
     ));
     Ok(())

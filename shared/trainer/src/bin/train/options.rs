@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Parser, value_parser};
 use program::ThreadOptions;
 use score_unet::DeviceChoice;
-use trainer::{Length, TrainerConfig};
+use trainer::{Changes, Length, TrainerConfig};
 
 /// Train a score network on images.
 ///
 /// Writes into --out: weights.safetensors and config.json (whenever the validation loss is the lowest so far),
 /// training.json (what was measured), checkpoint.ckpt (to go on from with --resume), log.csv and preview_*.png.
+///
+/// Which weights are the best is decided on every second folder below test/; the loss on the others is reported apart.
 #[derive(Parser, Debug)]
 #[command(version)]
 pub struct Options {
@@ -28,7 +30,7 @@ pub struct Options {
     #[arg(long, value_parser = value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Go on from the checkpoint in --out, with the network, seed and images that the training began with; its length,
-    /// batch, learning rate and colour jitter stay as they are unless they are named
+    /// batch, learning rate and the like stay as they are unless they are named
     #[arg(long)]
     pub resume: bool,
     /// Start from the weights of this prior (a name in data/priors, or a folder), with a fresh optimiser
@@ -55,6 +57,16 @@ pub struct Options {
     /// Largest relative change of each colour channel of a training image [default: 0]
     #[arg(long, value_parser = colour_jitter)]
     pub colour_jitter: Option<f32>,
+    /// Largest rotation of a training image to either side, in degrees, below 180 [default: 0]
+    #[arg(long, value_name = "DEGREES", value_parser = rotation)]
+    pub rotation: Option<f32>,
+    /// Decay of the moving average of the weights in a step, below 1 [default: 0.999]
+    #[arg(long, value_name = "DECAY", value_parser = average_decay)]
+    pub average_decay: Option<f64>,
+    /// An image at time t counts in the loss as alpha_bar_t to minus this power: 0 for DDPM's loss, 1 for that of v
+    /// [default: 0.5]
+    #[arg(long, value_name = "POWER", value_parser = loss_exponent)]
+    pub loss_exponent: Option<f64>,
     /// Measure the validation loss every so many steps
     #[arg(long, default_value_t = 500, value_parser = value_parser!(u64).range(1..))]
     pub validate_every: u64,
@@ -80,6 +92,21 @@ fn colour_jitter(text: &str) -> Result<f32, String> {
     .map(|jitter| jitter as f32)
 }
 
+fn rotation(text: &str) -> Result<f32, String> {
+    number(text, "degrees from 0 to below 180", |degrees| {
+        (0.0..180.0).contains(&degrees)
+    })
+    .map(|degrees| degrees as f32)
+}
+
+fn average_decay(text: &str) -> Result<f64, String> {
+    number(text, "a number from 0 to below 1", |decay| (0.0..1.0).contains(&decay))
+}
+
+fn loss_exponent(text: &str) -> Result<f64, String> {
+    number(text, "a number from 0 to 1", |power| (0.0..=1.0).contains(&power))
+}
+
 fn number(text: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| fits(*number));
     number.ok_or_else(|| format!("expected {expected}"))
@@ -91,7 +118,12 @@ impl Options {
         TrainerConfig {
             batch: self.batch.map_or(before.batch, usize::from),
             learning_rate: self.learning_rate.unwrap_or(before.learning_rate),
-            colour_jitter: self.colour_jitter.unwrap_or(before.colour_jitter),
+            average_decay: self.average_decay.unwrap_or(before.average_decay),
+            changes: Changes {
+                colour_jitter: self.colour_jitter.unwrap_or(before.changes.colour_jitter),
+                rotation: self.rotation.unwrap_or(before.changes.rotation),
+            },
+            loss_exponent: self.loss_exponent.unwrap_or(before.loss_exponent),
             ..before
         }
     }
