@@ -2,6 +2,7 @@
 # Checks the network on the NVIDIA GPU of this machine, by one command:
 #
 #   scripts/gpu_check.sh              # about ten minutes with the build; README.md says what it needs
+#   scripts/gpu_check.sh --built      # with what scripts/gpu_bundle.sh has built elsewhere
 #   scripts/gpu_check.sh --stand-in   # without a GPU: tries the script itself, on the stand-in for CUDA
 #
 # 1. every op, forwards and backwards, against the CPU
@@ -19,8 +20,19 @@ feature=cuda
 tasks=(task2_denoise task3_generate task4_sdedit task5_score_ald task6_dps)
 steps=(--steps 100)
 repeats=10
+build=yes
+more=()
 case "${1:-}" in
 "") ;;
+--built) # Where the libraries are that pip installs with PyTorch.
+    build=no
+    libraries=$(python3 -c 'import glob, site; print(":".join(sum((glob.glob(s + "/nvidia/*/lib") for s in site.getsitepackages()), [])))')
+    export LD_LIBRARY_PATH="$libraries:/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}"
+    ;;
+--build-only) # For scripts/gpu_bundle.sh: and these programs too.
+    build=only
+    more=("${@:2}")
+    ;;
 --stand-in) # A score takes seconds there.
     feature=cuda-stand-in
     tasks=(task2_denoise)
@@ -31,8 +43,8 @@ esac
 
 target=target/gpu_check
 out=$target/out
-programs=$target/debug
-mkdir -p "$out"
+programs=$target/programs
+mkdir -p "$out" "$programs"
 failed=()
 
 # Runs a command with its output in a log, and says how it went: `check NAME COMMAND...`.
@@ -56,13 +68,28 @@ fi
 packages=(-p nn -p score_unet -p trainer -p cli)
 features="nn/$feature,score_unet/$feature,trainer/$feature,cli/cuda"
 for task in "${tasks[@]}"; do packages+=(-p "$task"); done
-build=(--locked --target-dir "$target" "${packages[@]}" --features "$features")
-check build cargo build "${build[@]}" --bins || exit 1
+[ ${#more[@]} = 0 ] || packages+=(-p results)
+with=(--locked --target-dir "$target" "${packages[@]}" --features "$features")
+
+# Builds all of it into one folder: the programs, and the tests of nn and score_unet by their crates' names.
+build() {
+    cargo build "${with[@]}" --bins || return
+    for program in bench "${tasks[@]}" "${more[@]}"; do cp "$target/debug/$program" "$programs/" || return; done
+    cargo test "${with[@]}" --test all --no-run --message-format json >"$out/tests.json" || return
+    python3 - "$out/tests.json" "$programs" <<'PYTHON'
+import json, shutil, sys
+for message in map(json.loads, open(sys.argv[1])):
+    crate = message.get("target", {}).get("src_path", "").split("/tests/all/")[0].rsplit("/", 1)[-1]
+    if message.get("executable") and crate in ("nn", "score_unet"):
+        shutil.copy(message["executable"], f"{sys.argv[2]}/test_{crate}")
+PYTHON
+}
+[ $build = no ] || check build build || exit 1
+[ $build != only ] || exit 0
 
 on_gpu=(--test-threads 1 --nocapture)
-test=(cargo test --locked --target-dir "$target" -p nn -p score_unet --features "nn/$feature,score_unet/$feature" --test all --)
-check ops "${test[@]}" "${on_gpu[@]}" backends
-check network "${test[@]}" "${on_gpu[@]}" devices pytorch_parity
+check ops "$programs/test_nn" "${on_gpu[@]}" backends
+check network "$programs/test_score_unet" "${on_gpu[@]}" devices pytorch_parity
 grep -hoE "[a-z ]+(at t = [0-9]+ )?on the GPU: off by [0-9.e-]+" "$out/network.log" | sed 's/^/    /'
 
 # Compares the PSNR of two reports, row by row.

@@ -46,6 +46,7 @@ const POSTERIOR: &[&dyn PosteriorMethod] = &[
     &ScoreAld,
     &Dps::ONE_SAMPLE,
     &Dps::MEAN,
+    &Dps::MEAN_LONG,
     &Dps::LONG,
     &ScoreSde,
     &Ilvr,

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use diffusion::ScoreModel;
 use imaging::best_gaussian_blur;
+use methods::stepping::Cost;
 use ndarray::Array4;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
@@ -16,6 +17,8 @@ pub struct Denoiser {
     pub name: &'static str,
     /// For the tables.
     pub title: &'static str,
+    /// Network calls.
+    calls: usize,
     remove: fn(&Prior, &Noisy<'_>) -> Result<Array4<f32>>,
 }
 
@@ -32,21 +35,31 @@ pub static DENOISERS: [Denoiser; 3] = [
     Denoiser {
         name: "noisy",
         title: "noisy",
+        calls: 0,
         remove: |_, noisy| Ok(noisy.unshrunk.clone()),
     },
     Denoiser {
         name: "blur",
         title: "best Gaussian blur",
+        calls: 0,
         remove: |_, noisy| best_blur(noisy),
     },
     Denoiser {
         name: "denoise",
         title: "task 2, one step",
+        calls: 1,
         remove: |prior, noisy| Ok(task2_denoise::denoise(prior, &noisy.x_t, noisy.t)?),
     },
 ];
 
 impl Denoiser {
+    pub fn cost(&self) -> Cost {
+        Cost {
+            evaluations: self.calls,
+            pullbacks: 0,
+        }
+    }
+
     /// The truth, `[B, C, H, W]`, with the noise of time `t` put on and taken off again.
     pub fn run(&self, prior: &Prior, truth: &Array4<f32>, t: usize, seed: u64) -> Result<Array4<f32>> {
         let alpha_bar = prior.schedule().alpha_bar(t);

@@ -18,12 +18,14 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
 use diffusion::ScoreModel;
+use imaging::OperatorSpec;
 use methods::stepping::Stepping;
 use ndarray::Axis;
 
 use crate::problems::{Case, ImageSet};
 use crate::run::{Method, Run, Setting};
 use crate::store::Store;
+use crate::table::Costs;
 
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown. With `samplers` it
 /// measures the samplers instead, with `calibration` whether what the methods draw is the posterior.
@@ -54,6 +56,9 @@ struct Options {
     /// Methods to run, separated by commas [default: all].
     #[arg(long, value_name = "METHOD,...", value_delimiter = ',', value_parser = method_names())]
     methods: Vec<String>,
+    /// Operators of the inverse problems, beside task 2's three times; `task6_dps --help` lists them.
+    #[arg(long, value_name = "OPERATOR", num_args = 1.., default_values = ["inpainting:0.7", "deconvolution:13,1.5"])]
+    operators: Vec<OperatorSpec>,
 }
 
 /// Tables beside that of all tasks.
@@ -96,7 +101,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
     );
     let prior = session.prior()?;
-    let mut cases = Case::all();
+    let mut cases = Case::all(&options.operators);
     cases.retain(|case| {
         let checked = case.check(&prior);
         if let Err(error) = &checked {
@@ -129,9 +134,14 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         report.set("prior", prior.name());
         report.set("seed", options.common.seed);
         report.set("steps", setting.stepping.num_steps);
-        let outcome = measure(options, setting, &store, &judge, &mut report);
+        let mut costs = Costs::default();
+        let outcome = measure(options, setting, &store, &judge, &mut report, &mut costs);
         // Whatever ended it, what was done by then is kept.
-        tables.push_str(&format!("### {}\n\n{}\n", set.title, table::markdown(&report, &judge)));
+        tables.push_str(&format!(
+            "### {}\n\n{}\n",
+            set.title,
+            table::markdown(&report, &judge, &costs)
+        ));
         session.save_text(&tables, "tables.md")?;
         report.write_json(&session.out().join(format!("{}.json", set.name)))?;
         outcome?;
@@ -141,14 +151,29 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
 }
 
 /// Every method on every case that it applies to, for every seed.
-fn measure(options: &Options, setting: Setting<'_>, store: &Store, judge: &Judge, report: &mut Report) -> Result<()> {
+fn measure(
+    options: &Options,
+    setting: Setting<'_>,
+    store: &Store,
+    judge: &Judge,
+    report: &mut Report,
+    costs: &mut Costs,
+) -> Result<()> {
     for run in &runs(options, setting)? {
         let start = Instant::now();
+        let mut is_new = false;
         let images = store.get_or(&run.path(), &run.settings()?, || {
+            is_new = true;
             let name = format!("{}, {}, {}, seed {}", setting.set.name, run.case, run.title(), run.seed);
-            run.solve(&mut Progress::new(&name, run.evaluations()?))
+            run.solve(&mut Progress::new(&name, run.observed_steps()?))
         })?;
         let seconds = start.elapsed().as_secs_f64() / setting.set.images.len() as f64;
+        costs.enter(
+            &run.case.to_string(),
+            &run.title(),
+            run.cost()?,
+            is_new.then_some(seconds),
+        );
         for (image, truth) in images.axis_iter(Axis(0)).zip(&setting.set.images) {
             let what = Judged {
                 case: &run.case.to_string(),

@@ -77,34 +77,22 @@ pub enum Case {
     /// Noise of time `t` is to be removed in one step.
     Denoising { t: usize },
     /// A measurement is to be inverted.
-    Inverse { name: &'static str, operator: OperatorSpec },
+    Inverse { operator: OperatorSpec },
 }
 
 impl Case {
-    /// The lecture's cases, in its order, with the course's pinned settings.
-    pub fn all() -> Vec<Self> {
-        let spec = |text: &str| text.parse::<OperatorSpec>().expect("an operator of the course");
-        let (inpainting, deconvolution) = (spec("inpainting:0.7"), spec("deconvolution:13,1.5"));
-        vec![
-            Self::Denoising { t: 30 },
-            Self::Denoising { t: 100 },
-            Self::Denoising { t: 300 },
-            Self::Inverse {
-                name: "inpainting",
-                operator: inpainting,
-            },
-            Self::Inverse {
-                name: "deconvolution",
-                operator: deconvolution,
-            },
-        ]
+    /// Task 2's three times, then these operators.
+    pub fn all(operators: &[OperatorSpec]) -> Vec<Self> {
+        let denoising = [30, 100, 300].map(|t| Self::Denoising { t });
+        let inverse = operators.iter().cloned().map(|operator| Self::Inverse { operator });
+        denoising.into_iter().chain(inverse).collect()
     }
 
     /// Whether there is such a case for this prior: one of few times or small images has not all of them.
     pub fn check(&self, prior: &dyn ScoreModel) -> Result<()> {
         match self {
             Self::Denoising { t } => check_times("the case", &[*t], prior),
-            Self::Inverse { operator, .. } => Ok(operator.build(prior.image_shape(), 0).map(drop)?),
+            Self::Inverse { operator } => Ok(operator.build(prior.image_shape(), 0).map(drop)?),
         }
     }
 }
@@ -113,7 +101,7 @@ impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denoising { t } => write!(formatter, "t={t}"),
-            Self::Inverse { name, .. } => formatter.write_str(name),
+            Self::Inverse { operator } => formatter.write_str(operator.name()),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! A report as a table in Markdown.
 
+use std::collections::BTreeMap;
+
 use cli::{Judge, Report, ReportRow};
+use methods::stepping::Cost;
 
 /// PSNR and LPIPS on the lecture's result slides: FFHQ faces of 256x256 pixels, another network, one image each.
 const LECTURE: [(&str, &str, &str); 9] = [
@@ -22,11 +25,35 @@ struct Spread {
     of_seeds: f64,
 }
 
+/// What one image costs, by case and method.
+#[derive(Default)]
+pub struct Costs(BTreeMap<(String, String), (Cost, Vec<f64>)>);
+
+impl Costs {
+    /// `seconds` is None where the result was kept from an earlier run.
+    pub fn enter(&mut self, case: &str, method: &str, cost: Cost, seconds: Option<f64>) {
+        let (_, times) = self.0.entry((case.into(), method.into())).or_insert((cost, Vec::new()));
+        times.extend(seconds);
+    }
+
+    /// Calls of the network, pullbacks, and the mean of the seconds that are known.
+    fn cells(&self, case: &str, method: &str) -> [String; 3] {
+        let Some((cost, times)) = self.0.get(&(case.into(), method.into())) else {
+            return Default::default();
+        };
+        let seconds = match times.as_slice() {
+            [] => String::new(),
+            times => format!("{:.2}", mean(times.iter().copied())),
+        };
+        [cost.evaluations.to_string(), cost.pullbacks.to_string(), seconds]
+    }
+}
+
 /// One line for each case and method, in the order in which they first appear.
-pub fn markdown(report: &Report, judge: &Judge) -> String {
+pub fn markdown(report: &Report, judge: &Judge, costs: &Costs) -> String {
     let mut table = format!(
-        "| problem | method | PSNR, dB | (seeds) | SSIM | LPIPS ({}) | (seeds) | lecture (FFHQ), PSNR / LPIPS |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|\n",
+        "| problem | method | PSNR, dB | (seeds) | SSIM | LPIPS ({}) | (seeds) | calls | pullbacks | s per image | \
+         lecture (FFHQ), PSNR / LPIPS |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         judge.backbone()
     );
     for mean in report.means() {
@@ -42,6 +69,7 @@ pub fn markdown(report: &Report, judge: &Judge) -> String {
             .iter()
             .find(|entry| (entry.0, entry.1) == (mean.case.as_str(), mean.method.as_str()))
             .map_or("", |entry| entry.2);
+        let [calls, pullbacks, seconds] = costs.cells(&mean.case, &mean.method);
         let cells = [
             mean.case.clone(),
             mean.method.clone(),
@@ -50,6 +78,9 @@ pub fn markdown(report: &Report, judge: &Judge) -> String {
             cell(ssim.as_ref(), 3),
             cell(lpips.as_ref(), 4),
             seeds(lpips.as_ref(), 4),
+            calls,
+            pullbacks,
+            seconds,
             lecture.to_owned(),
         ];
         table.push_str(&format!("| {} |\n", cells.join(" | ")));
@@ -121,6 +152,21 @@ mod tests {
         assert_eq!(spread.mean, 31.0);
         assert!((spread.of_images - (14.0_f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((spread.of_seeds - 2.0_f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_was_kept_has_no_time() {
+        let mut costs = Costs::default();
+        let cost = Cost {
+            evaluations: 10,
+            pullbacks: 5,
+        };
+        costs.enter("inpainting", "a", cost, None);
+        assert_eq!(costs.cells("inpainting", "a"), ["10", "5", ""]);
+        costs.enter("inpainting", "a", cost, Some(1.0));
+        costs.enter("inpainting", "a", cost, Some(2.0));
+        assert_eq!(costs.cells("inpainting", "a"), ["10", "5", "1.50"]);
+        assert_eq!(costs.cells("inpainting", "b"), ["", "", ""]);
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl ClosedForm {
             match method.name() {
                 "dps" => &const { Dps::ONE_SAMPLE.scaled(SCALE) },
                 "dps-mean" => &const { Dps::MEAN.scaled(SCALE) },
+                "dps-mean-long" => &const { Dps::MEAN_LONG.scaled(SCALE) },
                 "dps-long" => &const { Dps::LONG.scaled(SCALE) },
                 "mcg" => &const { Mcg::TUNED.scaled(SCALE) },
                 _ => method,

@@ -39,6 +39,12 @@ impl Dps {
         effort: 1,
         scale: 1.0,
     };
+    /// The same with 4 times the steps: as many for each sample as are asked for.
+    pub const MEAN_LONG: Self = Self {
+        samples: 4,
+        effort: 4,
+        scale: 1.0,
+    };
     /// One sample at 4 times the price.
     pub const LONG: Self = Self {
         samples: 1,
@@ -80,7 +86,8 @@ impl PosteriorMethod for Dps {
         match (self.samples, self.effort) {
             (1, 1) => "dps",
             (1, _) => "dps-long",
-            _ => "dps-mean",
+            (_, 1) => "dps-mean",
+            _ => "dps-mean-long",
         }
     }
 
@@ -109,10 +116,11 @@ impl PosteriorMethod for Dps {
     ) -> Result<String, MethodError> {
         let steps_of_each = self.steps_of_each(schedule, num_steps)?;
         let zeta = self.zeta(operator.kind(), steps_of_each);
-        Ok(format!(
-            "{} samples of {steps_of_each} steps, zeta {zeta}",
-            self.samples
-        ))
+        let samples = match self.samples {
+            1 => "one sample".to_owned(),
+            samples => format!("{samples} samples"),
+        };
+        Ok(format!("{samples} of {steps_of_each} steps, zeta {zeta}"))
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {

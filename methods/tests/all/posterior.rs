@@ -141,7 +141,15 @@ fn settings_tell_apart_what_is_tuned_for_the_operator() -> Result {
         Inpainting::random(SHAPE, 0.5, 0)?,
         Convolution::gaussian(SHAPE, 5, 1.0)?,
     );
-    for name in ["tikhonov", "total-variation", "sdedit", "dps", "dps-mean", "dps-long"] {
+    for name in [
+        "tikhonov",
+        "total-variation",
+        "sdedit",
+        "dps",
+        "dps-mean",
+        "dps-mean-long",
+        "dps-long",
+    ] {
         let method = registry::posterior_method(name)?;
         let settings = |operator| method.settings(operator, &schedule, STEPS);
         assert_ne!(settings(&mask)?, settings(&blur)?, "{name}");
