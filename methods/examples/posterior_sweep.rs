@@ -11,9 +11,10 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cli::Symmetry;
 use diffusion::ScoreModel;
-use imaging::{ForwardOperator, Noise, OperatorKind, load_images, measure, parse_operator, sampler_rng, stack};
+use imaging::{
+    ForwardOperator, Noise, OperatorKind, Symmetry, load_images, measure, parse_operator, sampler_rng, stack,
+};
 use methods::posterior::daps::{Daps, DapsSettings};
 use methods::posterior::ddnm_plus::DdnmPlus;
 use methods::posterior::diffpir::DiffPir;

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use cli::{Progress, Symmetry};
+use cli::Progress;
 use diffusion::{FiniteCheck, ScoreModel};
-use imaging::{ForwardOperator, Noise, measure, sampler_rng};
+use imaging::{ForwardOperator, Noise, Symmetry, measure, sampler_rng};
 use methods::stepping::{Cost, Stepping};
 use methods::{PosteriorMethod, Problem, registry};
 use ndarray::{Array4, Axis};

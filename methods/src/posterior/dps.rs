@@ -1,8 +1,8 @@
 //! Diffusion posterior sampling: calls what the student writes in task 6.
 
 use diffusion::{Observer, Schedule, ScoreModel};
-use imaging::{ForwardOperator, OperatorKind};
-use ndarray::Array4;
+use imaging::{ForwardOperator, OperatorKind, Symmetry};
+use ndarray::{Array4, Zip};
 use rand::RngCore;
 use task6_dps::{StepSize, dps, tuned};
 
@@ -143,12 +143,42 @@ impl PosteriorMethod for Dps {
         let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps)?;
         let steps = Stepping { num_steps, ..stepping }.steps(model.schedule())?;
         let step_size = StepSize::Normalised(self.zeta(operator.kind(), num_steps));
-        let [c, h, w] = model.image_shape();
-        let mut sum = Array4::zeros((b.dim().0, c, h, w));
-        for pass in 0..self.samples {
+        let mut sample = |pass| {
             let mut observer = Pass::new(pass, self.samples, observer);
-            sum += &dps(model, operator, b, step_size, &steps, &mut rng, &mut observer)?;
+            dps(model, operator, b, step_size, &steps, &mut rng, &mut observer)
+        };
+        let first = sample(0)?;
+        let mut sum = first.clone();
+        for pass in 1..self.samples {
+            add_alike(&mut sum, &sample(pass)?, &first, Symmetry::of(operator.kind()));
         }
         Ok(sum / self.samples as f32)
+    }
+}
+
+/// Adds each image of `x`, the way round that is nearer to that of `first`: the mean of an image and the same turned is
+/// neither.
+fn add_alike(sum: &mut Array4<f32>, x: &Array4<f32>, first: &Array4<f32>, symmetry: Symmetry) {
+    Zip::from(sum.outer_iter_mut())
+        .and(x.outer_iter())
+        .and(first.outer_iter())
+        .for_each(|mut sum, x, first| sum += &symmetry.align(&x, &first));
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::s;
+
+    use super::*;
+
+    #[test]
+    fn the_mean_of_an_image_and_the_same_turned_is_the_image() {
+        let first = Array4::from_shape_fn((2, 3, 4, 4), |(i, c, y, x)| (i + 2 * c + 3 * y + 5 * x) as f32);
+        let mut turned = first.clone();
+        let half_turn = first.slice(s![1, 2, ..;-1, ..;-1]).to_owned();
+        turned.slice_mut(s![1, 2, .., ..]).assign(&half_turn);
+        let mut sum = first.clone();
+        add_alike(&mut sum, &turned, &first, Symmetry::HalfTurn);
+        assert_eq!(sum / 2.0, first);
     }
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use diffusion::{FiniteCheck, TrajectoryFrame};
-use imaging::{NamedImage, measure, sampler_rng, stack};
-use ndarray::{Array4, ArrayRef3, Axis};
+use imaging::{NamedImage, Symmetry, measure, sampler_rng, stack};
+use ndarray::{Array4, ArrayRef3, Axis, s};
 use program::say;
 
 use crate::first_image::FirstImage;
@@ -19,7 +19,6 @@ use crate::problem_options::ProblemOptions;
 use crate::progress::Progress;
 use crate::range::{LastStep, check_finite, far_from_images};
 use crate::report::Report;
-use crate::symmetry::{Symmetry, turn_first};
 
 /// So many steps of the path are kept at most; the residual is drawn at each.
 const PATH_STEPS: usize = 1000;
@@ -228,5 +227,12 @@ impl Batch<'_, '_> {
             turn_first(&mut frame.x0_hat, &channels);
         }
         frame
+    }
+}
+/// Turns channels of the first image of a batch `[B, C, H, W]` by 180 degrees.
+fn turn_first(images: &mut Array4<f32>, channels: &[usize]) {
+    for &channel in channels {
+        let turned = images.slice(s![0, channel, ..;-1, ..;-1]).to_owned();
+        images.slice_mut(s![0, channel, .., ..]).assign(&turned);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use diffusion::{Observer, ScoreModel};
-use imaging::{ForwardOperator, OperatorSpec};
+use imaging::{ForwardOperator, OperatorSpec, Symmetry};
 use ndarray::Array4;
 use rand::rngs::StdRng;
 use score_unet::Prior;
@@ -20,7 +20,6 @@ use crate::problem_options::ProblemOptions;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::session::Session;
-use crate::symmetry::Symmetry;
 
 /// A batch of measurements to be inverted.
 pub struct Problem<'a> {

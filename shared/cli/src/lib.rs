@@ -31,7 +31,6 @@
 //! - [`Progress`]: an observer for samplers, and a bar for other loops;
 //! - [`solve_problems`]: what tasks 4, 5 and 6 share, from `--operator` to the result figure; [`compare_methods`]: the
 //!   same with several methods;
-//! - [`Symmetry`]: what an operator cannot tell, and a reconstruction is not judged by;
 //! - [`Report`]: the table on the screen and the JSON file.
 //!
 //! Text for people goes to standard error, the table of results to standard output. The exit status is 0, 2 for
@@ -52,7 +51,6 @@ mod range;
 mod report;
 mod run;
 mod session;
-mod symmetry;
 mod table;
 mod times;
 mod variance;
@@ -68,6 +66,5 @@ pub use progress::Progress;
 pub use report::{MeanRow, Report, ReportRow};
 pub use run::{catch_panics, check_interrupted, explain_panic, panic_message, run, unfinished};
 pub use session::Session;
-pub use symmetry::Symmetry;
 pub use times::{check_times, times};
 pub use variance::{Variance, VarianceOptions};

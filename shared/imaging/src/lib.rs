@@ -15,6 +15,7 @@
 //!   [`Noise`]; [`LinearOperator`] and [`SpectralOperator`] for what not every operator can do;
 //! - [`measure`], [`residual`], [`norms`]: what every solver of an inverse problem needs beside; [`coverage`]:
 //!   whether there is anything to solve;
+//! - [`Symmetry`]: what an operator cannot tell, and a reconstruction is not judged by;
 //! - [`sampler_rng`]: random numbers of its own for each call of a sampler.
 //!
 //! This crate knows neither networks nor files of weights.
@@ -45,6 +46,7 @@ mod save;
 mod solve;
 mod source;
 mod split;
+mod symmetry;
 
 pub use blur::{best_gaussian_blur, gaussian_blur};
 pub use coverage::{Coverage, coverage};
@@ -64,3 +66,4 @@ pub use random::sampler_rng;
 pub use range::{from_byte, to_byte};
 pub use save::{grid, save_png, stack};
 pub use split::{PixelSet, load_split, load_split_some};
+pub use symmetry::Symmetry;

@@ -1,8 +1,8 @@
 //! What a measurement cannot tell: where several images have one measurement, a reconstruction is compared with the one
 //! that is nearest to it.
 
-use imaging::OperatorKind;
-use ndarray::{Array3, Array4, ArrayRef3, Axis, s};
+use crate::operator::OperatorKind;
+use ndarray::{Array3, ArrayRef3, Axis, s};
 
 /// What maps an image to another with the same measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +76,6 @@ impl Symmetry {
     }
 }
 
-/// Turns channels of the first image of a batch `[B, C, H, W]` by 180 degrees.
-pub(crate) fn turn_first(images: &mut Array4<f32>, channels: &[usize]) {
-    for &channel in channels {
-        let turned = images.slice(s![0, channel, ..;-1, ..;-1]).to_owned();
-        images.slice_mut(s![0, channel, .., ..]).assign(&turned);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,8 +97,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearer_after_a_turn_has_the_same_measurement() -> anyhow::Result<()> {
-        use imaging::parse_operator;
+    fn what_is_nearer_after_a_turn_has_the_same_measurement() -> Result<(), Box<dyn std::error::Error>> {
+        use crate::parse_operator;
         let x = image();
         let operator = parse_operator("phase-retrieval", [3, 4, 4], 0)?;
         assert_eq!(Symmetry::of(operator.kind()), Symmetry::HalfTurn);
