@@ -132,7 +132,7 @@ median gradient_of_1 --work pullback --batch 1
     median training_step_of_64 --work train --batch 64
 }
 if [ $feature = cuda ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-    check beside_pytorch python3 scripts/compare_with_pytorch.py --device cuda --binary "$programs/bench"
+    check beside_pytorch python3 scripts/compare_with_pytorch.py --device cuda --threads 8 --rounds 3 --binary "$programs/bench"
     sed 's/^/    /' "$out/beside_pytorch.log"
 fi
 

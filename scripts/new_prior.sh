@@ -12,13 +12,17 @@
 # bands      grader/thresholds.toml, and whether no right answer falls out of them
 # notebooks  their outputs (notebooks/setup.py must have been run)
 # tables     prints those of RESULTS.md; --data is the data set's zip file
+# operators  prints the table of every method on every operator
+# samplers   prints the table of samplers, and draws its figure
+# calibration  prints how far what the methods draw is from the prior's posterior
 #
-# What stays by hand: the numbers in the prior's card, the handouts and RESULTS.md. An evening on two cores.
+# The last four keep what they have in out/, and go on from there. What stays by hand: the numbers in the prior's card,
+# the handouts and RESULTS.md. Up to the tables an evening on two cores, the rest a night.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 SEED_OF_HIDDEN=1000
-PARTS="images hidden figures tests bands notebooks tables"
+PARTS="images hidden figures tests bands notebooks tables operators samplers calibration"
 data=""
 parts=()
 while [ $# -gt 0 ]; do
@@ -33,10 +37,12 @@ done
 for part in "${parts[@]}"; do
     [[ " $PARTS " == *" $part "* ]] || { echo "there is no part \`$part\`: $PARTS" >&2; exit 2; }
 done
-if [[ " ${parts[*]} " == *" tables "* && ! -e "$data" ]]; then
-    echo "tables needs the data set: --data fruits64.zip" >&2
-    exit 2
-fi
+for part in tables operators samplers; do
+    if [[ " ${parts[*]} " == *" $part "* && ! -e "$data" ]]; then
+        echo "$part needs the data set: --data fruits64.zip" >&2
+        exit 2
+    fi
+done
 
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
@@ -77,6 +83,13 @@ for part in "${parts[@]}"; do
         cargo run -q --locked -p grader -- calibrate --check-fairness
         ;;
     notebooks) python3 notebooks/run.py --write ;;
-    tables) cargo run -q --locked -p results -- --data "$data" --steps 250 ;;
+    tables) cargo run -q --locked -p results -- --data "$data" --steps 250 --out out/tables ;;
+    operators)
+        cargo run -q --locked -p results -- --data "$data" --steps 250 --out out/operators --operators \
+            inpainting:0.7 box-inpainting deconvolution:13,1.5 motion-blur super-resolution colourisation \
+            compressed-sensing tomography fourier phase-retrieval hdr
+        ;;
+    samplers) cargo run -q --locked -p results -- samplers --data "$data" --out out/samplers ;;
+    calibration) cargo run -q --locked -p results -- calibration --prior fruits64 --out out/calibration ;;
     esac
 done
