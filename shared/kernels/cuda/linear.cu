@@ -22,21 +22,14 @@ KERNEL linear_input_gradient(const float *dy, const float *weight, const float *
     dx[i] = sum + (add ? add[i] : 0.f);
 }
 
-// Adds dy^T x to the gradient of the weight, and the sum of dy over the batch to that of the bias. One thread for each
-// number of the weight.
-KERNEL linear_parameter_gradient(const float *x, const float *dy, float *weight, float *bias, int batch, int inputs,
-                                 int outputs) {
+// Adds dy^T x to the gradient of the weight. One thread for each number of it.
+KERNEL linear_weight_gradient(const float *x, const float *dy, float *gradient, int batch, int inputs, int outputs) {
     const int i = (int)thread_number();
     if (i >= inputs * outputs) return;
     const int o = i / inputs, k = i % inputs;
-    float dw = 0.f, db = 0.f;
-    for (int n = 0; n < batch; n++) {
-        const float d = dy[(size_t)n * outputs + o];
-        dw += d * x[(size_t)n * inputs + k];
-        db += d;
-    }
-    weight[i] += dw;
-    if (k == 0) bias[o] += db;
+    float sum = 0.f;
+    for (int n = 0; n < batch; n++) sum += dy[(size_t)n * outputs + o] * x[(size_t)n * inputs + k];
+    gradient[i] += sum;
 }
 
 KERNEL silu_forward(const float *x, float *y, int count) {

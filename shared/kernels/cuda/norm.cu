@@ -77,20 +77,17 @@ KERNEL norm_input_gradient(const float *x, const float *dy, const float *statist
     }
 }
 
-// Adds the gradients of weight and bias, from `norm_sums`. One thread for each channel.
-KERNEL norm_parameter_gradient(const float *sums, const float *modulation, float *weight, float *bias, int batch,
+// Adds the gradient of the bias (part 0) or of the weight (part 1), from `norm_sums`. One thread for each channel.
+KERNEL norm_parameter_gradient(const float *sums, const float *modulation, float *gradient, int part, int batch,
                                int channels) {
     const int c = (int)thread_number();
     if (c >= channels) return;
-    float dw = 0.f, db = 0.f;
+    float sum = 0.f;
     for (int image = 0; image < batch; image++) {
         const float gain = modulation ? 1.f + modulation[(size_t)image * 2 * channels + c] : 1.f;
-        const float *pair = sums + 2 * ((size_t)image * channels + c);
-        db += gain * pair[0];
-        dw += gain * pair[1];
+        sum += gain * sums[2 * ((size_t)image * channels + c) + part];
     }
-    weight[c] += dw;
-    bias[c] += db;
+    gradient[c] += sum;
 }
 
 // The gradient of the modulation [a | b], from `norm_sums`. One thread for each image and channel.

@@ -65,34 +65,25 @@ impl Kernels {
         Ok(dx)
     }
 
-    /// Adds the gradients of weight and bias.
+    /// Adds the gradient of the weight, `[outputs, inputs]`. That of the bias is [`Kernels::bias_gradient`].
     ///
     /// # Errors
     ///
     /// What the device reports.
-    pub fn linear_parameter_gradient(
+    pub fn linear_weight_gradient(
         &self,
         shape: &LinearShape,
         x: &Buffer,
         dy: &Buffer,
         dweight: &mut Buffer,
-        dbias: &mut Buffer,
     ) -> Launched {
         let len = shape.outputs * shape.inputs;
         check("the input", shape.batch * shape.inputs, x);
         check("the output's gradient", shape.batch * shape.outputs, dy);
         check("the gradient of the weight", len, dweight);
-        check("the gradient of the bias", shape.outputs, dbias);
         let [batch, inputs, outputs] = shape.sizes();
-        // SAFETY: linear_parameter_gradient(x, dy, weight, bias, batch, inputs, outputs), one thread for each number of
-        // the weight.
-        unsafe {
-            self.for_each(
-                "linear_parameter_gradient",
-                len,
-                (x, dy, dweight, dbias, batch, inputs, outputs),
-            )
-        }
+        // SAFETY: linear_weight_gradient(x, dy, gradient, batch, inputs, outputs), one thread for each number of it.
+        unsafe { self.for_each("linear_weight_gradient", len, (x, dy, dweight, batch, inputs, outputs)) }
     }
 
     /// `x sigmoid(x)`.

@@ -34,6 +34,7 @@ use cudarc::nvrtc::Ptx;
 pub use conv::Turn;
 pub use linear::LinearShape;
 pub use norm::{Normalised, Statistics};
+pub use sums::PARTS;
 
 use crate::check_len;
 use crate::norm::Activation;
@@ -58,7 +59,7 @@ const FILES: [File; 7] = files![
     "conv": [
         "conv3_large", "conv3_small", "conv3_stride2", "conv1_large", "conv1_small", "pack_weights", "pack_turned_weights",
     ],
-    "linear": ["linear", "linear_input_gradient", "linear_parameter_gradient", "silu_forward", "silu_backward"],
+    "linear": ["linear", "linear_input_gradient", "linear_weight_gradient", "silu_forward", "silu_backward"],
     "maps": [
         "add_maps", "join_channels", "take_channels", "upsample", "upsample_gradient", "pixel_unshuffle", "pixel_shuffle",
         "blend", "add_scaled",
@@ -180,6 +181,11 @@ unsafe impl DeviceRepr for Address {}
 impl Address {
     fn of<T>(buffer: &CudaSlice<T>) -> Self {
         Self(*buffer.device_ptr())
+    }
+
+    /// That of the number so many places further on.
+    fn plus(self, numbers: usize) -> Self {
+        Self(self.0 + (numbers * size_of::<f32>()) as u64)
     }
 
     fn of_any<T>(buffer: Option<&CudaSlice<T>>) -> Self {

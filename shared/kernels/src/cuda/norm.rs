@@ -1,5 +1,7 @@
 //! Group normalisation with modulation: the scale and shift that it amounts to, and its gradients.
 
+use cudarc::driver::DeviceSlice;
+
 use crate::cuda::{Address, Buffer, Kernels, Launched, check, check_any, is_silu, small};
 use crate::norm::Activation;
 
@@ -72,7 +74,6 @@ impl Kernels {
         bias: &Buffer,
         modulation: Option<&Buffer>,
     ) -> Launched<Statistics> {
-        use cudarc::driver::DeviceSlice;
         let channels = weight.len();
         assert!(
             groups > 0 && channels.is_multiple_of(groups),
@@ -163,28 +164,52 @@ impl Kernels {
         Ok((dx, sums))
     }
 
-    /// Adds the gradients of a norm's weight and bias, `[channels]`, from the sums of [`Kernels::norm_gradient`].
+    /// Adds the gradient of a norm's weight, `[channels]`, from the sums of [`Kernels::norm_gradient`].
     ///
     /// # Errors
     ///
     /// What the device reports.
-    pub fn norm_parameter_gradient(
+    pub fn norm_weight_gradient(
         &self,
         batch: usize,
         sums: &Buffer,
         modulation: Option<&Buffer>,
         dweight: &mut Buffer,
+    ) -> Launched {
+        self.norm_parameter_gradient(1, batch, sums, modulation, dweight)
+    }
+
+    /// Adds the gradient of a norm's bias, `[channels]`, from the sums of [`Kernels::norm_gradient`].
+    ///
+    /// # Errors
+    ///
+    /// What the device reports.
+    pub fn norm_bias_gradient(
+        &self,
+        batch: usize,
+        sums: &Buffer,
+        modulation: Option<&Buffer>,
         dbias: &mut Buffer,
     ) -> Launched {
-        use cudarc::driver::DeviceSlice;
-        let channels = dweight.len();
-        check("the gradient of a norm's bias", channels, dbias);
+        self.norm_parameter_gradient(0, batch, sums, modulation, dbias)
+    }
+
+    fn norm_parameter_gradient(
+        &self,
+        part: i32,
+        batch: usize,
+        sums: &Buffer,
+        modulation: Option<&Buffer>,
+        gradient: &mut Buffer,
+    ) -> Launched {
+        let channels = gradient.len();
         check("the sums of a norm", 2 * batch * channels, sums);
         check_any("a modulation", 2 * batch * channels, modulation);
         let sizes = [batch, channels].map(small::<i32>);
-        // SAFETY: norm_parameter_gradient(sums, modulation, weight, bias, batch, channels), one thread for each channel.
+        // SAFETY: norm_parameter_gradient(sums, modulation, gradient, part, batch, channels), one thread for each channel;
+        // the sums have parts 0 and 1.
         unsafe {
-            let parameters = (sums, Address::of_any(modulation), dweight, dbias, sizes[0], sizes[1]);
+            let parameters = (sums, Address::of_any(modulation), gradient, part, sizes[0], sizes[1]);
             self.for_each("norm_parameter_gradient", channels, parameters)
         }
     }
@@ -195,7 +220,6 @@ impl Kernels {
     ///
     /// What the device reports, such as lack of memory.
     pub fn modulation_gradient(&self, batch: usize, sums: &Buffer, weight: &Buffer, bias: &Buffer) -> Launched<Buffer> {
-        use cudarc::driver::DeviceSlice;
         let channels = weight.len();
         check("the bias of a norm", channels, bias);
         check("the sums of a norm", 2 * batch * channels, sums);

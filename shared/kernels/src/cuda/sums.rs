@@ -2,9 +2,12 @@
 
 use cudarc::driver::DeviceSlice;
 
-use crate::cuda::{Buffer, Kernels, Launched, check, small};
+use crate::cuda::{Address, Buffer, Kernels, Launched, check, small};
 
 const THREADS: usize = 256;
+
+/// Numbers that make up a [`Kernels::sum_of_squares`].
+pub const PARTS: usize = 32;
 
 /// Blocks that share a sum of `count` values.
 fn blocks(count: usize) -> usize {
@@ -96,20 +99,23 @@ impl Kernels {
         }
     }
 
-    /// `sum(x^2)`, as at most 64 partial sums.
+    /// Writes `sum(x^2)`, as [`PARTS`] numbers of which it is the sum, to `sums` from number `PARTS place` on.
     ///
     /// # Errors
     ///
-    /// What the device reports, such as lack of memory.
-    pub fn sum_of_squares(&self, x: &Buffer) -> Launched<Buffer> {
-        let blocks = blocks(x.len());
-        let mut partial = self.take(blocks)?;
-        // SAFETY: sum_of_squares(x, partial, count), whose blocks write one number each.
+    /// What the device reports.
+    pub fn sum_of_squares(&self, x: &Buffer, sums: &mut Buffer, place: usize) -> Launched {
+        assert!(
+            (place + 1) * PARTS <= sums.len(),
+            "place {place} of {} numbers",
+            sums.len()
+        );
+        // SAFETY: sum_of_squares(x, partial, count), whose `PARTS` blocks write one number each; as many lie in `sums`
+        // behind that address.
         unsafe {
-            let parameters = (x, &mut partial, x.len());
-            self.launch("sum_of_squares", [blocks, 1, 1], THREADS, parameters)?;
+            let parameters = (x, Address::of(sums).plus(place * PARTS), x.len());
+            self.launch("sum_of_squares", [PARTS, 1, 1], THREADS, parameters)
         }
-        Ok(partial)
     }
 
     /// `x *= factor`.

@@ -9,7 +9,7 @@ use crate::channels_last::Onto;
 use crate::conv::ConvShape;
 use crate::cuda::conv::Problem;
 use crate::cuda::tiling::Tiling;
-use crate::cuda::{Buffer, Kernels, LinearShape, Turn};
+use crate::cuda::{Buffer, Kernels, LinearShape, PARTS, Turn};
 use crate::norm::Activation;
 use crate::testing::{assert_close, relative_error, rng, to_f64, values};
 
@@ -173,7 +173,7 @@ fn cuda_convolutions_and_all_their_gradients() {
         got.expect("a pass");
         bench.check(&format!("weight gradient of {shape:?}"), &got_w, &dw);
         kernels
-            .conv_bias_gradient(&shape, &dy.device, &mut got_b)
+            .bias_gradient(shape.batch, &dy.device, &mut got_b)
             .expect("a pass");
         bench.check(&format!("bias gradient of {shape:?}"), &got_b, &db);
     }
@@ -311,7 +311,9 @@ fn cuda_norms_and_all_their_gradients() {
         let expected_dx: Vec<f64> = expected.dx.iter().zip(&more.host).map(|(dx, more)| dx + more).collect();
         bench.check(&what("input gradient"), &dx, &expected_dx);
         let [mut dweight, mut dbias] = [(); 2].map(|()| bench.zeros(channels));
-        let added = kernels.norm_parameter_gradient(batch, &sums, on_device, &mut dweight, &mut dbias);
+        let added = kernels.norm_weight_gradient(batch, &sums, on_device, &mut dweight);
+        added.expect("a pass");
+        let added = kernels.norm_bias_gradient(batch, &sums, on_device, &mut dbias);
         added.expect("a pass");
         bench.check(&what("weight gradient"), &dweight, &expected.dweight);
         bench.check(&what("bias gradient"), &dbias, &expected.dbias);
@@ -371,8 +373,9 @@ fn cuda_linear_layers_and_silu() {
         let got = kernels.linear_input_gradient(&shape, &dy.device, &w.device, Some(&more.device));
         bench.check(&format!("input gradient of {shape:?}"), &got.expect("a pass"), &dx);
         let (mut got_w, mut got_b) = (w.device, b.device);
-        let added = kernels.linear_parameter_gradient(&shape, &x.device, &dy.device, &mut got_w, &mut got_b);
+        let added = kernels.linear_weight_gradient(&shape, &x.device, &dy.device, &mut got_w);
         added.expect("a pass");
+        kernels.bias_gradient(batch, &dy.device, &mut got_b).expect("a pass");
         bench.check(&format!("weight gradient of {shape:?}"), &got_w, &dw);
         bench.check(&format!("bias gradient of {shape:?}"), &got_b, &db);
     }
@@ -523,9 +526,13 @@ fn cuda_blends_losses_and_norms() {
         .collect();
     bench.check("gradient of a loss", &dx, &expected);
 
-    let partial = bench.read(&kernels.sum_of_squares(&x.device).expect("a pass"));
+    let mut sums = bench.zeros(3 * PARTS);
+    kernels.sum_of_squares(&x.device, &mut sums, 1).expect("a pass");
+    let sums = bench.read(&sums);
+    let (before, partial, behind) = (&sums[..PARTS], &sums[PARTS..2 * PARTS], &sums[2 * PARTS..]);
+    assert!(before.iter().chain(behind).all(|&sum| sum == 0.0), "written elsewhere");
     let (sum, expected) = (
-        to_f64(&partial).iter().sum::<f64>(),
+        to_f64(partial).iter().sum::<f64>(),
         x.host.iter().map(|x| x * x).sum::<f64>(),
     );
     assert!((sum / expected - 1.0).abs() < 1e-6, "{sum} instead of {expected}");

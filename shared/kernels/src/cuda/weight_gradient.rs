@@ -1,6 +1,6 @@
 //! The gradients of a convolution's weights and bias.
 
-use cudarc::driver::DeviceRepr;
+use cudarc::driver::{DeviceRepr, DeviceSlice};
 
 use crate::conv::ConvShape;
 use crate::cuda::conv::{Input, output_len, patches};
@@ -76,26 +76,22 @@ impl Kernels {
         }
     }
 
-    /// Adds the gradient of the bias, `[c_out]`, to `db`.
+    /// Adds the gradient of a bias, `[channels]`: the sum of `dy`, `[batch, channels, pixels]`, over images and pixels.
     ///
     /// # Errors
     ///
     /// What the device reports.
-    pub fn conv_bias_gradient(&self, shape: &ConvShape, dy: &Buffer, db: &mut Buffer) -> Launched {
-        check("the output's gradient", output_len(shape), dy);
-        check("the gradient of the bias", shape.c_out, db);
-        let pixels = shape.out_height() * shape.out_width();
-        let [batch, channels, of_map]: [i32; 3] = [shape.batch, shape.c_out, pixels].map(small);
-        let threads = (shape.batch * pixels).next_multiple_of(32).clamp(32, 1024);
+    pub fn bias_gradient(&self, batch: usize, dy: &Buffer, db: &mut Buffer) -> Launched {
+        let channels = db.len();
+        let pixels = dy.len() / (batch * channels).max(1);
+        check("the output's gradient", batch * channels * pixels, dy);
+        let sizes: [i32; 3] = [batch, channels, pixels].map(small);
+        let threads = (batch * pixels).next_multiple_of(32).clamp(32, 1024);
         // SAFETY: bias_gradient(dy, gradient, batch, channels, pixels) reads `batch channels pixels` numbers, and block
         // number c adds to number c of `channels`.
         unsafe {
-            self.launch(
-                "bias_gradient",
-                [shape.c_out, 1, 1],
-                threads,
-                (dy, db, batch, channels, of_map),
-            )
+            let parameters = (dy, db, sizes[0], sizes[1], sizes[2]);
+            self.launch("bias_gradient", [channels, 1, 1], threads, parameters)
         }
     }
 }
