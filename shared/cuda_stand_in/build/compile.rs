@@ -7,6 +7,9 @@ use std::{env, fs, thread};
 
 use crate::{kernels, sources};
 
+/// Where our kernels lie, as seen from this crate.
+pub const OUR_KERNELS: &str = "../kernels/cuda";
+
 /// The parts of CUDA that cudarc declares, in its `src`.
 const DECLARATIONS: [&str; 3] = ["driver/sys.rs", "nvrtc/sys.rs", "cublas/sys.rs"];
 
@@ -16,6 +19,7 @@ pub fn stand_in() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo names no OUT_DIR")?);
     let ops = dfdx.join("src/tensor_ops");
     let mut texts = kernels::texts(&ops)?;
+    texts.extend(kernels::our_texts(Path::new(OUR_KERNELS))?);
     texts.push(("missing".into(), missing(&cudarc.join("src"))?));
     let mut files = our_files()?;
     for (name, text) in texts {

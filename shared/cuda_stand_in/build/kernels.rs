@@ -1,5 +1,6 @@
-//! Which kernels of dfdx's are compiled: a file of C++ for each of its files of CUDA.
+//! Which kernels are compiled: a file of C++ for each file of CUDA, of dfdx's and of ours.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -44,6 +45,39 @@ pub fn texts(ops: &Path) -> Result<Vec<(String, String)>, String> {
         .iter()
         .map(|(file, constant, word, kernels)| at_run_time(&ops.join(file), constant, word, kernels));
     files.chain(programs).collect()
+}
+
+/// The C++ of all our kernels, which lie in `folder`: a name and a text for each file.
+pub fn our_texts(folder: &Path) -> Result<Vec<(String, String)>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    paths
+        .filter(|path| path.extension() == Some(OsStr::new("cu")))
+        .map(|path| our_text(&path))
+        .collect()
+}
+
+/// One of our files, which asks for no header. Its kernels are those that it declares with the word `KERNEL`.
+fn our_text(file: &Path) -> Result<(String, String), String> {
+    let text = read(file)?;
+    let declared = text.lines().filter_map(|line| line.strip_prefix("KERNEL "));
+    let names = declared.filter_map(|rest| {
+        let rest = match rest.strip_prefix("__launch_bounds__(") {
+            Some(bounds) => bounds.split_once(") ")?.1,
+            None => rest,
+        };
+        rest.split('(').next()
+    });
+    let known: String = names.map(|name| known(name, "\"\"")).collect();
+    let file = fs::canonicalize(file).map_err(|error| format!("{} cannot be found: {error}", file.display()))?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    Ok((
+        format!("our_{stem}"),
+        format!(
+            "#include \"cuda_fp16.h\"\n#include \"{}\"\n#include \"stand_in.h\"\n{known}",
+            file.display()
+        ),
+    ))
 }
 
 /// A file that nvcc would compile.

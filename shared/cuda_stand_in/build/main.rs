@@ -1,4 +1,4 @@
-//! Compiles the stand-in and dfdx's kernels, and has them linked where `cuda`, `nvrtc` and `cublas` would be.
+//! Compiles the stand-in, dfdx's kernels and ours, and has them linked where `cuda`, `nvrtc` and `cublas` would be.
 
 #[cfg(feature = "link")]
 mod compile;
@@ -14,7 +14,7 @@ fn main() {
 
 #[cfg(feature = "link")]
 fn main() {
-    for folder in ["build", "cpp"] {
+    for folder in ["build", "cpp", compile::OUR_KERNELS] {
         println!("cargo:rerun-if-changed={folder}");
     }
     if let Err(reason) = compile::stand_in() {

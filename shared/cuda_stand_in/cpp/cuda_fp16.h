@@ -1,5 +1,5 @@
-// The words of CUDA C++ that dfdx's kernels use, for g++. Every .cu file of dfdx asks for a header of this name, so that
-// nothing else needs to be put in front of them.
+// The words of CUDA C++ that dfdx's kernels and ours use, for g++. Every .cu file of dfdx asks for a header of this name,
+// so that nothing else needs to be put in front of them.
 //
 // A kernel becomes an ordinary function. The threads of a block take turns (launch.cpp), so that an atomic operation is
 // a plain one, and memory that a block shares is static.
@@ -19,12 +19,43 @@
 #define __shared__ static
 // Each file of kernels has its own copies of some.
 #define __global__ __attribute__((weak))
+#define __align__(bytes) __attribute__((aligned(bytes)))
+#define __launch_bounds__(...)
 
 struct Dim3 {
     unsigned int x, y, z;
 };
 extern Dim3 blockIdx, threadIdx, blockDim, gridDim;
 void __syncthreads();
+
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+// Roughly computed on a GPU, and exactly here.
+inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float a, float b) { return a / b; }
+inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
+
+// One block runs after the other: what one has written, the next one sees.
+inline void __threadfence() {}
+inline float __ldcg(const float *place) { return *place; }
+inline void __stcg(float *place, float value) { *place = value; }
+
+// What the thread of the same warp has whose number differs by the bits of `mask`. All threads of the block must come
+// here, or all that have not ended.
+inline float __shfl_xor_sync(unsigned, float value, int mask) {
+    static float values[1024];
+    values[threadIdx.x] = value;
+    __syncthreads();
+    float others = values[threadIdx.x ^ mask];
+    __syncthreads();
+    return others;
+}
 
 using std::isnan;
 using std::signbit;

@@ -1,4 +1,5 @@
 // The driver but for its memory: one device, its streams (all of them at once done), modules and launches.
+#include "cuda_fp16.h"
 #include "stand_in.h"
 
 #include <cstring>
@@ -91,9 +92,10 @@ API int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsig
     count("kernels");
     const auto &[name, kernel] = *static_cast<Function *>(function);
     if (!kernel) give_up("there is no kernel %s: add its file to KERNELS in build/kernels.rs", name.c_str());
-    if (x == 0 || threads == 0 || threads > 1024) return INVALID_VALUE;
-    if (y != 1 || z != 1 || threads_y != 1 || threads_z != 1) give_up("%s has a grid of more than one axis", name.c_str());
-    if (!only_counting()) run_grid(kernel, arguments, x, threads);
+    if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535) return INVALID_VALUE;
+    if (threads == 0 || threads > 1024) return INVALID_VALUE;
+    if (threads_y != 1 || threads_z != 1) give_up("%s has blocks of more than one axis", name.c_str());
+    if (!only_counting()) run_grid(kernel, arguments, {x, y, z}, threads);
     return SUCCESS;
 }
 

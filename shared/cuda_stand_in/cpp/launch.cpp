@@ -88,13 +88,15 @@ void __syncthreads() {
     back_to_the_scheduler();
 }
 
-void run_grid(Kernel of, void **with, unsigned blocks, unsigned threads) {
+void run_grid(Kernel of, void **with, Dim3 blocks, unsigned threads) {
     kernel = of;
     arguments = with;
-    gridDim = {blocks, 1, 1};
+    gridDim = blocks;
     blockDim = {threads, 1, 1};
-    for (unsigned block = 0; block < blocks; block++) {
-        blockIdx = {block, 0, 0};
-        run_block(threads);
-    }
+    for (unsigned z = 0; z < blocks.z; z++)
+        for (unsigned y = 0; y < blocks.y; y++)
+            for (unsigned x = 0; x < blocks.x; x++) {
+                blockIdx = {x, y, z};
+                run_block(threads);
+            }
 }

@@ -31,7 +31,8 @@ template <auto F> struct Known {
 
 // ---- launch.cpp: running them
 
-void run_grid(Kernel kernel, void **arguments, unsigned blocks, unsigned threads);
+struct Dim3;
+void run_grid(Kernel kernel, void **arguments, Dim3 blocks, unsigned threads);
 
 // ---- faults.cpp: what goes wrong on demand
 

@@ -1,4 +1,4 @@
-//! CPU kernels of a small UNet, forward and backward, on plain `&[f32]` slices.
+//! Kernels of a small UNet, forward and backward: for the CPU, on plain `&[f32]` slices, and for NVIDIA GPUs.
 //!
 //! The crate knows nothing of tensors, layers or files. Images are contiguous slices
 //! `[batch][channels][height][width]`, those of convolutions and norms have their channels last
@@ -14,6 +14,7 @@
 //! * [`window`]: convolution of any kernel size, stride and padding. [`pool`]: max-pooling.
 //! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
 //! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator, `gpu_memory` one of a GPU's.
+//! * `cuda` (feature `cuda`): the kernels for NVIDIA GPUs, on memory that is there.
 //!
 //! Three rules hold everywhere:
 //!
@@ -21,15 +22,17 @@
 //!   AVX2 and AVX-512 machines; the choice is made when the program runs. See [`simd`].
 //! * **The same bits at any number of threads.** Kernels run in parallel on rayon's current pool, but
 //!   no sum depends on how the work was shared out. (Other instructions do round differently.)
-//! * **`unsafe` in four places only:** the intrinsics and their dispatch in [`simd`], the call of the
-//!   `gemm` crate in `matmul`, `mallopt` in [`memory`] (and the allocator with which a test counts), and
-//!   a setting of the driver in `gpu_memory`.
+//! * **`unsafe` in five places only:** the intrinsics and their dispatch in [`simd`], the call of the
+//!   `gemm` crate in `matmul`, `mallopt` in [`memory`] (and the allocator with which a test counts),
+//!   a setting of the driver in `gpu_memory`, and the launches in `cuda`.
 //!   The kernels themselves are safe Rust: bounds are checked once per handful of vector operations, at
 //!   no cost that could be measured.
 
 pub mod attention;
 pub mod channels_last;
 pub mod conv;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod elementwise;
 #[cfg(feature = "cuda")]
 pub mod gpu_memory;
@@ -43,6 +46,10 @@ pub mod resample;
 pub mod scratch;
 pub mod simd;
 pub mod window;
+
+// Whatever this library is part of is linked with the stand-in.
+#[cfg(feature = "cuda-stand-in")]
+use cuda_stand_in as _;
 
 #[cfg(test)]
 mod allocations;

@@ -5,7 +5,7 @@ use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
 use kernels::norm::Activation;
 
 use crate::device_ext::DeviceExt;
-use crate::features::Features;
+use crate::features::{Features, Vectors};
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
 /// A vector on the device of backend `B`, shape `[N]`, with tape `T`.
@@ -24,8 +24,9 @@ pub type Gradient<D> = <D as Storage<f32>>::Vec;
 
 /// What a network runs on: a device of dfdx's, where the tensors live, and a way to compute the ops there.
 ///
-/// There are two: [`Cpu`](crate::Cpu), on our own kernels, and [`Composed`](crate::Composed), which makes every op of
-/// dfdx's ops and so runs on whatever dfdx does, GPUs among them.
+/// There are three: [`Cpu`](crate::Cpu) and, with the feature `cuda`, `Gpu`, on our own kernels; and
+/// [`Composed`](crate::Composed), which makes every op of dfdx's ops, on any of its devices, and which the other two are
+/// compared with.
 ///
 /// Every op records its gradient on the tape of its input (`T = OwnedTape`), or nothing (`T = NoneTape`). Gradients of
 /// parameters are computed only for layers whose parameters are trainable: sampling and DPS, which need the gradient
@@ -38,6 +39,10 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     type Device: DeviceExt<Err = Self::Err>;
     /// How it keeps a batch of feature maps between two layers.
     type Map: Clone + std::fmt::Debug;
+    /// How it keeps a batch of vectors between two layers.
+    type Vectors: Clone + std::fmt::Debug;
+    /// What a parameter keeps between calls, such as its values where the kernels can read them.
+    type ParameterCache: Default + std::fmt::Debug;
     /// What a convolution keeps between calls, such as reordered weights.
     type ConvCache: std::fmt::Debug;
 
@@ -61,6 +66,13 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// What the device reports, such as lack of memory.
     fn images<T: Tape<f32, Self::Device>>(x: Features<Self, T>) -> Result<Tensor4<Self, T>, Self::Err>;
 
+    /// A batch of vectors `[B, F]`, as layers take them.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn vectors<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Vectors<Self, T>, Self::Err>;
+
     /// `[B, C_in, H, W] -> [B, C_out, H', W']`: cross-correlation with padding `kernel / 2`, as PyTorch's `conv2d`.
     ///
     /// # Errors
@@ -81,7 +93,7 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     fn norm_conv<T, U>(
         x: Features<Self, T>,
         norm: &GroupNorm<Self>,
-        modulation: Option<Tensor2<Self, U>>,
+        modulation: Option<Vectors<Self, U>>,
         activation: Activation,
         conv: &Conv2d<Self>,
     ) -> Result<Features<Self, T>, Self::Err>
@@ -99,7 +111,7 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     /// What the device reports, such as lack of memory.
     fn residual<T, U>(
         x: Features<Self, T>,
-        modulation: Tensor2<Self, U>,
+        modulation: Vectors<Self, U>,
         layers: &Residual<'_, Self>,
     ) -> Result<Features<Self, T>, Self::Err>
     where
@@ -130,16 +142,16 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ///
     /// What the device reports, such as lack of memory.
     fn linear<T: Tape<f32, Self::Device>>(
-        x: Tensor2<Self, T>,
+        x: Vectors<Self, T>,
         layer: &Linear<Self>,
-    ) -> Result<Tensor2<Self, T>, Self::Err>;
+    ) -> Result<Vectors<Self, T>, Self::Err>;
 
     /// `x sigmoid(x)`, elementwise.
     ///
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    fn silu<T: Tape<f32, Self::Device>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, Self::Err>;
+    fn silu<T: Tape<f32, Self::Device>>(x: Vectors<Self, T>) -> Result<Vectors<Self, T>, Self::Err>;
 
     /// Elementwise sum of two feature maps of one shape, which are not the same tensor: dfdx cannot add a tensor's
     /// gradient to itself.

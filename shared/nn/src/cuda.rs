@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: what [`Composed`] needs of dfdx's `Cuda`, and opening one without a panic.
+//! NVIDIA GPUs: what a network needs of dfdx's `Cuda`, and opening one without a panic.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use cudarc::driver::{CudaDevice, DriverError, result};
 use dfdx::shapes::Shape;
 use dfdx::tensor::{CpuError, Cuda, CudaError, Gradients, Storage, Tensor, Trace, ZerosTensor};
 use dfdx::tensor_ops::Backward;
+use kernels::cuda::PARTS;
 use kernels::gpu_memory::keep_freed_gpu_memory;
 
 use crate::backend::{Backend, Gradient, Tensor4};
-use crate::composed::{Composed, gradients};
 use crate::device::DeviceError;
 use crate::device_ext::DeviceExt;
 use crate::device_thread::{NO_MEMORY_LEFT, quietly};
+use crate::gpu::{Gpu, kernels_on};
 use crate::layers::Conv2d;
 
 /// What a GPU must have free to be taken: the weights of the network four times over (training keeps the moments of
@@ -39,7 +40,17 @@ impl DeviceExt for Cuda {
     }
 
     fn squared_norm(gradients: &mut Gradients<f32, Cuda>, parameters: &[&Flat]) -> Result<f64, CudaError> {
-        gradients::squared_norm(gradients, parameters)
+        let Some(&first) = parameters.first() else {
+            return Ok(0.0);
+        };
+        let device = gradients.get_or_alloc_mut(first)?.device();
+        let mut sums = device.alloc_zeros(parameters.len() * PARTS)?;
+        for (place, &parameter) in parameters.iter().enumerate() {
+            let gradient = gradients.get_or_alloc_mut(parameter)?;
+            kernels_on(&device, |kernels| kernels.sum_of_squares(gradient, &mut sums, place))?;
+        }
+        // What comes to the host, in one copy, is a few numbers of each gradient.
+        Ok(device.dtoh_sync_copy(&sums)?.into_iter().map(f64::from).sum())
     }
 
     fn scale_gradient(
@@ -47,7 +58,9 @@ impl DeviceExt for Cuda {
         parameter: &mut Flat,
         factor: f32,
     ) -> Result<(), CudaError> {
-        gradients::scale_gradient(gradients, parameter, factor)
+        let gradient = gradients.get_or_alloc_mut(parameter)?;
+        let device = gradient.device();
+        Ok(kernels_on(&device, |kernels| kernels.scale(gradient, factor))?)
     }
 
     // Its addresses are not ours to look at.
@@ -73,12 +86,7 @@ impl DeviceExt for Cuda {
     }
 }
 
-/// The backend of NVIDIA GPUs.
-///
-/// It must stay on the thread that opened it, since dfdx's `Cuda` must.
-pub type Gpu = Composed<Cuda>;
-
-impl Composed<Cuda> {
+impl Gpu {
     /// Opens GPU number `index`, and tries it out: what is wrong with it shows here, as an error, and not hours later.
     ///
     /// # Errors
@@ -88,8 +96,9 @@ impl Composed<Cuda> {
     pub fn open(index: usize) -> Result<Self, DeviceError> {
         find(index)?;
         let tried = without_panic(|| {
-            let gpu = Composed::on(Cuda::try_build(index, 0)?);
-            keep_freed_gpu_memory(&*driver_device(gpu.device())?);
+            let device = Cuda::try_build(index, 0)?;
+            keep_freed_gpu_memory(&*driver_device(&device)?);
+            let gpu = Gpu::on(device)?;
             try_out(&gpu)?;
             Ok(gpu)
         });
@@ -139,10 +148,10 @@ fn try_out(gpu: &Gpu) -> Result<(), CudaError> {
     )?);
     let layer = Conv2d::zeros(gpu, 4, 1, 3);
     let image: Tensor4<Gpu> = gpu.device().try_zeros_like(&(2, 1, 4, 4))?;
-    let pixels = Composed::pixel_unshuffle(image.leaky_trace(), 2)?;
-    let y = Composed::images(layer.forward(Composed::features(pixels)?)?)?;
+    let pixels = Gpu::pixel_unshuffle(image.leaky_trace(), 2)?;
+    let y = Gpu::images(layer.forward(Gpu::features(pixels)?)?)?;
     let ones: Tensor<_, f32, Cuda> = gpu.device().try_zeros_like(&(2, 1, 2, 2))?;
-    let mut gradients = Composed::inner_product(y, &ones)?.try_backward()?;
+    let mut gradients = Gpu::inner_product(y, &ones)?.try_backward()?;
     Cuda::gradient_to_vec(gradients.get_or_alloc_mut(&image)?).map(drop)
 }
 

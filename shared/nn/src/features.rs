@@ -1,8 +1,8 @@
-//! Feature maps on their way from layer to layer.
+//! Feature maps and vectors on their way from layer to layer.
 
-use dfdx::tensor::NoneTape;
+use dfdx::tensor::{NoneTape, PutTape, SplitTape, Tape};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Tensor2};
 
 /// A batch of feature maps, `[B, C, H, W]`, with tape `T`, kept as the backend `B` computes with them fastest:
 /// [`Backend::features`] and [`Backend::images`] lead there from tensors and back.
@@ -33,5 +33,49 @@ impl<B: Backend, T> Features<B, T> {
         T: Default,
     {
         Self::new(self.map.clone(), T::default())
+    }
+}
+
+/// A batch of vectors, `[B, F]`, with tape `T`, kept as the backend `B` computes with them fastest: the time on its way
+/// to the residual blocks. [`Backend::vectors`] leads there from tensors.
+#[derive(Clone, Debug)]
+pub struct Vectors<B: Backend, T = NoneTape> {
+    values: B::Vectors,
+    tape: T,
+}
+
+impl<B: Backend, T> Vectors<B, T> {
+    /// Vectors with their history.
+    pub(crate) fn new(values: B::Vectors, tape: T) -> Self {
+        Self { values, tape }
+    }
+
+    /// The vectors and their history.
+    pub(crate) fn split(self) -> (B::Vectors, T) {
+        (self.values, self.tape)
+    }
+
+    /// The vectors without their history, and the history.
+    #[must_use]
+    pub fn split_tape(self) -> (Vectors<B>, T) {
+        (Vectors::new(self.values, NoneTape), self.tape)
+    }
+
+    /// The same vectors for another use, with a history that begins here.
+    #[must_use]
+    pub fn retaped<U: Default>(&self) -> Vectors<B, U> {
+        Vectors::new(self.values.clone(), U::default())
+    }
+}
+
+/// Where a backend keeps vectors as tensors.
+impl<B: Backend<Vectors = Tensor2<B>>, T: Tape<f32, B::Device>> Vectors<B, T> {
+    pub(crate) fn from_tensor(x: Tensor2<B, T>) -> Self {
+        let (values, tape) = x.split_tape();
+        Self::new(values, tape)
+    }
+
+    pub(crate) fn into_tensor(self) -> Tensor2<B, T> {
+        self.values.put_tape(self.tape)
     }
 }

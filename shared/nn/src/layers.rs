@@ -3,8 +3,8 @@
 use dfdx::tensor::{Merge, NoneTape, Tape};
 use kernels::norm::Activation;
 
-use crate::backend::{Backend, Tensor2};
-use crate::features::Features;
+use crate::backend::Backend;
+use crate::features::{Features, Vectors};
 use crate::parameter::Parameter;
 use crate::parameters;
 
@@ -110,7 +110,7 @@ impl<B: Backend> Linear<B> {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    pub fn forward<T: Tape<f32, B::Device>>(&self, x: Tensor2<B, T>) -> Result<Tensor2<B, T>, B::Err> {
+    pub fn forward<T: Tape<f32, B::Device>>(&self, x: Vectors<B, T>) -> Result<Vectors<B, T>, B::Err> {
         B::linear(x, self)
     }
 }
@@ -170,7 +170,7 @@ impl<B: Backend> GroupNorm<B> {
     pub fn modulated_silu_conv<T, U>(
         &self,
         x: Features<B, T>,
-        modulation: Tensor2<B, U>,
+        modulation: Vectors<B, U>,
         conv: &Conv2d<B>,
     ) -> Result<Features<B, T>, B::Err>
     where

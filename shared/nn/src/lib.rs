@@ -1,9 +1,9 @@
 //! Neural-network parts on dfdx tensors that stable dfdx does not have: convolutions, group normalisation, attention,
 //! their parameters, and what a training loop needs (Adam, moving average, weights files).
 //!
-//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] runs them on `kernels`, [`Composed`] makes them of
-//!   dfdx's own ops, on any device of dfdx's: that is how GPUs are used.
-//! * [`Features`]: feature maps between two layers, kept as the backend likes.
+//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] and, with the feature `cuda`, `Gpu` run them on `kernels`;
+//!   [`Composed`] makes them of dfdx's own ops, on any device of dfdx's: the other two are compared with it.
+//! * [`Features`], [`Vectors`]: what passes between two layers, kept as the backend likes.
 //! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found. [`DeviceThread`]: where a GPU lives.
 //! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
 //! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.
@@ -23,6 +23,8 @@ mod device;
 mod device_ext;
 mod device_thread;
 mod features;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod layers;
 #[cfg(feature = "cuda")]
 mod opened_gpu;
@@ -38,13 +40,13 @@ pub use adam::{Adam, AdamState};
 pub use average::update_average;
 pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4, Traced4};
 pub use composed::Composed;
-#[cfg(feature = "cuda")]
-pub use cuda::Gpu;
 pub use device::{Device, DeviceChoice, DeviceError};
 pub use device_ext::DeviceExt;
 pub use device_thread::DeviceThread;
 pub use dfdx::tensor::Cpu;
-pub use features::Features;
+pub use features::{Features, Vectors};
+#[cfg(feature = "cuda")]
+pub use gpu::Gpu;
 pub use layers::{Attention, Conv2d, GroupNorm, Linear, Residual};
 #[cfg(feature = "cuda")]
 pub use opened_gpu::OpenedGpu;

@@ -4,10 +4,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::Backend;
-use crate::cuda::Gpu;
 use crate::device::DeviceError;
 use crate::device_ext::DeviceExt;
 use crate::device_thread::DeviceThread;
+use crate::gpu::Gpu;
 
 type Work = Box<dyn FnOnce(&Gpu) + Send>;
 

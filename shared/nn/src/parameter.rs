@@ -11,6 +11,7 @@ pub struct Parameter<B: Backend> {
     shape: Vec<usize>,
     trainable: bool,
     version: u64,
+    pub(crate) cache: B::ParameterCache,
 }
 
 impl<B: Backend> Parameter<B> {
@@ -32,6 +33,7 @@ impl<B: Backend> Parameter<B> {
             shape: shape.to_vec(),
             trainable: true,
             version: 0,
+            cache: B::ParameterCache::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use dfdx::shapes::HasShape;
 use dfdx::tensor::{Merge, NoneTape, OwnedTape, PutTape, SplitTape, Tape, TensorFromVec, WithEmptyTape};
 use diffusion::Schedule;
 use nn::{
-    Attention, Backend, Conv2d, Features, GroupNorm, Linear, Parameters, Residual, Tensor2, Tensor4, Traced4,
+    Attention, Backend, Conv2d, Features, GroupNorm, Linear, Parameters, Residual, Tensor2, Tensor4, Traced4, Vectors,
     parameters,
 };
 use rand::Rng;
@@ -84,7 +84,7 @@ impl<B: Backend> Builder<'_, B> {
 }
 
 impl<B: Backend> ResidualBlock<B> {
-    fn forward<T, U>(&self, x: Features<B, T>, time: &Tensor2<B>) -> Result<Features<B, T>, B::Err>
+    fn forward<T, U>(&self, x: Features<B, T>, time: &Vectors<B>) -> Result<Features<B, T>, B::Err>
     where
         T: Tape<f32, B::Device> + Merge<U>,
         U: Tape<f32, B::Device>,
@@ -263,11 +263,11 @@ impl<B: Backend> UNet<B> {
 
     /// The time as a vector that the blocks can read: sines and cosines of many frequencies (Vaswani et al. 2017,
     /// section 3.5), then two linear layers.
-    fn embed_time<U: Tape<f32, B::Device>>(&self, t: &[usize]) -> Result<Tensor2<B, U>, B::Err> {
+    fn embed_time<U: Tape<f32, B::Device>>(&self, t: &[usize]) -> Result<Vectors<B, U>, B::Err> {
         let features = self.config.base_channels;
         let waves: Vec<f32> = t.iter().flat_map(|&t| sinusoids(t, features)).collect();
-        let waves = self.backend.device().try_tensor_from_vec(waves, (t.len(), features))?;
-        let h = B::silu(self.time_in.forward(waves.put_tape(U::default()))?)?;
+        let waves: Tensor2<B> = self.backend.device().try_tensor_from_vec(waves, (t.len(), features))?;
+        let h = B::silu(self.time_in.forward(B::vectors(waves.put_tape(U::default()))?)?)?;
         B::silu(self.time_out.forward(h)?)
     }
 }

@@ -15,8 +15,6 @@ mod activation;
 mod attention;
 mod combine;
 mod conv;
-#[cfg(any(feature = "cuda", test))]
-pub(crate) mod gradients;
 mod linear;
 mod loss;
 mod norm_conv;
@@ -33,7 +31,7 @@ use kernels::norm::Activation;
 use crate::backend::{Backend, Scalar, Tensor2, Tensor4};
 use crate::composed::windows::Windows;
 use crate::device_ext::DeviceExt;
-use crate::features::Features;
+use crate::features::{Features, Vectors};
 use crate::layers::{Conv2d, GroupNorm, Linear};
 use crate::parameter::Parameter;
 
@@ -91,6 +89,8 @@ fn reshape<D: DeviceExt, T: Tape<f32, D>, R: Shape, S: Shape>(
 impl<D: DeviceExt> Backend for Composed<D> {
     type Device = D;
     type Map = Tensor4<Self>;
+    type Vectors = Tensor2<Self>;
+    type ParameterCache = ();
     type ConvCache = Windows<D>;
 
     fn device(&self) -> &D {
@@ -111,6 +111,10 @@ impl<D: DeviceExt> Backend for Composed<D> {
         Ok(x.put_tape(tape))
     }
 
+    fn vectors<T: Tape<f32, D>>(x: Tensor2<Self, T>) -> Result<Vectors<Self, T>, D::Err> {
+        Ok(Vectors::from_tensor(x))
+    }
+
     fn conv2d<T: Tape<f32, D>>(x: Features<Self, T>, layer: &Conv2d<Self>) -> Result<Features<Self, T>, D::Err> {
         Self::features(conv::conv2d(Self::images(x)?, layer)?)
     }
@@ -118,7 +122,7 @@ impl<D: DeviceExt> Backend for Composed<D> {
     fn norm_conv<T, U>(
         x: Features<Self, T>,
         norm: &GroupNorm<Self>,
-        modulation: Option<Tensor2<Self, U>>,
+        modulation: Option<Vectors<Self, U>>,
         activation: Activation,
         conv: &Conv2d<Self>,
     ) -> Result<Features<Self, T>, D::Err>
@@ -129,7 +133,7 @@ impl<D: DeviceExt> Backend for Composed<D> {
         Self::features(norm_conv::norm_conv(
             Self::images(x)?,
             norm,
-            modulation,
+            modulation.map(Vectors::into_tensor),
             activation,
             conv,
         )?)
@@ -139,12 +143,12 @@ impl<D: DeviceExt> Backend for Composed<D> {
         Self::features(attention::attend(Self::images(qkv)?, heads)?)
     }
 
-    fn linear<T: Tape<f32, D>>(x: Tensor2<Self, T>, layer: &Linear<Self>) -> Result<Tensor2<Self, T>, D::Err> {
-        linear::linear(x, layer)
+    fn linear<T: Tape<f32, D>>(x: Vectors<Self, T>, layer: &Linear<Self>) -> Result<Vectors<Self, T>, D::Err> {
+        linear::linear(x.into_tensor(), layer).map(Vectors::from_tensor)
     }
 
-    fn silu<T: Tape<f32, D>>(x: Tensor2<Self, T>) -> Result<Tensor2<Self, T>, D::Err> {
-        activation::silu(x)
+    fn silu<T: Tape<f32, D>>(x: Vectors<Self, T>) -> Result<Vectors<Self, T>, D::Err> {
+        activation::silu(x.into_tensor()).map(Vectors::from_tensor)
     }
 
     fn add<T: Tape<f32, D>>(x: Features<Self, T>, y: Features<Self, T>) -> Result<Features<Self, T>, D::Err> {

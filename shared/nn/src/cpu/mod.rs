@@ -32,7 +32,7 @@ use crate::backend::{Backend, Gradient, Scalar, Tensor2, Tensor4};
 use crate::cpu::conv::ConvCache;
 use crate::cpu::map::Recorded;
 use crate::device_ext::DeviceExt;
-use crate::features::Features;
+use crate::features::{Features, Vectors};
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
 
 /// A flat parameter.
@@ -41,6 +41,8 @@ type Flat = Tensor<(usize,), f32, Cpu>;
 impl Backend for Cpu {
     type Device = Cpu;
     type Map = Recorded;
+    type Vectors = Tensor2<Self>;
+    type ParameterCache = ();
     type ConvCache = ConvCache;
 
     fn device(&self) -> &Cpu {
@@ -59,6 +61,10 @@ impl Backend for Cpu {
         ends::images(x)
     }
 
+    fn vectors<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>) -> Result<Vectors<Cpu, T>, CpuError> {
+        Ok(Vectors::from_tensor(x))
+    }
+
     fn conv2d<T: Tape<f32, Cpu>>(x: Features<Cpu, T>, layer: &Conv2d<Cpu>) -> Result<Features<Cpu, T>, CpuError> {
         conv::conv2d(x, layer)
     }
@@ -66,7 +72,7 @@ impl Backend for Cpu {
     fn norm_conv<T, U>(
         x: Features<Cpu, T>,
         norm: &GroupNorm<Cpu>,
-        modulation: Option<Tensor2<Cpu, U>>,
+        modulation: Option<Vectors<Cpu, U>>,
         activation: Activation,
         conv: &Conv2d<Cpu>,
     ) -> Result<Features<Cpu, T>, CpuError>
@@ -74,31 +80,31 @@ impl Backend for Cpu {
         T: Tape<f32, Cpu> + Merge<U>,
         U: Tape<f32, Cpu>,
     {
-        norm_conv::norm_conv(x, norm, modulation, activation, conv)
+        norm_conv::norm_conv(x, norm, modulation.map(Vectors::into_tensor), activation, conv)
     }
 
     fn residual<T, U>(
         x: Features<Cpu, T>,
-        modulation: Tensor2<Cpu, U>,
+        modulation: Vectors<Cpu, U>,
         layers: &Residual<'_, Cpu>,
     ) -> Result<Features<Cpu, T>, CpuError>
     where
         T: Tape<f32, Cpu> + Merge<U>,
         U: Tape<f32, Cpu>,
     {
-        residual::residual(x, modulation, layers)
+        residual::residual(x, modulation.into_tensor(), layers)
     }
 
     fn attend<T: Tape<f32, Cpu>>(qkv: Features<Cpu, T>, heads: usize) -> Result<Features<Cpu, T>, CpuError> {
         attention::attend(qkv, heads)
     }
 
-    fn linear<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>, layer: &Linear<Cpu>) -> Result<Tensor2<Cpu, T>, CpuError> {
-        linear::linear(x, layer)
+    fn linear<T: Tape<f32, Cpu>>(x: Vectors<Cpu, T>, layer: &Linear<Cpu>) -> Result<Vectors<Cpu, T>, CpuError> {
+        linear::linear(x.into_tensor(), layer).map(Vectors::from_tensor)
     }
 
-    fn silu<T: Tape<f32, Cpu>>(x: Tensor2<Cpu, T>) -> Result<Tensor2<Cpu, T>, CpuError> {
-        activation::silu(x)
+    fn silu<T: Tape<f32, Cpu>>(x: Vectors<Cpu, T>) -> Result<Vectors<Cpu, T>, CpuError> {
+        activation::silu(x.into_tensor()).map(Vectors::from_tensor)
     }
 
     fn add<T: Tape<f32, Cpu>>(x: Features<Cpu, T>, y: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {

@@ -1,14 +1,15 @@
 //! Every op on every backend at hand against the CPU's kernels: values, input gradients, parameter gradients.
 //!
 //! `ops.rs` checks the kernels' gradients by central differences; here the other backends are held against the kernels.
-//! [`Composed`] on dfdx's CPU is always there; with the feature `cuda` and a GPU, the same cases run on the GPU.
+//! [`Composed`] on dfdx's CPU is always there; with the feature `cuda` and a GPU, the same cases run on the GPU, on our
+//! kernels and composed of dfdx's ops.
 
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, OwnedTape, Tensor, TensorFromVec, Trace, WithEmptyTape};
 use dfdx::tensor_ops::Backward;
 use nn::{
     Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, Features, GroupNorm, Linear, Parameter, Parameters, Residual,
-    Scalar, Tensor1, Tensor2, Tensor4, Traced4,
+    Scalar, Tensor1, Tensor2, Tensor4, Traced4, Vectors,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -17,6 +18,7 @@ type Shape4 = (usize, usize, usize, usize);
 
 /// Features whose history is recorded.
 type TracedMaps<B> = Features<B, OwnedTape<f32, <B as Backend>::Device>>;
+type TracedVectors<B> = Vectors<B, OwnedTape<f32, <B as Backend>::Device>>;
 type TracedScalar<B> = Scalar<B, OwnedTape<f32, <B as Backend>::Device>>;
 type Grads<B> = Gradients<f32, <B as Backend>::Device>;
 
@@ -69,6 +71,11 @@ fn backward_maps<B: Backend>(backend: &B, output: Result<TracedMaps<B>, B::Err>)
 /// Images as features, on a tape that begins at the images.
 fn traced_maps<B: Backend>(x: &Tensor4<B>) -> TracedMaps<B> {
     B::features(x.leaky_trace()).expect("features")
+}
+
+/// The same for vectors.
+fn traced_vectors<B: Backend>(x: &Tensor2<B>) -> TracedVectors<B> {
+    B::vectors(x.leaky_trace()).expect("vectors")
 }
 
 fn finish<B: Backend>(loss: Result<TracedScalar<B>, B::Err>) -> Grads<B> {
@@ -194,7 +201,7 @@ fn modulated_norm_silu_conv<B: Backend>(backend: &B) -> Found {
     let mut pair = Pair::new(backend);
     randomise(&mut pair);
     let (x, m) = (images(backend, (2, 6, 3, 4), 7), vectors(backend, (2, 12), 8));
-    let y = pair.0.modulated_silu_conv(traced_maps(&x), m.leaky_trace(), &pair.1);
+    let y = pair.0.modulated_silu_conv(traced_maps(&x), traced_vectors(&m), &pair.1);
     let (mut found, mut gradients) = backward_maps(backend, y);
     note::<B, _>(&mut found, &mut gradients, "the input", &x);
     note::<B, _>(&mut found, &mut gradients, "the modulation", &m);
@@ -231,7 +238,7 @@ fn residual<B: Backend>(backend: &B, c_out: usize) -> Found {
         skip: block.skip.as_ref(),
     };
     let (x, m) = (images(backend, (2, 6, 5, 4), 7), vectors(backend, (2, 2 * c_out), 8));
-    let y = B::residual(traced_maps(&x), m.leaky_trace(), &layers);
+    let y = B::residual(traced_maps(&x), traced_vectors(&m), &layers);
     let (mut found, mut gradients) = backward_maps(backend, y);
     note::<B, _>(&mut found, &mut gradients, "the input", &x);
     note::<B, _>(&mut found, &mut gradients, "the modulation", &m);
@@ -259,7 +266,7 @@ fn linear_and_silu<B: Backend>(backend: &B) -> Found {
     randomise(&mut pair);
     let (x, v) = (images(backend, (2, 6, 3, 4), 7), vectors(backend, (2, 5), 8));
     let modulation = linear
-        .forward(v.leaky_trace())
+        .forward(traced_vectors(&v))
         .and_then(B::silu)
         .expect("a forward pass");
     let y = pair.0.modulated_silu_conv(traced_maps(&x), modulation, &pair.1);
@@ -381,6 +388,8 @@ macro_rules! on_all_backends {
                 #[cfg(feature = "cuda")]
                 if let Some(gpu) = gpu() {
                     assert_same("the GPU", &expected, &super::$case(&gpu));
+                    let composed = Composed::on(gpu.device().clone());
+                    assert_same("dfdx's GPU", &expected, &super::$case(&composed));
                 }
             }
         )+

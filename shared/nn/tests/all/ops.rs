@@ -6,7 +6,9 @@
 
 use dfdx::tensor::{OwnedTape, PutTape, SplitTape, TensorFromVec, Trace};
 use dfdx::tensor_ops::Backward;
-use nn::{Attention, Backend, Conv2d, Cpu, Features, GroupNorm, Linear, Parameter, Parameters, Tensor2, Tensor4};
+use nn::{
+    Attention, Backend, Conv2d, Cpu, Features, GroupNorm, Linear, Parameter, Parameters, Tensor2, Tensor4, Vectors,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -22,6 +24,16 @@ fn random(count: usize, seed: u64) -> Vec<f32> {
 
 fn images(values: &[f32], shape: Shape4) -> Tensor4<Cpu> {
     Cpu::default().tensor_from_vec(values.to_vec(), shape)
+}
+
+/// Vectors as layers take them, without a tape.
+fn vectors(x: Tensor2<Cpu>) -> Vectors<Cpu> {
+    Cpu::vectors(x).expect("vectors")
+}
+
+/// The same, on a tape that begins there.
+fn traced_vectors(x: &Tensor2<Cpu>) -> Vectors<Cpu, OwnedTape<f32, Cpu>> {
+    Cpu::vectors(x.leaky_trace()).expect("vectors")
 }
 
 /// Images as features, without a tape.
@@ -252,11 +264,11 @@ fn modulated_norm_and_convolution() {
 
     let m = modulation(&values);
     let gradients = backward_maps(
-        norm.modulated_silu_conv(traced_maps(&x), m.leaky_trace(), &conv)
+        norm.modulated_silu_conv(traced_maps(&x), traced_vectors(&m), &conv)
             .unwrap(),
     );
     let plain = |norm: &GroupNorm<Cpu>, conv: &Conv2d<Cpu>, x: Maps, m: &[f32]| {
-        norm.modulated_silu_conv(x, modulation(m), conv).unwrap()
+        norm.modulated_silu_conv(x, vectors(modulation(m)), conv).unwrap()
     };
     assert_gradient("modulation", &values, &gradients.get(&m).as_vec(), |m| {
         objective_maps(plain(&norm, &conv, maps(&x), m))
@@ -265,14 +277,17 @@ fn modulated_norm_and_convolution() {
         "modulated norm",
         shape,
         |x| plain(&norm, &conv, x, &values),
-        |x| norm.modulated_silu_conv(x, modulation(&values), &conv).unwrap(),
+        |x| {
+            norm.modulated_silu_conv(x, vectors(modulation(&values)), &conv)
+                .unwrap()
+        },
     );
     check_parameters(
         "modulated norm",
         &mut Pair(norm, conv),
         |p| plain(&p.0, &p.1, maps(&x), &values),
         |p| {
-            p.0.modulated_silu_conv(traced_maps(&x), modulation(&values), &p.1)
+            p.0.modulated_silu_conv(traced_maps(&x), vectors(modulation(&values)), &p.1)
                 .unwrap()
         },
     );
@@ -302,17 +317,17 @@ fn attention() {
 fn linear_and_silu() {
     let mut layer = Linear::new(&Cpu::default(), 5, 12, &mut uniform(6));
     let values = random(10, 8);
-    let vectors = |values: &[f32]| -> Tensor2<Cpu> { Cpu::default().tensor_from_vec(values.to_vec(), (2, 5)) };
+    let input = |values: &[f32]| -> Tensor2<Cpu> { Cpu::default().tensor_from_vec(values.to_vec(), (2, 5)) };
     // As images, so that the helpers above serve: [2, 12] becomes the modulation of a norm.
     let (norm, conv) = norm_and_conv(6, 2);
     let x = images(&random(len((2, 6, 2, 2)), 3), (2, 6, 2, 2));
     let plain = |layer: &Linear<Cpu>, v: &[f32]| {
-        let m = Cpu::silu(layer.forward(vectors(v)).unwrap()).unwrap();
+        let m = Cpu::silu(layer.forward(vectors(input(v))).unwrap()).unwrap();
         norm.modulated_silu_conv(maps(&x), m, &conv).unwrap()
     };
-    let v = vectors(&values);
+    let v = input(&values);
     let traced = |layer: &Linear<Cpu>| {
-        let m = Cpu::silu(layer.forward(v.leaky_trace()).unwrap()).unwrap();
+        let m = Cpu::silu(layer.forward(traced_vectors(&v)).unwrap()).unwrap();
         norm.modulated_silu_conv(traced_maps(&x), m, &conv).unwrap()
     };
     let gradients = backward_maps(traced(&layer));

@@ -1,0 +1,54 @@
+// Sums over everything: losses, and norms of gradients. Every block writes one partial sum, and somebody adds these in
+// the order of their numbers: no sum depends on chance.
+#include "common.cuh"
+
+// The sum of x v.
+KERNEL dot_product(const float *x, const float *v, float *partial, size_t count) {
+    float sum = 0.f;
+    for (size_t i = thread_number(); i < count; i += (size_t)gridDim.x * blockDim.x) sum += x[i] * v[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// The sum of w_i (x - target)^2, image i having `each` values.
+KERNEL weighted_squares(const float *x, const float *target, const float *w, float *partial, int each, size_t count) {
+    float sum = 0.f;
+    for (size_t i = thread_number(); i < count; i += (size_t)gridDim.x * blockDim.x)
+        sum += w[i / each] * (x[i] - target[i]) * (x[i] - target[i]);
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// factor times the sum of all partial sums. One block.
+KERNEL sum_up(const float *partial, float *total, float factor, int count) {
+    float sum = 0.f;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) sum += partial[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) *total = factor * sum;
+}
+
+// dx += d v, the gradient of sum(x v), `d` being a number on the device.
+KERNEL add_product(const float *v, const float *d, float *dx, size_t count) {
+    const size_t i = thread_number();
+    if (i < count) dx[i] += *d * v[i];
+}
+
+// dx += factor d w_i (x - target), with a factor of 2 / count the gradient of mean(w_i (x - target)^2).
+KERNEL add_weighted_differences(const float *x, const float *target, const float *w, const float *d, float *dx,
+                                float factor, int each, size_t count) {
+    const size_t i = thread_number();
+    if (i < count) dx[i] += factor * *d * w[i / each] * (x[i] - target[i]);
+}
+
+// The sum of squares of one gradient, as gridDim.x partial sums.
+KERNEL sum_of_squares(const float *x, float *partial, size_t count) {
+    float sum = 0.f;
+    for (size_t i = thread_number(); i < count; i += (size_t)gridDim.x * blockDim.x) sum += x[i] * x[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+KERNEL scale(float *x, float factor, size_t count) {
+    const size_t i = thread_number();
+    if (i < count) x[i] *= factor;
+}
