@@ -17,7 +17,8 @@ difference is undone in the next:
 - Score-ALD. deepinv's residual is that of x_t / sqrt(alpha_bar_t), the lecture's that of x_t.
 - DDRM. deepinv divides the noise of each step by sqrt(2), as is right for the parts of complex coefficients (the blur)
   and too little for real ones (the mask). It takes singular values below the noise for zero.
-- DiffPIR. deepinv's lambda is half of the paper's and is given twice as large; its times are others.
+- DiffPIR. deepinv's lambda is half of the paper's and is given twice as large; its times are others, and after the last
+  step it denoises once more, which the paper's algorithm 1 does not.
 """
 
 import argparse
@@ -174,12 +175,27 @@ class Patched:
         return getattr(self.module, name)
 
 
-def diffpir(times, twin, steps, physics, b, settings):
-    """With deepinv's own times, or with ours."""
+class WithoutLast(deepinv.models.Denoiser):
+    """A denoiser whose last call gives back what it is given."""
+
+    def __init__(self, denoiser, calls):
+        super().__init__()
+        self.denoiser, self.left = denoiser, calls
+
+    def forward(self, x, sigma, **kwargs):
+        self.left -= 1
+        return self.denoiser(x, sigma, **kwargs) if self.left > 0 else x
+
+
+def diffpir(times, end, twin, steps, physics, b, settings):
+    """With deepinv's own times, or with ours; with its last denoising, which no look at the measurement follows, or without."""
     physics.update(noise_model=deepinv.physics.GaussianNoise(physics.noise_model.sigma / 2))
     ones = physics.A(torch.ones_like(b))
+    denoiser = Unit(twin)
+    if end == "ours":
+        denoiser = WithoutLast(denoiser, len(steps.times))
     model = deepinv.sampling.DiffPIR(
-        Unit(twin),
+        denoiser,
         deepinv.optim.data_fidelity.L2(),
         sigma=physics.noise_model.sigma,
         max_iter=len(steps.times) - 1,
@@ -225,7 +241,11 @@ def runs(method, problem):
         "moment-matching": [("", moment_matching)],
         "pigdm": [("", pigdm)],
         "ddrm": [("as deepinv has it (*)", partial(ddrm, 1.0)), ("noise times sqrt(2)", partial(ddrm, 2.0**0.5))],
-        "diffpir": [("as deepinv has it (*)", partial(diffpir, "theirs")), ("our times", partial(diffpir, "ours"))],
+        "diffpir": [
+            ("as deepinv has it (*)", partial(diffpir, "theirs", "theirs")),
+            ("our times (*)", partial(diffpir, "ours", "theirs")),
+            ("our times, no last denoising", partial(diffpir, "ours", "ours")),
+        ],
     }[method]
 
 

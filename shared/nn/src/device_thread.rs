@@ -13,10 +13,13 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often somebody who waits looks whether the device is lost. An answer is there at once.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long a thread may take to give its memory back.
+const END: Duration = Duration::from_secs(5);
 
 /// How the codes of the driver begin, where a panic quotes one.
 const DRIVER_CODE: &str = "CUDA_ERROR_";
@@ -36,7 +39,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A thread that a device lives on. Nobody waits for it when this is dropped.
+/// A thread that a device lives on. When this is dropped, the thread must have nothing left to do: its end is waited
+/// for, since a program that ends takes the driver away, and a thread that frees memory then is aborted.
 #[derive(Debug)]
 pub struct DeviceThread {
     /// The thread, until it has been found to be over.
@@ -89,6 +93,18 @@ impl DeviceThread {
         match handle.map(JoinHandle::join) {
             Some(Err(payload)) => format!("the network's device failed: {}", explain_panic(payload.as_ref())),
             _ => "the thread of the network has ended".into(),
+        }
+    }
+}
+
+impl Drop for DeviceThread {
+    fn drop(&mut self) {
+        let handle = self.handle.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(handle) = handle else { return };
+        let start = Instant::now();
+        // One whose device is lost has stopped for good.
+        while !handle.is_finished() && self.last_words.get().is_none() && start.elapsed() < END {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -219,6 +235,21 @@ mod tests {
         let words = last_words(|| panic!("no such layer"));
         assert!(words.ends_with("failed: no such layer"), "{words}");
         assert!(last_words(|| ()).contains("has ended"));
+    }
+
+    #[test]
+    fn it_has_given_everything_back_when_it_is_dropped() {
+        struct Slow(Arc<OnceLock<()>>);
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                thread::sleep(Duration::from_millis(50));
+                let _ = self.0.set(());
+            }
+        }
+        let freed = Arc::new(OnceLock::new());
+        let memory = Slow(freed.clone());
+        drop(DeviceThread::start(move || drop(memory)).unwrap());
+        assert!(freed.get().is_some());
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub struct OpenedGpu {
 
 #[derive(Debug)]
 struct Idle {
-    thread: DeviceThread,
+    // Before the thread, which ends where no work can come any more.
     work: Sender<Work>,
+    thread: DeviceThread,
 }
 
 impl OpenedGpu {
@@ -97,6 +98,6 @@ impl Idle {
         let thread = DeviceThread::start(live)
             .map_err(|error| DeviceError::Unusable(format!("no thread can be started for the GPU: {error}")))?;
         let description = thread.wait(&opens).map_err(DeviceError::Unusable)??;
-        Ok((Self { thread, work }, description))
+        Ok((Self { work, thread }, description))
     }
 }
