@@ -5,10 +5,10 @@ use dfdx::tensor_ops::AdamConfig;
 
 use crate::backend::Backend;
 use crate::device_ext::DeviceExt;
-use crate::parameter::{Parameter, Parameters};
+use crate::parameter::Parameters;
 use crate::weights::{NamedTensor, WeightsError};
 
-/// Adam (Kingma and Ba 2015). The update is dfdx's own (`AdamConfig::try_update`); this type keeps the moments, since
+/// Adam (Kingma and Ba 2015). The update is the backend's ([`Backend::adam_step`]); this type keeps the moments, since
 /// dfdx's optimiser accepts only networks whose sizes are compile-time constants, and keeps its moments private, so
 /// that training could not be resumed.
 #[derive(Debug)]
@@ -16,8 +16,16 @@ pub struct Adam<B: Backend> {
     /// Learning rate, betas, epsilon and weight decay; may change from step to step.
     pub config: AdamConfig,
     step: i32,
-    first_moment: Gradients<f32, B::Device>,
-    second_moment: Gradients<f32, B::Device>,
+    moments: Moments<B>,
+}
+
+/// The moments of all parameters, each in a table like that of gradients.
+#[derive(Debug)]
+pub struct Moments<B: Backend> {
+    /// Of the gradient.
+    pub first: Gradients<f32, B::Device>,
+    /// Of its square.
+    pub second: Gradients<f32, B::Device>,
 }
 
 /// What Adam remembers between steps, for a checkpoint.
@@ -36,8 +44,10 @@ impl<B: Backend> Adam<B> {
         Self {
             config,
             step: 0,
-            first_moment: Gradients::leaky(),
-            second_moment: Gradients::leaky(),
+            moments: Moments {
+                first: Gradients::leaky(),
+                second: Gradients::leaky(),
+            },
         }
     }
 
@@ -54,35 +64,36 @@ impl<B: Backend> Adam<B> {
         max_norm: f64,
     ) -> Result<f64, B::Err> {
         let norm = gradient_norm(network, gradients)?;
+        self.update_clipped(network, gradients, norm, max_norm)?;
+        Ok(norm)
+    }
+
+    /// The same where the norm is known, from [`gradient_norm`].
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn update_clipped(
+        &mut self,
+        network: &mut dyn Parameters<B>,
+        gradients: &mut Gradients<f32, B::Device>,
+        norm: f64,
+        max_norm: f64,
+    ) -> Result<(), B::Err> {
         // A non-finite gradient would poison every parameter for good: leave the network as it is.
         if !norm.is_finite() {
-            return Ok(norm);
+            return Ok(());
         }
         let factor = (max_norm / norm.max(1e-12)).min(1.0) as f32;
         self.step += 1;
         let mut result = Ok(());
         network.visit_mut("", &mut |_, parameter| {
             if result.is_ok() {
-                result = self.update_one(parameter, gradients, factor);
+                let (moments, config) = (&mut self.moments, &self.config);
+                result = B::adam_step(parameter, gradients, moments, config, self.step, factor);
             }
         });
-        result.map(|()| norm)
-    }
-
-    fn update_one(
-        &mut self,
-        parameter: &mut Parameter<B>,
-        gradients: &mut Gradients<f32, B::Device>,
-        factor: f32,
-    ) -> Result<(), B::Err> {
-        if factor < 1.0 {
-            B::Device::scale_gradient(gradients, parameter.value_mut(), factor)?;
-        }
-        let gradient = gradients.get_or_alloc_mut(parameter.value())?;
-        let first = self.first_moment.get_or_alloc_mut(parameter.value())?;
-        let second = self.second_moment.get_or_alloc_mut(parameter.value())?;
-        self.config
-            .try_update(self.step, parameter.value_mut(), first, second, gradient)
+        result
     }
 
     /// A copy of the moments, on the host.
@@ -94,7 +105,7 @@ impl<B: Backend> Adam<B> {
         let mut moments = Vec::new();
         let mut result = Ok(());
         network.visit("", &mut |name, parameter| {
-            for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
+            for (kind, moment) in [("first", &mut self.moments.first), ("second", &mut self.moments.second)] {
                 let values = moment
                     .get_or_alloc_mut(parameter.value())
                     .and_then(|m| B::Device::gradient_to_vec(m));
@@ -122,7 +133,7 @@ impl<B: Backend> Adam<B> {
     pub fn restore(&mut self, network: &dyn Parameters<B>, state: &AdamState) -> Result<(), WeightsError> {
         let mut result = Ok(());
         network.visit("", &mut |name, parameter| {
-            for (kind, moment) in [("first", &mut self.first_moment), ("second", &mut self.second_moment)] {
+            for (kind, moment) in [("first", &mut self.moments.first), ("second", &mut self.moments.second)] {
                 let key = format!("{kind}_moment.{name}");
                 let written = state
                     .moments
@@ -145,8 +156,12 @@ impl<B: Backend> Adam<B> {
     }
 }
 
-/// The Euclidean norm of all gradients of `network` together.
-fn gradient_norm<B: Backend>(
+/// The Euclidean norm of all gradients of `network` together. A GPU is waited for.
+///
+/// # Errors
+///
+/// What the device reports, such as lack of memory.
+pub fn gradient_norm<B: Backend>(
     network: &dyn Parameters<B>,
     gradients: &mut Gradients<f32, B::Device>,
 ) -> Result<f64, B::Err> {

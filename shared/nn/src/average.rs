@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::parameter::{Parameter, Parameters};
 
-/// `average = decay * average + (1 - decay) * network`, parameter by parameter (dfdx's `axpy`).
+/// `average = decay * average + (1 - decay) * network`, parameter by parameter.
 ///
 /// # Panics
 ///
@@ -26,7 +26,7 @@ pub fn update_average<B: Backend>(
             panic!("the network has no parameter for {name}")
         };
         if result.is_ok() {
-            result = parameter.value_mut().try_axpy(decay, source.value(), 1.0 - decay);
+            result = B::average_step(parameter, source, decay);
         }
     });
     result

@@ -1,12 +1,15 @@
 //! The differentiable operations that a score network is made of, as one trait that every backend implements.
 
 use dfdx::shapes::Rank0;
-use dfdx::tensor::{HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
+use dfdx::tensor::{Gradients, HasErr, Merge, NoneTape, OwnedTape, Storage, Tape, Tensor};
+use dfdx::tensor_ops::AdamConfig;
 use kernels::norm::Activation;
 
+use crate::adam::Moments;
 use crate::device_ext::DeviceExt;
 use crate::features::{Features, Vectors};
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
+use crate::parameter::Parameter;
 
 /// A vector on the device of backend `B`, shape `[N]`, with tape `T`.
 pub type Tensor1<B, T = NoneTape> = Tensor<(usize,), f32, <B as Backend>::Device, T>;
@@ -233,4 +236,46 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
         target: &Tensor4<Self>,
         weights: &[f32],
     ) -> Result<Scalar<Self, T>, Self::Err>;
+
+    /// The values of a parameter on the host, row-major.
+    fn parameter_to_vec(parameter: &Parameter<Self>) -> Vec<f32> {
+        let mut values = vec![0.0; parameter.len()];
+        parameter.value().copy_into(&mut values);
+        values
+    }
+
+    /// One update of a parameter by Adam, number `step` from 1 on, with the gradient of the table times `factor`.
+    ///
+    /// Here it is dfdx's; a backend whose parameters are not where dfdx can change them does its own.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn adam_step(
+        parameter: &mut Parameter<Self>,
+        gradients: &mut Gradients<f32, Self::Device>,
+        moments: &mut Moments<Self>,
+        config: &AdamConfig,
+        step: i32,
+        factor: f32,
+    ) -> Result<(), Self::Err> {
+        if factor < 1.0 {
+            Self::Device::scale_gradient(gradients, parameter.value_mut(), factor)?;
+        }
+        let gradient = gradients.get_or_alloc_mut(parameter.value())?;
+        let first = moments.first.get_or_alloc_mut(parameter.value())?;
+        let second = moments.second.get_or_alloc_mut(parameter.value())?;
+        config.try_update(step, parameter.value_mut(), first, second, gradient)
+    }
+
+    /// `average = decay average + (1 - decay) parameter`.
+    ///
+    /// Here it is dfdx's `axpy`, as above.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports.
+    fn average_step(average: &mut Parameter<Self>, parameter: &Parameter<Self>, decay: f64) -> Result<(), Self::Err> {
+        average.value_mut().try_axpy(decay, parameter.value(), 1.0 - decay)
+    }
 }

@@ -76,6 +76,7 @@ impl<B: Backend<Vectors = Tensor2<B>>, T: Tape<f32, B::Device>> Vectors<B, T> {
     }
 
     pub(crate) fn into_tensor(self) -> Tensor2<B, T> {
-        self.values.put_tape(self.tape)
+        let (values, tape) = self.split();
+        values.put_tape(tape)
     }
 }

@@ -36,7 +36,7 @@ mod weights;
 #[cfg(feature = "cuda-stand-in")]
 use cuda_stand_in as _;
 
-pub use adam::{Adam, AdamState};
+pub use adam::{Adam, AdamState, Moments, gradient_norm};
 pub use average::update_average;
 pub use backend::{Backend, Gradient, Scalar, Tensor1, Tensor2, Tensor4, Traced4};
 pub use composed::Composed;

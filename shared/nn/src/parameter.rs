@@ -11,6 +11,8 @@ pub struct Parameter<B: Backend> {
     shape: Vec<usize>,
     trainable: bool,
     version: u64,
+    // Only a GPU keeps something.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code))]
     pub(crate) cache: B::ParameterCache,
 }
 
@@ -57,22 +59,30 @@ impl<B: Backend> Parameter<B> {
         self.len() == 0
     }
 
-    /// The flat tensor on the device.
+    /// The flat tensor on the device, by which the parameter is known in tables of gradients. It holds the values, but on
+    /// a backend that trains them in memory of its own: [`Parameter::to_vec`] reads them everywhere.
     pub fn value(&self) -> &Tensor1<B> {
         &self.value
     }
 
     /// The flat tensor, to be changed: whatever was derived from the old values will be made anew.
-    pub fn value_mut(&mut self) -> &mut Tensor1<B> {
+    pub(crate) fn value_mut(&mut self) -> &mut Tensor1<B> {
         self.version += 1;
         &mut self.value
     }
 
+    /// Overwrites the values, row-major.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many as the parameter has.
+    pub fn set(&mut self, values: &[f32]) {
+        self.value_mut().copy_from(values);
+    }
+
     /// The values on the host, row-major.
     pub fn to_vec(&self) -> Vec<f32> {
-        let mut values = vec![0.0; self.len()];
-        self.value.copy_into(&mut values);
-        values
+        B::parameter_to_vec(self)
     }
 
     /// Whether backward passes compute its gradient.
@@ -83,6 +93,13 @@ impl<B: Backend> Parameter<B> {
     /// Stops backward passes from computing its gradient.
     pub fn freeze(&mut self) {
         self.trainable = false;
+    }
+
+    /// What the backend keeps of it, to be changed together with the version, which counts one change more.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn changed_in_cache(&mut self) -> (&mut B::ParameterCache, u64) {
+        self.version += 1;
+        (&mut self.cache, self.version)
     }
 
     /// Counts the changes of the values since the parameter was made.

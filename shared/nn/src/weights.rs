@@ -223,7 +223,7 @@ pub fn load_weights<B: Backend>(network: &mut dyn Parameters<B>, tensors: &[Name
     let mut found = found.into_iter();
     network.visit_mut("", &mut |_, parameter| {
         if let Some(tensor) = found.next() {
-            parameter.value_mut().copy_from(&tensor.values);
+            parameter.set(&tensor.values);
         }
     });
     Ok(())

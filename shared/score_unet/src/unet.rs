@@ -303,7 +303,7 @@ impl<B: Backend> UNet<B> {
         let mut values = values.into_iter();
         copy.visit_mut("", &mut |_, parameter| {
             if let Some(values) = values.next() {
-                parameter.value_mut().copy_from(&values);
+                parameter.set(&values);
             }
         });
         Ok(copy)

@@ -9,7 +9,7 @@ use dfdx::tensor_ops::{AdamConfig, Backward};
 use diffusion::Schedule;
 use imaging::PixelSet;
 use ndarray::Array4;
-use nn::{Adam, Backend, FloatType, update_average};
+use nn::{Adam, Backend, FloatType, gradient_norm, update_average};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::UNetConfig;
@@ -226,7 +226,8 @@ impl<B: Backend> Trainer<B> {
         let loss = B::mean_squared_error(predicted, &eps, &weights).map_err(device_error::<B>)?;
         let (loss, tape) = loss.split_tape();
         let mut gradients = loss.clone().put_tape(tape).try_backward().map_err(device_error::<B>)?;
-        // Read once all is under way: a GPU would stand still between the passes.
+        // Both are read once all is under way: a GPU would stand still between the passes.
+        let gradient_norm = gradient_norm(&self.network, &mut gradients).map_err(device_error::<B>)?;
         let loss = f64::from(loss.as_vec()[0]);
         if !loss.is_finite() {
             let step = self.counters.step;
@@ -235,9 +236,8 @@ impl<B: Backend> Trainer<B> {
 
         self.adam.config.lr = self.learning_rate(fraction);
         let max_norm = self.config.max_gradient_norm;
-        let gradient_norm = self
-            .adam
-            .update(&mut self.network, &mut gradients, max_norm)
+        self.adam
+            .update_clipped(&mut self.network, &mut gradients, gradient_norm, max_norm)
             .map_err(device_error::<B>)?;
         self.counters.step += 1;
         self.counters.images_seen += images;

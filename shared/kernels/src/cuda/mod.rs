@@ -16,6 +16,7 @@ mod conv;
 mod linear;
 mod maps;
 mod norm;
+mod optimiser;
 mod sums;
 mod tiling;
 mod weight_gradient;
@@ -34,6 +35,7 @@ use cudarc::nvrtc::Ptx;
 pub use conv::Turn;
 pub use linear::LinearShape;
 pub use norm::{Normalised, Statistics};
+pub use optimiser::AdamStep;
 pub use sums::PARTS;
 
 use crate::check_len;
@@ -54,7 +56,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [File; 7] = files![
+const FILES: [File; 8] = files![
     "attention": ["attend", "attend_query_gradient", "attend_key_gradient"],
     "conv": [
         "conv3_large", "conv3_small", "conv3_stride2", "conv1_large", "conv1_small", "pack_weights", "pack_turned_weights",
@@ -65,6 +67,7 @@ const FILES: [File; 7] = files![
         "blend", "add_scaled",
     ],
     "norm": ["norm_affine", "norm_sums", "norm_input_gradient", "norm_parameter_gradient", "modulation_gradient"],
+    "optimiser": ["adam", "move_average"],
     "sums": [
         "dot_product", "weighted_squares", "sum_up", "add_product", "add_weighted_differences", "sum_of_squares", "scale",
     ],

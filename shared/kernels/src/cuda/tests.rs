@@ -9,7 +9,7 @@ use crate::channels_last::Onto;
 use crate::conv::ConvShape;
 use crate::cuda::conv::Problem;
 use crate::cuda::tiling::Tiling;
-use crate::cuda::{Buffer, Kernels, LinearShape, PARTS, Turn};
+use crate::cuda::{AdamStep, Buffer, Kernels, LinearShape, PARTS, Turn};
 use crate::norm::Activation;
 use crate::testing::{assert_close, relative_error, rng, to_f64, values};
 
@@ -477,6 +477,53 @@ fn cuda_pixels_are_shuffled_as_on_the_cpu() {
         .expect("a pass");
     let sum: Vec<f64> = x.host.iter().zip(&more.host).map(|(x, y)| x + y).collect();
     assert_close("shuffled back onto something", &bench.read(&back), &sum, 1e-6);
+}
+
+#[test]
+fn cuda_adam_and_its_average_follow_the_paper() {
+    let Some(mut bench) = Bench::open(8) else { return };
+    let [gradient, first, second, values, average] = [300; 5].map(|len| bench.random(len));
+    let step = AdamStep {
+        scale: 0.5,
+        beta1: 0.75,
+        beta2: 0.875,
+        rate: 0.25,
+        correction: 2.0,
+        epsilon: 0.125,
+        coupled: 0.0625,
+        decoupled: 0.03125,
+    };
+    let mut expected = [
+        first.host,
+        second.host.iter().map(|v| v * v).collect(),
+        values.host.clone(),
+    ];
+    let second: Vec<f32> = expected[1].iter().map(|&v| v as f32).collect();
+    for i in 0..300 {
+        let g = 0.5 * gradient.host[i] + 0.0625 * values.host[i];
+        expected[0][i] = 0.75 * expected[0][i] + 0.25 * g;
+        expected[1][i] = 0.875 * expected[1][i] + 0.125 * g * g;
+        expected[2][i] -= 0.25 * expected[0][i] / ((2.0 * expected[1][i]).sqrt() + 0.125) + 0.03125 * values.host[i];
+    }
+    let (mut first, mut second, mut changed) = (first.device, bench.upload(&second), values.device);
+    let kernels = &bench.kernels;
+    let made = kernels.adam(step, &gradient.device, &mut first, &mut second, &mut changed);
+    made.expect("a step");
+    for (what, got, expected) in [
+        ("first moment", &first, &expected[0]),
+        ("second moment", &second, &expected[1]),
+        ("values", &changed, &expected[2]),
+    ] {
+        bench.check(what, got, expected);
+    }
+    let mut moved = average.device;
+    kernels.move_average(&changed, &mut moved, 0.75).expect("a step");
+    let sums = average
+        .host
+        .iter()
+        .zip(&expected[2])
+        .map(|(average, value)| 0.75 * average + 0.25 * value);
+    bench.check("average", &moved, &sums.collect::<Vec<_>>());
 }
 
 #[test]

@@ -21,7 +21,6 @@ use kernels::cuda::{Buffer, Kernels};
 use crate::backend::{Gradient, Scalar, Tensor4};
 use crate::gpu::Gpu;
 use crate::gpu::map::Shape4;
-use crate::parameter::Parameter;
 
 /// The update that copies a tensor to the buffer in the place of the velocity.
 const COPY: SgdConfig = SgdConfig {
@@ -89,19 +88,9 @@ impl Context {
             .expect("a GPU is opened by `Gpu::open`, on the thread where it stays")
     }
 
-    /// The values of a parameter.
-    pub fn parameter(&self, parameter: &Parameter<Gpu>) -> Result<Arc<Buffer>, CudaError> {
-        parameter.cache.try_get(parameter.version(), || self.values(parameter))
-    }
-
-    /// The same, without keeping them.
-    pub fn values(&self, parameter: &Parameter<Gpu>) -> Result<Buffer, CudaError> {
-        self.copy(&mut parameter.value().clone())
-    }
-
     /// The values of a tensor, whose elements lie in memory as its shape says: none of this folder's tensors is permuted or
     /// broadcast.
-    fn copy<S: Shape>(&self, x: &mut Tensor<S, f32, Cuda>) -> Result<Buffer, CudaError> {
+    pub fn copy<S: Shape>(&self, x: &mut Tensor<S, f32, Cuda>) -> Result<Buffer, CudaError> {
         let mut values = Storage::<f32>::try_alloc_len(&self.device, x.shape().num_elements())?;
         self.copy_to(x, &mut values)?;
         take(&mut values)

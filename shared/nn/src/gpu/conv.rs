@@ -30,7 +30,7 @@ impl Conv2d<Gpu> {
         cache.try_get(self.weight.version(), || {
             // A convolution of no images: packing knows of channels and kernel only.
             let shape = self.shape((0, self.c_in, 0, 0));
-            let weights = context.values(&self.weight)?;
+            let weights = self.weight.values_once(context)?;
             Ok(context.kernels.pack_weights(&shape, &weights, turn)?)
         })
     }
@@ -58,7 +58,7 @@ impl Conv2d<Gpu> {
     pub(super) fn apply(&self, x: &Map, norm: Option<&Normalised<'_>>, add: Option<&Buffer>) -> Result<Map, CudaError> {
         let shape = self.shape(x.shape);
         let packed = self.packed(&x.context, Turn::Forward)?;
-        let bias = x.context.parameter(&self.bias)?;
+        let bias = self.bias.values(&x.context)?;
         let y = x.kernels().conv(&shape, &x.values, norm, &packed, &bias, add)?;
         Ok(x.beside(y, (shape.batch, shape.c_out, shape.out_height(), shape.out_width())))
     }

@@ -18,8 +18,8 @@ pub fn linear<T: Tape<f32, Cuda>>(x: Vectors<Gpu, T>, layer: &Linear<Gpu>) -> Re
         inputs: f_in,
         outputs: f_out,
     };
-    let weight = x.map.context.parameter(&layer.weight)?;
-    let bias = x.map.context.parameter(&layer.bias)?;
+    let weight = layer.weight.values(&x.map.context)?;
+    let bias = layer.bias.values(&x.map.context)?;
     let y = x.map.kernels().linear(&shape, &x.map.values, &weight, &bias)?;
     let y = Recorded::new(x.map.beside(y, (batch, f_out, 1, 1)));
     if T::OWNS_TAPE {

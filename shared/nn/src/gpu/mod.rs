@@ -15,21 +15,26 @@ mod linear;
 mod loss;
 mod map;
 mod norm_conv;
+mod optimiser;
+mod parameter;
 mod resample;
 mod residual;
 
 use std::rc::Rc;
 
-use dfdx::tensor::{Cuda, CudaError, HasErr, Merge, Tape};
+use dfdx::tensor::{Cuda, CudaError, Gradients, HasErr, Merge, Tape};
+use dfdx::tensor_ops::AdamConfig;
 use kernels::norm::Activation;
 
+use crate::adam::Moments;
 use crate::backend::{Backend, Scalar, Tensor2, Tensor4};
 use crate::features::{Features, Vectors};
 use crate::gpu::context::Context;
 use crate::gpu::conv::ConvCache;
 use crate::gpu::map::Recorded;
+use crate::gpu::parameter::Values;
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
-use crate::versioned::Versioned;
+use crate::parameter::Parameter;
 
 pub(crate) use context::kernels_on;
 
@@ -57,7 +62,7 @@ impl Backend for Gpu {
     type Device = Cuda;
     type Map = Recorded;
     type Vectors = Recorded;
-    type ParameterCache = Versioned<kernels::cuda::Buffer>;
+    type ParameterCache = Values;
     type ConvCache = ConvCache;
 
     fn device(&self) -> &Cuda {
@@ -167,5 +172,24 @@ impl Backend for Gpu {
         weights: &[f32],
     ) -> Result<Scalar<Gpu, T>, CudaError> {
         loss::mean_squared_error(x, target, weights)
+    }
+
+    fn parameter_to_vec(parameter: &Parameter<Gpu>) -> Vec<f32> {
+        parameter::to_vec(parameter)
+    }
+
+    fn adam_step(
+        parameter: &mut Parameter<Gpu>,
+        gradients: &mut Gradients<f32, Cuda>,
+        moments: &mut Moments<Gpu>,
+        config: &AdamConfig,
+        step: i32,
+        factor: f32,
+    ) -> Result<(), CudaError> {
+        optimiser::adam_step(parameter, gradients, moments, config, step, factor)
+    }
+
+    fn average_step(average: &mut Parameter<Gpu>, parameter: &Parameter<Gpu>, decay: f64) -> Result<(), CudaError> {
+        optimiser::average_step(average, parameter, decay)
     }
 }

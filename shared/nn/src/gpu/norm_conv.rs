@@ -60,8 +60,8 @@ impl Normalisation {
             "a norm over {} channels got an input of {channels}",
             norm.channels
         );
-        let weight = x.context.parameter(&norm.weight)?;
-        let bias = x.context.parameter(&norm.bias)?;
+        let weight = norm.weight.values(&x.context)?;
+        let bias = norm.bias.values(&x.context)?;
         let values = modulation.as_ref().map(Modulation::values);
         let statistics = x
             .kernels()

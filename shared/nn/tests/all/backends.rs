@@ -6,10 +6,10 @@
 
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, OwnedTape, Tensor, TensorFromVec, Trace, WithEmptyTape};
-use dfdx::tensor_ops::Backward;
+use dfdx::tensor_ops::{AdamConfig, Backward};
 use nn::{
-    Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, Features, GroupNorm, Linear, Parameter, Parameters, Residual,
-    Scalar, Tensor1, Tensor2, Tensor4, Traced4, Vectors,
+    Adam, Attention, Backend, Composed, Conv2d, Cpu, DeviceExt, Features, GroupNorm, Linear, Parameter, Parameters,
+    Residual, Scalar, Tensor1, Tensor2, Tensor4, Traced4, Vectors, update_average,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -51,7 +51,7 @@ fn uniform(seed: u64) -> impl FnMut(f32) -> f32 {
 fn randomise<B: Backend>(layer: &mut dyn Parameters<B>) {
     layer.visit_mut("", &mut |name, parameter| {
         let values = random(parameter.len(), 50 + name.len() as u64);
-        parameter.value_mut().copy_from(&values);
+        parameter.set(&values);
     });
 }
 
@@ -346,6 +346,42 @@ fn gradient_buffers<B: Backend>(backend: &B) -> Found {
     found
 }
 
+/// Three steps of Adam whose gradients are clipped, and the average that follows them: of weights that were used before,
+/// and set anew in between, as a training does that goes on.
+fn adam_and_average<B: Backend>(backend: &B) -> Found {
+    let new = |seed| {
+        let mut layer = Conv2d::new(backend, 2, 3, 3, 1, &mut uniform(seed));
+        randomise(&mut layer);
+        layer
+    };
+    let (mut layer, mut average) = (new(1), new(2));
+    let mut adam = Adam::<B>::new(AdamConfig {
+        lr: 0.1,
+        betas: [0.9, 0.99],
+        eps: 1e-8,
+        weight_decay: None,
+    });
+    let x = images(backend, (2, 2, 3, 3), 7);
+    let mut found = Vec::new();
+    for step in 0..3 {
+        let y = layer.forward(traced_maps(&x));
+        let (_, mut gradients) = backward_maps(backend, y);
+        let norm = adam.update(&mut layer, &mut gradients, 0.5).expect("a step");
+        update_average(&mut average, &layer, 0.75).expect("an average");
+        found.push((format!("norm {step}"), vec![norm as f32]));
+        found.push((format!("weight {step}"), layer.weight.to_vec()));
+        found.push((format!("average {step}"), average.weight.to_vec()));
+        if step == 1 {
+            layer.weight.set(&random(layer.weight.len(), 3));
+            update_average(&mut average, &layer, 0.75).expect("an average");
+        }
+    }
+    found.push(("bias".into(), average.bias.to_vec()));
+    let output = B::features(x).and_then(|x| average.forward(x)).and_then(B::images);
+    found.push(("output".into(), output.expect("a forward pass").as_vec()));
+    found
+}
+
 /// Largest difference that is let through, relative to the largest value. The project promises 1e-3 in f32.
 const TOLERANCE: f32 = 1e-4;
 
@@ -421,5 +457,6 @@ mod against_the_kernels {
         blend,
         mean_squared_error,
         gradient_buffers,
+        adam_and_average,
     );
 }

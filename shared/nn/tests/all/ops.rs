@@ -151,7 +151,7 @@ fn check_parameters<L: Parameters<Cpu>>(
             cell.borrow_mut()
                 .visit_mut("", &mut |_, parameter: &mut Parameter<Cpu>| {
                     if position == index {
-                        parameter.value_mut().copy_from(values);
+                        parameter.set(values);
                     }
                     position += 1;
                 });
@@ -196,9 +196,9 @@ fn convolutions() {
 fn a_changed_weight_is_seen_although_packed_weights_are_kept() {
     let mut layer = Conv2d::new(&Cpu::default(), 1, 1, 1, 1, &mut uniform(1));
     let x = images(&[2.0], (1, 1, 1, 1));
-    layer.bias.value_mut().copy_from(&[0.0]);
+    layer.bias.set(&[0.0]);
     for weight in [3.0, 5.0] {
-        layer.weight.value_mut().copy_from(&[weight]);
+        layer.weight.set(&[weight]);
         let y = Cpu::images(layer.forward(maps(&x)).unwrap()).unwrap();
         assert_eq!(y.as_vec(), vec![2.0 * weight]);
         let gradients = backward_maps(layer.forward(traced_maps(&x)).unwrap());
@@ -209,8 +209,8 @@ fn a_changed_weight_is_seen_although_packed_weights_are_kept() {
 
 fn norm_and_conv(channels: usize, groups: usize) -> (GroupNorm<Cpu>, Conv2d<Cpu>) {
     let mut norm = GroupNorm::new(&Cpu::default(), channels, groups);
-    norm.weight.value_mut().copy_from(&random(channels, 11));
-    norm.bias.value_mut().copy_from(&random(channels, 12));
+    norm.weight.set(&random(channels, 11));
+    norm.bias.set(&random(channels, 12));
     (norm, Conv2d::new(&Cpu::default(), channels, 4, 3, 1, &mut uniform(2)))
 }
 
@@ -297,7 +297,7 @@ fn modulated_norm_and_convolution() {
 fn attention() {
     let shape = (2, 8, 2, 3);
     let mut layer = Attention::new(&Cpu::default(), 8, 2, 4, &mut uniform(5));
-    layer.proj.weight.value_mut().copy_from(&random(64, 15));
+    layer.proj.weight.set(&random(64, 15));
     check_maps(
         "attention",
         shape,

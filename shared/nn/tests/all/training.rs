@@ -6,7 +6,7 @@ use nn::{Adam, Backend, Conv2d, Cpu, Tensor4, update_average};
 
 fn layer() -> Conv2d<Cpu> {
     let mut layer = Conv2d::zeros(&Cpu::default(), 1, 1, 1);
-    layer.weight.value_mut().copy_from(&[0.5]);
+    layer.weight.set(&[0.5]);
     layer
 }
 
@@ -98,7 +98,7 @@ fn a_restored_optimiser_goes_on_as_if_it_had_never_stopped() {
 #[test]
 fn the_average_moves_by_one_minus_decay() {
     let (mut average, mut network) = (layer(), layer());
-    network.weight.value_mut().copy_from(&[1.5]);
+    network.weight.set(&[1.5]);
     update_average(&mut average, &network, 0.9).unwrap();
     assert!((average.weight.to_vec()[0] - 0.6).abs() < 1e-6);
     assert_eq!(network.weight.to_vec(), [1.5], "the network itself must not change");

@@ -22,7 +22,7 @@ fn network() -> UNet<Composed<Cpu>> {
     let mut network = UNet::new(&config, &Composed::on(Cpu::default()), &mut rng).unwrap();
     network.visit_mut("", &mut |_, p| {
         let values: Vec<f32> = p.to_vec().iter().map(|v| v + rng.random_range(-0.2..0.2)).collect();
-        p.value_mut().copy_from(&values);
+        p.set(&values);
     });
     network
 }

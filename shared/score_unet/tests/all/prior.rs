@@ -33,7 +33,7 @@ fn network() -> UNet<Cpu> {
     let mut network = UNet::new(&config(), &Cpu::default(), &mut rng).unwrap();
     network.visit_mut("", &mut |_, p| {
         let moved: Vec<f32> = p.to_vec().iter().map(|v| v + rng.random_range(-0.2..0.2)).collect();
-        p.value_mut().copy_from(&moved);
+        p.set(&moved);
     });
     network
 }

@@ -55,14 +55,14 @@ fn of_one(work: &str) -> (u64, u64) {
 fn a_score_waits_once() {
     let (waits, operations) = of_one("forward");
     assert_eq!(waits, 1);
-    assert!(operations <= 1257, "{operations}");
+    assert!(operations <= 120, "{operations}");
 }
 
 #[test]
 fn a_score_with_pullback_waits_twice() {
     let (waits, operations) = of_one("pullback");
     assert_eq!(waits, 2);
-    assert!(operations <= 3201, "{operations}");
+    assert!(operations <= 250, "{operations}");
 }
 
 #[test]
@@ -70,5 +70,5 @@ fn a_training_step_waits_twice() {
     let (waits, operations) = of_one("train");
     // For the loss and for the norm of the gradients.
     assert_eq!(waits, 2);
-    assert!(operations <= 4534, "{operations}");
+    assert!(operations <= 1700, "{operations}");
 }

@@ -53,15 +53,15 @@ fn a_gpu_that_cannot_be_used_is_named_with_what_to_do() {
 
 #[test]
 fn memory_that_ends_while_sampling_is_an_error() {
-    let output = score("memory=400", "64");
+    let output = score("memory=400", "256");
     assert_fails(&output, &["the GPU has no memory left: work on fewer images at a time"]);
     assert!(!text(&output).contains("panicked"), "{}", text(&output));
 }
 
 #[test]
 fn a_gpu_lost_while_sampling_is_an_error() {
-    // A score is five hundred kernels; opening the GPU takes a few dozen.
-    for kernels in ["300", "700"] {
+    // A score is a hundred kernels, the first one three hundred; opening the GPU takes a few dozen.
+    for kernels in ["100", "400"] {
         let output = score(&format!("lost={kernels}"), "1");
         assert_fails(&output, &["CUDA_ERROR_LAUNCH_FAILED", "start it again"]);
         assert!(!text(&output).contains("panicked"), "{}", text(&output));
