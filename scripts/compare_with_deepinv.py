@@ -28,6 +28,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -231,7 +232,6 @@ def runs(method, problem):
     """What is run for a method: a remark, and the function."""
     if (method, problem) == ("ddrm", "deconvolution"):
         return [("", lambda *rest: ddrm(1.0, *rest))]
-    partial = lambda function, argument: lambda *rest: function(argument, *rest)
     return {
         "score-ald": [
             ("as deepinv has it (*)", partial(score_ald, ALDDataFidelity)),
