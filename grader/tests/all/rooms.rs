@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &str)] = &[
         "files image moxcms ndarray ndarray-rand rand rayon realfft rustdct rustfft strsim thiserror zip \
          zune-core zune-jpeg",
     ),
-    ("kernels", "cudarc gemm-common gemm-f32 libc rayon"),
+    ("kernels", "cuda_stand_in cudarc gemm-common gemm-f32 libc rayon"),
     (
         "lpips_tools",
         "anyhow clap dfdx half image imaging indicatif kernels metrics ndarray nn program pytorch-reader rand \

@@ -1,6 +1,6 @@
 //! Stands in for CUDA on a machine without it, for tests: with the feature `link`, whatever this crate is linked into
-//! finds a driver, NVRTC and cuBLAS that compute on the CPU, with dfdx's own kernels. The README beside it says how,
-//! and what that cannot show.
+//! finds a driver, NVRTC and cuBLAS that compute on the CPU, with our kernels and dfdx's. The README beside it says
+//! how, and what that cannot show.
 //!
 //! [`Counts`] is what a process asked of the device, for tests that start one.
 

@@ -1,5 +1,5 @@
-// Softmax attention (Vaswani et al. 2017, equation 1), one head of one image at a time, for any number of tokens and any
-// length of a head. qkv [batch, 3, heads, length, tokens]; the output [batch, heads, length, tokens].
+// Softmax attention (Vaswani et al. 2017, equation 1), one head of one image at a time, for any number of tokens and
+// any length of a head. qkv [batch, 3, heads, length, tokens]; the output [batch, heads, length, tokens].
 //
 // A block of 128 threads has one query: it is small work, done once in a network, so clarity comes before speed.
 #include "common.cuh"
@@ -52,10 +52,10 @@ KERNEL attend(const float *qkv, float *probabilities, float *out, int heads, int
     }
 }
 
-// Of one query: the gradient of the logits, slopes [batch, heads, queries, keys], times the factor; and that of the query
-// itself. One block for each image, head and query.
-KERNEL attend_query_gradient(const float *qkv, const float *probabilities, const float *dout, float *slopes, float *dqkv,
-                             int heads, int length, int tokens) {
+// Of one query: the gradient of the logits, slopes [batch, heads, queries, keys], times the factor; and that of the
+// query itself. One block for each image, head and query.
+KERNEL attend_query_gradient(const float *qkv, const float *probabilities, const float *dout, float *slopes,
+                             float *dqkv, int heads, int length, int tokens) {
     const Head head = head_number(qkv, blockIdx.x / tokens, heads, length, tokens);
     const int query = blockIdx.x % tokens, warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
     const size_t begin = (size_t)blockIdx.x * tokens;

@@ -1,5 +1,6 @@
 // Convolution of 3x3 or 1x1 with padding SIZE / 2 and stride 1 or 2, and its input gradient, which is a convolution as
-// well: with weights that are turned round, inputs and outputs exchanged, and for a stride of 2 zeros between the pixels.
+// well: with weights that are turned round, inputs and outputs exchanged, and for a stride of 2 zeros between the
+// pixels.
 //
 // A block computes OUT channels of PATCHES patches of 8x8 pixels. It walks over the input channels a few at a time: the
 // next ones are copied to one half of shared memory while it computes on the other. A thread has OUT / 8 channels of a
@@ -28,7 +29,8 @@ INLINE void store_row(const Conv &a, const Patch &patch, int channel, int row, c
 #pragma unroll
         for (int i = 0; i < 8; i += 4) {
             if (patch.left + i >= a.width) break;
-            float4 out = make_float4(values[i] + bias, values[i + 1] + bias, values[i + 2] + bias, values[i + 3] + bias);
+            const float *v = values + i;
+            float4 out = make_float4(v[0] + bias, v[1] + bias, v[2] + bias, v[3] + bias);
             if (a.add) {
                 const float4 more = *(const float4 *)(a.add + begin + i);
                 out.x += more.x, out.y += more.y, out.z += more.z, out.w += more.w;

@@ -12,7 +12,7 @@ struct Input {
     int height, width;               // as the convolution sees it
     int stored_height, stored_width; // in memory
     int silu;                        // whether `act` is SiLU; else it is nothing
-    int spread; // 2: pixels are read two apart, with zeros between them, for the input gradient of a stride of 2; else 1
+    int spread; // how far apart the pixels are, with zeros between them: 2 for the input gradient of a stride of 2
 };
 
 // The pixels on which 8x8 outputs depend.
@@ -35,8 +35,8 @@ INLINE Patch patch_number(int number, int batch, int height, int width) {
     return {number / each, number % each / across * 8, number % across * 8, number < batch * each};
 }
 
-// Where in a stored map the pixels of a patch lie that one thread of `LANES` looks after, in every channel; -1: outside,
-// where the input is zero.
+// Where in a stored map the pixels of a patch lie that one thread of `LANES` looks after, in every channel; -1:
+// outside, where the input is zero.
 template <int SIZE, int STRIDE, int LANES> struct Places {
     static constexpr int ROUNDS = (Window<SIZE, STRIDE>::PIXELS + LANES - 1) / LANES;
     int offset[ROUNDS];
@@ -82,8 +82,8 @@ INLINE void load(const Places<SIZE, STRIDE, LANES> &places, const Input &in, con
 
 // Norm and SiLU, on what this very thread has loaded. The zeros around a map stay zeros.
 template <int CHANNELS, int PLANE, int SIZE, int STRIDE, int LANES>
-INLINE void activate(const Places<SIZE, STRIDE, LANES> &places, const Input &in, const Patch &patch, int first, int lane,
-                     float *to) {
+INLINE void activate(const Places<SIZE, STRIDE, LANES> &places, const Input &in, const Patch &patch, int first,
+                     int lane, float *to) {
     if (!in.affine || !patch.real) return;
     const float2 *affine = (const float2 *)in.affine + (size_t)patch.image * in.channels;
     constexpr int STEP = 8; // So many pairs fit into registers.

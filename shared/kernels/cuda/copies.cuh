@@ -1,6 +1,6 @@
 // Copies to shared memory in the background: a block fetches what it needs next while it computes (compute capability
-// 8.0; PTX manual, `cp.async`). Elsewhere they are plain copies. Where `real` is false, zeros are written and nothing is
-// read.
+// 8.0; PTX manual, `cp.async`). Elsewhere they are plain copies. Where `real` is false, zeros are written and nothing
+// is read.
 #pragma once
 #include "common.cuh"
 

@@ -18,7 +18,8 @@ KERNEL linear_input_gradient(const float *dy, const float *weight, const float *
     const int i = (int)thread_number();
     if (i >= batch * inputs) return;
     float sum = 0.f;
-    for (int o = 0; o < outputs; o++) sum += dy[(size_t)(i / inputs) * outputs + o] * weight[(size_t)o * inputs + i % inputs];
+    const float *row = dy + (size_t)(i / inputs) * outputs;
+    for (int o = 0; o < outputs; o++) sum += row[o] * weight[(size_t)o * inputs + i % inputs];
     dx[i] = sum + (add ? add[i] : 0.f);
 }
 

@@ -47,8 +47,8 @@ INLINE size_t shuffled(size_t i, int height, int width, int factor) {
     return ((map * height + y) * factor + sub / factor) * factor * width + x * factor + sub % factor;
 }
 
-// Blocks of pixels become channels: PyTorch's `pixel_unshuffle`. Sizes are those of y; plus `add`, which may be null, or
-// the result itself.
+// Blocks of pixels become channels: PyTorch's `pixel_unshuffle`. Sizes are those of y; plus `add`, which may be null,
+// or the result itself.
 KERNEL pixel_unshuffle(const float *x, const float *add, float *y, int height, int width, int factor, size_t count) {
     const size_t i = thread_number();
     if (i < count) y[i] = x[shuffled(i, height, width, factor)] + (add ? add[i] : 0.f);

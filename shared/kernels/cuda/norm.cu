@@ -31,10 +31,10 @@ KERNEL norm_affine(const float *x, const float *weight, const float *bias, const
     }
 }
 
-// With u = x scale + shift and du = dy act'(u): sums [batch, channels, 2] of du and of du xhat over the pixels, which are
-// the gradients of (1 + a) bias + b and of (1 + a) weight. One block for each image and channel.
-KERNEL norm_sums(const float *x, const float *dy, const float *statistics, const float *affine, float *sums, int channels,
-                 int groups, int pixels, int act) {
+// With u = x scale + shift and du = dy act'(u): sums [batch, channels, 2] of du and of du xhat over the pixels, which
+// are the gradients of (1 + a) bias + b and of (1 + a) weight. One block for each image and channel.
+KERNEL norm_sums(const float *x, const float *dy, const float *statistics, const float *affine, float *sums,
+                 int channels, int groups, int pixels, int act) {
     const int image = blockIdx.x / channels, group = blockIdx.x % channels / (channels / groups);
     const float mean = statistics[2 * (image * groups + group)], inverse = statistics[2 * (image * groups + group) + 1];
     const float2 pair = ((const float2 *)affine)[blockIdx.x];
@@ -52,10 +52,11 @@ KERNEL norm_sums(const float *x, const float *dy, const float *statistics, const
     if (threadIdx.x == 0) sums[2 * blockIdx.x] = of_shift, sums[2 * blockIdx.x + 1] = of_scale;
 }
 
-// dx = du scale - m - xhat d, with the means m of du scale and d of du scale xhat over the group, which are sums over its
-// channels; plus `add`, which may be null, or dx itself. One block for each image and channel.
+// dx = du scale - m - xhat d, with the means m of du scale and d of du scale xhat over the group, which are sums over
+// its channels; plus `add`, which may be null, or dx itself. One block for each image and channel.
 KERNEL norm_input_gradient(const float *x, const float *dy, const float *statistics, const float *affine,
-                           const float *sums, const float *add, float *dx, int channels, int groups, int pixels, int act) {
+                           const float *sums, const float *add, float *dx, int channels, int groups, int pixels,
+                           int act) {
     const int image = blockIdx.x / channels, each = channels / groups, group = blockIdx.x % channels / each;
     const float mean = statistics[2 * (image * groups + group)], inverse = statistics[2 * (image * groups + group) + 1];
     const int first_channel = image * channels + group * each;

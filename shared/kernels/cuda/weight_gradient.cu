@@ -1,5 +1,5 @@
-// The gradient of a convolution's weights, dw[o, i, tap] = sum of dy[o, pixel] x[i, pixel + tap] over pixels and images,
-// and of its bias.
+// The gradient of a convolution's weights, dw[o, i, tap] = sum of dy[o, pixel] x[i, pixel + tap] over pixels and
+// images, and of its bias.
 //
 // A block has 48 output channels, IN input channels and all taps, and goes over its share of the patches. The input is
 // read through norm and SiLU as in the forward pass, so that nothing needs to be kept of what lies between.
@@ -20,7 +20,8 @@ template <int SIZE, int STRIDE> INLINE void weight_gradient(const WeightGradient
     constexpr int PLANE = W::SIDE * W::PITCH + (STRIDE == 2 ? 0 : 4); // 124, 68 or 340: no conflicts of banks
     constexpr int PIXELS = 68;                                        // of an output's patch, 64 and a gap
     constexpr int STAGE = IN * PLANE + OUT * PIXELS;
-    // A thread has 6 outputs (o, o + 8, ..) and INS inputs (i, i + 8, ..). Two groups of threads share the rows of a patch.
+    // A thread has 6 outputs (o, o + 8, ..) and INS inputs (i, i + 8, ..). Two groups of threads share the rows of a
+    // patch.
     constexpr int OUTS = OUT / 8, INS = IN / 8, GROUPS = 2, SUMS = OUTS * INS * TAPS;
     static_assert(OUT * IN * TAPS <= 2 * STAGE, "the sums of a block must fit");
     __shared__ __align__(16) float stages[2 * STAGE];

@@ -28,8 +28,8 @@ pub type Gradient<D> = <D as Storage<f32>>::Vec;
 /// What a network runs on: a device of dfdx's, where the tensors live, and a way to compute the ops there.
 ///
 /// There are three: [`Cpu`](crate::Cpu) and, with the feature `cuda`, `Gpu`, on our own kernels; and
-/// [`Composed`](crate::Composed), which makes every op of dfdx's ops, on any of its devices, and which the other two are
-/// compared with.
+/// [`Composed`](crate::Composed), which makes every op of dfdx's ops, on any of its devices, and which the other two
+/// are compared with.
 ///
 /// Every op records its gradient on the tape of its input (`T = OwnedTape`), or nothing (`T = NoneTape`). Gradients of
 /// parameters are computed only for layers whose parameters are trainable: sampling and DPS, which need the gradient

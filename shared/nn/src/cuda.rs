@@ -9,6 +9,7 @@ use dfdx::tensor::{CpuError, Cuda, CudaError, Gradients, Storage, Tensor, Trace,
 use dfdx::tensor_ops::Backward;
 use kernels::cuda::PARTS;
 use kernels::gpu_memory::keep_freed_gpu_memory;
+use kernels::memory::keep_freed_memory;
 
 use crate::backend::{Backend, Gradient, Tensor4};
 use crate::device::DeviceError;
@@ -95,6 +96,8 @@ impl Gpu {
     /// gone.
     pub fn open(index: usize) -> Result<Self, DeviceError> {
         find(index)?;
+        // Images come and go through the host's memory.
+        keep_freed_memory();
         let tried = without_panic(|| {
             let device = Cuda::try_build(index, 0)?;
             keep_freed_gpu_memory(&*driver_device(&device)?);

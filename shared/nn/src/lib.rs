@@ -1,7 +1,8 @@
 //! Neural-network parts on dfdx tensors that stable dfdx does not have: convolutions, group normalisation, attention,
 //! their parameters, and what a training loop needs (Adam, moving average, weights files).
 //!
-//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] and, with the feature `cuda`, `Gpu` run them on `kernels`;
+//! * [`Backend`]: the differentiable ops. [`dfdx::tensor::Cpu`] and, with the feature `cuda`, `Gpu` run them on
+//!   `kernels`;
 //!   [`Composed`] makes them of dfdx's own ops, on any device of dfdx's: the other two are compared with it.
 //! * [`Features`], [`Vectors`]: what passes between two layers, kept as the backend likes.
 //! * [`DeviceChoice`], [`Device`]: what a user asks for, and what was found. [`DeviceThread`]: where a GPU lives.

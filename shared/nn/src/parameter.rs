@@ -59,8 +59,8 @@ impl<B: Backend> Parameter<B> {
         self.len() == 0
     }
 
-    /// The flat tensor on the device, by which the parameter is known in tables of gradients. It holds the values, but on
-    /// a backend that trains them in memory of its own: [`Parameter::to_vec`] reads them everywhere.
+    /// The flat tensor on the device, by which the parameter is known in tables of gradients. It holds the values, but
+    /// on a backend that trains them in memory of its own: [`Parameter::to_vec`] reads them everywhere.
     pub fn value(&self) -> &Tensor1<B> {
         &self.value
     }

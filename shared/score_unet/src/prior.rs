@@ -191,7 +191,7 @@ impl Prior {
         self.facts.parameters
     }
 
-    /// Whether its network runs on a GPU. Results there differ from the CPU's by rounding, and from run to run.
+    /// Whether its network runs on a GPU. Results there differ from the CPU's by rounding.
     #[must_use]
     pub fn is_on_gpu(&self) -> bool {
         self.facts.on_gpu

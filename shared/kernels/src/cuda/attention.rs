@@ -59,9 +59,9 @@ impl Kernels {
         let mut slopes = self.take(queries(shape) * shape.tokens)?;
         let mut dqkv = self.take(3 * len)?;
         let [heads, length, tokens] = sizes(shape);
-        // SAFETY: attend_query_gradient(qkv, probabilities, dout, slopes, dqkv, heads, length, tokens), one block for each
-        // query; attend_key_gradient with the same, and the number of values of the output, for each of which there is a
-        // thread. Together they write all of `dqkv`.
+        // SAFETY: attend_query_gradient(qkv, probabilities, dout, slopes, dqkv, heads, length, tokens), one block for
+        // each query; attend_key_gradient with the same, and the number of values of the output, for each of which
+        // there is a thread. Together they write all of `dqkv`.
         unsafe {
             let parameters = (qkv, probabilities, dout, &mut slopes, &mut dqkv, heads, length, tokens);
             self.launch("attend_query_gradient", [queries(shape), 1, 1], THREADS, parameters)?;

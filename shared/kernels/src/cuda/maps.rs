@@ -49,7 +49,12 @@ impl Kernels {
         Ok(joined)
     }
 
-    /// Of each image of `joined` the `part` values from value `first` on; plus `add`, which has the shape of the result.
+    /// Of each image of `joined` the `part` values from value `first` on; plus `add`, which has the shape of the
+    /// result.
+    ///
+    /// # Panics
+    ///
+    /// If an image has not so many values; as all here, if the length of a buffer is wrong.
     ///
     /// # Errors
     ///
@@ -68,8 +73,8 @@ impl Kernels {
         check_any("what is added", count, add);
         let mut out = self.take(count)?;
         let [whole, first, part]: [i32; 3] = [whole, first, part].map(small);
-        // SAFETY: take_channels(joined, add, out, whole, first, part, count), one thread for each value that is written;
-        // what it reads lies inside of an image.
+        // SAFETY: take_channels(joined, add, out, whole, first, part, count), one thread for each value that is
+        // written; what it reads lies inside of an image.
         unsafe {
             let parameters = (joined, Address::of_any(add), &mut out, whole, first, part, count);
             self.for_each("take_channels", count, parameters)?;
@@ -115,8 +120,8 @@ impl Kernels {
         Ok(dx)
     }
 
-    /// Writes `x`, `[.., factor height, factor width]`, to `y`, `[.., factor factor, height, width]`, or adds it: blocks
-    /// of pixels become channels.
+    /// Writes `x`, `[.., factor height, factor width]`, to `y`, `[.., factor factor, height, width]`, or adds it:
+    /// blocks of pixels become channels.
     ///
     /// # Errors
     ///
@@ -165,8 +170,8 @@ impl Kernels {
             Onto::Add => Address::of(y),
         };
         let [height, width, factor]: [i32; 3] = [height, width, factor].map(small);
-        // SAFETY: pixel_unshuffle and pixel_shuffle(x, add, y, height, width, factor, count), one thread for each value,
-        // each of which has a place of its own in x and in y and is read before it is written.
+        // SAFETY: pixel_unshuffle and pixel_shuffle(x, add, y, height, width, factor, count), one thread for each
+        // value, each of which has a place of its own in x and in y and is read before it is written.
         unsafe { self.for_each(kernel, count, (x, add, y, height, width, factor, count)) }
     }
 

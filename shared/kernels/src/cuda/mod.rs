@@ -59,17 +59,19 @@ macro_rules! files {
 const FILES: [File; 8] = files![
     "attention": ["attend", "attend_query_gradient", "attend_key_gradient"],
     "conv": [
-        "conv3_large", "conv3_small", "conv3_stride2", "conv1_large", "conv1_small", "pack_weights", "pack_turned_weights",
+        "conv3_large", "conv3_small", "conv3_stride2", "conv1_large", "conv1_small",
+        "pack_weights", "pack_turned_weights",
     ],
     "linear": ["linear", "linear_input_gradient", "linear_weight_gradient", "silu_forward", "silu_backward"],
     "maps": [
-        "add_maps", "join_channels", "take_channels", "upsample", "upsample_gradient", "pixel_unshuffle", "pixel_shuffle",
-        "blend", "add_scaled",
+        "add_maps", "join_channels", "take_channels", "upsample", "upsample_gradient",
+        "pixel_unshuffle", "pixel_shuffle", "blend", "add_scaled",
     ],
     "norm": ["norm_affine", "norm_sums", "norm_input_gradient", "norm_parameter_gradient", "modulation_gradient"],
     "optimiser": ["adam", "move_average"],
     "sums": [
-        "dot_product", "weighted_squares", "sum_up", "add_product", "add_weighted_differences", "sum_of_squares", "scale",
+        "dot_product", "weighted_squares", "sum_up", "add_product", "add_weighted_differences",
+        "sum_of_squares", "scale",
     ],
     "weight_gradient": [
         "weight_gradient3", "weight_gradient3_stride2", "weight_gradient1", "add_splits", "bias_gradient",

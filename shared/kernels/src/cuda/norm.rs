@@ -59,8 +59,12 @@ impl Statistics {
 }
 
 impl Kernels {
-    /// The norm of `x`, `[batch, channels, pixels]`, in `groups` groups of channels, with weight and bias `[channels]` and
-    /// the modulation `[a | b]`, `[batch, 2 channels]`: `(xhat weight + bias) (1 + a) + b`.
+    /// The norm of `x`, `[batch, channels, pixels]`, in `groups` groups of channels, with weight and bias `[channels]`
+    /// and the modulation `[a | b]`, `[batch, 2 channels]`: `(xhat weight + bias) (1 + a) + b`.
+    ///
+    /// # Panics
+    ///
+    /// If the channels do not split into so many groups; as all here, if the length of a buffer is wrong.
     ///
     /// # Errors
     ///
@@ -96,8 +100,8 @@ impl Kernels {
         };
         let [c, g, p] = shape.sizes();
         let threads = NormShape::threads(channels / groups * pixels);
-        // SAFETY: norm_affine(x, weight, bias, modulation, statistics, affine, channels, groups, pixels), with buffers of
-        // the lengths that it asks for: checked above, or made here.
+        // SAFETY: norm_affine(x, weight, bias, modulation, statistics, affine, channels, groups, pixels), with buffers
+        // of the lengths that it asks for: checked above, or made here.
         unsafe {
             let parameters = (
                 x,
@@ -115,8 +119,8 @@ impl Kernels {
         Ok(statistics)
     }
 
-    /// The gradient of the input of a norm, `dy` being that of `act(norm(x))`; plus `add`, which has the same shape. And
-    /// the sums for the gradients of its parameters, `[batch, channels, 2]`.
+    /// The gradient of the input of a norm, `dy` being that of `act(norm(x))`; plus `add`, which has the same shape.
+    /// And the sums for the gradients of its parameters, `[batch, channels, 2]`.
     ///
     /// # Errors
     ///
@@ -140,9 +144,9 @@ impl Kernels {
         let [c, g, p] = shape.sizes();
         let act = is_silu(activation);
         let threads = NormShape::threads(shape.pixels);
-        // SAFETY: norm_sums(x, dy, statistics, affine, sums, channels, groups, pixels, act) and norm_input_gradient(x, dy,
-        // statistics, affine, sums, add, dx, channels, groups, pixels, act), one block for each image and channel, with
-        // buffers of the lengths that they ask for.
+        // SAFETY: norm_sums(x, dy, statistics, affine, sums, channels, groups, pixels, act) and norm_input_gradient(x,
+        // dy, statistics, affine, sums, add, dx, channels, groups, pixels, act), one block for each image and channel,
+        // with buffers of the lengths that they ask for.
         unsafe {
             let parameters = (x, dy, groups, affine, &mut sums, c, g, p, act);
             self.launch("norm_sums", [maps, 1, 1], threads, parameters)?;
@@ -206,8 +210,8 @@ impl Kernels {
         check("the sums of a norm", 2 * batch * channels, sums);
         check_any("a modulation", 2 * batch * channels, modulation);
         let sizes = [batch, channels].map(small::<i32>);
-        // SAFETY: norm_parameter_gradient(sums, modulation, gradient, part, batch, channels), one thread for each channel;
-        // the sums have parts 0 and 1.
+        // SAFETY: norm_parameter_gradient(sums, modulation, gradient, part, batch, channels), one thread for each
+        // channel; the sums have parts 0 and 1.
         unsafe {
             let parameters = (sums, Address::of_any(modulation), gradient, part, sizes[0], sizes[1]);
             self.for_each("norm_parameter_gradient", channels, parameters)

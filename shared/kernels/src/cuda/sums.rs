@@ -101,6 +101,10 @@ impl Kernels {
 
     /// Writes `sum(x^2)`, as [`PARTS`] numbers of which it is the sum, to `sums` from number `PARTS place` on.
     ///
+    /// # Panics
+    ///
+    /// If `sums` ends before.
+    ///
     /// # Errors
     ///
     /// What the device reports.

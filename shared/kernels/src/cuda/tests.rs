@@ -499,8 +499,8 @@ fn cuda_adam_and_its_average_follow_the_paper() {
         values.host.clone(),
     ];
     let second: Vec<f32> = expected[1].iter().map(|&v| v as f32).collect();
-    for i in 0..300 {
-        let g = 0.5 * gradient.host[i] + 0.0625 * values.host[i];
+    for (i, gradient) in gradient.host.iter().enumerate() {
+        let g = 0.5 * gradient + 0.0625 * values.host[i];
         expected[0][i] = 0.75 * expected[0][i] + 0.25 * g;
         expected[1][i] = 0.875 * expected[1][i] + 0.125 * g * g;
         expected[2][i] -= 0.25 * expected[0][i] / ((2.0 * expected[1][i]).sqrt() + 0.125) + 0.03125 * values.host[i];

@@ -1,9 +1,9 @@
 //! How a convolution is cut up among the blocks of a grid: a function of its sizes alone, so that no result depends on
 //! the card or on what else it does.
 //!
-//! The numbers are those of an H100, with 132 processors, measured over the layers of `fruits64` at batches of 1, 16 and
-//! 64: about how many blocks of each kind run at the same time there. Other cards are well enough served: their number
-//! of processors is of that order, and more blocks than can run wait for their turn.
+//! The numbers are those of an H100, with 132 processors, measured over the layers of `fruits64` at batches of 1, 16
+//! and 64: about how many blocks of each kind run at the same time there. Other cards are well enough served: their
+//! number of processors is of that order, and more blocks than can run wait for their turn.
 
 /// The most tiles whose input channels several blocks share.
 pub const MOST_SHARED_TILES: usize = 1024;

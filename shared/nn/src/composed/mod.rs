@@ -1,12 +1,11 @@
-//! The ops made of dfdx's own, for every device that dfdx knows: this is how the network runs on a GPU.
+//! The ops made of dfdx's own, for every device that dfdx knows: what the backends on our own kernels are compared
+//! with, on the CPU and on GPUs.
 //!
-//! dfdx does not lend a tensor's memory on the GPU to other crates, so that kernels of our own cannot be put under its
-//! tape there. Its stable ops can: slices, gathers, matrix products, means. Each op of [`Backend`] is a few of them,
-//! and dfdx's tape finds the gradients.
+//! dfdx's stable ops are slices, gathers, matrix products, means. Each op of [`Backend`] is a few of them, and dfdx's
+//! tape finds the gradients, so that forward pass and gradients owe nothing to our kernels.
 //!
-//! The CPU does not use this for its work: the windows of a convolution become a tensor nine times as large as the
-//! image, and every intermediate result is written to memory and read again; our kernels do neither. But it can, and
-//! that is how these ops are tested on a machine without a GPU.
+//! Nobody uses this for work: the windows of a convolution become a tensor nine times as large as the image, and every
+//! intermediate result is written to memory and read again; our kernels do neither.
 //!
 //! A frozen layer saves nothing here: the gradient of a dfdx product or sum is that of both its sides. Those of the
 //! parameters are computed, and nobody looks at them.

@@ -6,7 +6,7 @@ use dfdx::tensor::{Cuda, CudaError, PutTape, SplitTape, Tape};
 use crate::backend::Tensor4;
 use crate::features::Features;
 use crate::gpu::Gpu;
-use crate::gpu::context::{read, take};
+use crate::gpu::context::read;
 use crate::gpu::map::Recorded;
 
 pub fn add<T: Tape<f32, Cuda>>(x: Features<Gpu, T>, y: Features<Gpu, T>) -> Result<Features<Gpu, T>, CudaError> {
@@ -73,7 +73,7 @@ pub fn blend<T: Tape<f32, Cuda>>(
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost, sum_ghost) = (x.ghost(), y.ghost(), sum.ghost());
         tape.add_backward_op(move |gradients| {
-            let d = take(gradients.get_or_alloc_mut(&sum_ghost)?)?;
+            let d = context.take(gradients.get_or_alloc_mut(&sum_ghost)?)?;
             context
                 .kernels
                 .add_scaled(&d, &a, gradients.get_or_alloc_mut(&x_ghost)?)?;

@@ -1,12 +1,13 @@
 //! What the ops of one GPU share, and the way between dfdx's tensors and our memory.
 //!
-//! dfdx does not lend a tensor's memory, but two of its functions copy it on the device. One update by SGD with momentum
-//! (`v = momentum v + g + decay p; p -= rate v`) copies a tensor `p` to a buffer `v` and leaves the tensor as it is, where
-//! `g`, `momentum` and `rate` are zero and `decay` is one. And a table of gradients makes a new tensor of a buffer that
-//! lies in it.
+//! dfdx does not lend a tensor's memory, but two of its functions copy it on the device. One update by SGD with
+//! momentum (`v = momentum v + g + decay p; p -= rate v`) copies a tensor `p` to a buffer `v` and leaves the tensor as
+//! it is, where `g`, `momentum` and `rate` are zero and `decay` is one. And a table of gradients makes a new tensor of
+//! a buffer that lies in it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::mem::replace;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -88,12 +89,12 @@ impl Context {
             .expect("a GPU is opened by `Gpu::open`, on the thread where it stays")
     }
 
-    /// The values of a tensor, whose elements lie in memory as its shape says: none of this folder's tensors is permuted or
-    /// broadcast.
+    /// The values of a tensor, whose elements lie in memory as its shape says: none of this folder's tensors is
+    /// permuted or broadcast.
     pub fn copy<S: Shape>(&self, x: &mut Tensor<S, f32, Cuda>) -> Result<Buffer, CudaError> {
         let mut values = Storage::<f32>::try_alloc_len(&self.device, x.shape().num_elements())?;
         self.copy_to(x, &mut values)?;
-        take(&mut values)
+        self.take(&mut values)
     }
 
     fn copy_to<S: Shape>(&self, x: &mut Tensor<S, f32, Cuda>, values: &mut Gradient<Cuda>) -> Result<(), CudaError> {
@@ -104,14 +105,20 @@ impl Context {
         COPY.try_update(x, values, &zeros)
     }
 
+    /// The memory of a buffer of dfdx's that nobody reads again.
+    pub fn take(&self, from: &mut Gradient<Cuda>) -> Result<Buffer, CudaError> {
+        let placeholder = self.kernels.take(1)?;
+        Ok(replace(&mut **from, placeholder))
+    }
+
     /// A tensor that holds the values of a buffer.
     pub fn images(&self, shape: Shape4, values: Buffer) -> Result<Tensor4<Gpu>, CudaError> {
         let mut shells = self.shells.borrow_mut();
         let Shells { table, images, .. } = &mut *shells;
-        if !images.contains_key(&shape) {
-            images.insert(shape, self.device.try_zeros_like(&shape)?);
-        }
-        let shell = &images[&shape];
+        let shell = match images.entry(shape) {
+            Entry::Occupied(shell) => shell.into_mut(),
+            Entry::Vacant(place) => place.insert(self.device.try_zeros_like(&shape)?),
+        };
         **table.get_or_alloc_mut(shell)? = values;
         Ok(table.get(shell))
     }
@@ -135,14 +142,8 @@ pub fn read<S: Shape>(x: &mut Tensor<S, f32, Cuda>) -> Result<(Rc<Context>, Buff
     let mut values = Storage::<f32>::try_alloc_len(x.device(), x.shape().num_elements())?;
     let context = Context::of(&values.device());
     context.copy_to(x, &mut values)?;
-    let values = take(&mut values)?;
+    let values = context.take(&mut values)?;
     Ok((context, values))
-}
-
-/// The memory of a gradient that nobody reads again, out of dfdx's table.
-pub fn take(gradient: &mut Gradient<Cuda>) -> Result<Buffer, CudaError> {
-    let nothing = gradient.device().null()?;
-    Ok(replace(&mut **gradient, nothing))
 }
 
 /// Does something with the kernels on a device.

@@ -95,8 +95,8 @@ impl ConvGradient {
             .conv_input_gradient(&self.shape, dy, &self.packed, add)?)
     }
 
-    /// Adds the gradients of weight and bias, where they are wanted, for the input `x`, read through a norm where there is
-    /// one.
+    /// Adds the gradients of weight and bias, where they are wanted, for the input `x`, read through a norm where there
+    /// is one.
     pub fn add_to_parameters(
         &self,
         x: &Map,

@@ -8,7 +8,7 @@ use dfdx::tensor::{Cuda, CudaError, PutTape, SplitTape, Tape};
 use crate::backend::{Tensor2, Tensor4};
 use crate::features::{Features, Vectors};
 use crate::gpu::Gpu;
-use crate::gpu::context::{read, take};
+use crate::gpu::context::read;
 use crate::gpu::map::{Map, Recorded};
 
 /// A tensor of any shape as a map, with the tape behind it.
@@ -58,7 +58,7 @@ pub fn images<T: Tape<f32, Cuda>>(x: Features<Gpu, T>) -> Result<Tensor4<Gpu, T>
     if T::OWNS_TAPE {
         let y_ghost = y.ghost();
         tape.add_backward_op(move |gradients| {
-            let dy = take(gradients.get_or_alloc_mut(&y_ghost)?)?;
+            let dy = context.take(gradients.get_or_alloc_mut(&y_ghost)?)?;
             gradient.add_part(&context.kernels, dy)
         });
     }

@@ -5,7 +5,7 @@ use dfdx::tensor::{Cuda, CudaError, PutTape, SplitTape, Tape};
 
 use crate::backend::{Scalar, Tensor4};
 use crate::gpu::Gpu;
-use crate::gpu::context::{read, take};
+use crate::gpu::context::read;
 
 pub fn inner_product<T: Tape<f32, Cuda>>(
     x: Tensor4<Gpu, T>,
@@ -24,7 +24,7 @@ pub fn inner_product<T: Tape<f32, Cuda>>(
     if T::OWNS_TAPE {
         let (x_ghost, ghost) = (x.ghost(), product.ghost());
         tape.add_backward_op(move |gradients| {
-            let d = take(gradients.get_or_alloc_mut(&ghost)?)?;
+            let d = context.take(gradients.get_or_alloc_mut(&ghost)?)?;
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
             Ok(context.kernels.add_dot_gradient(&slope, &d, dx)?)
         });
@@ -57,7 +57,7 @@ pub fn mean_squared_error<T: Tape<f32, Cuda>>(
     if T::OWNS_TAPE {
         let (x_ghost, ghost) = (x.ghost(), loss.ghost());
         tape.add_backward_op(move |gradients| {
-            let d = take(gradients.get_or_alloc_mut(&ghost)?)?;
+            let d = context.take(gradients.get_or_alloc_mut(&ghost)?)?;
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
             let kernels = &context.kernels;
             Ok(kernels.add_mean_squared_error_gradient(&values, &target, &weights, &d, dx)?)

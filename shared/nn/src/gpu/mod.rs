@@ -1,10 +1,10 @@
 //! The ops on NVIDIA GPUs, on our own kernels (`kernels::cuda`): the files are those of the CPU's folder, and so is the
 //! pattern in each of them.
 //!
-//! Between the layers of a network there are no tensors but maps in memory of ours ([`map`]): dfdx lends no memory of its
-//! tensors to other crates. Tensors are copied where they enter and leave ([`context`]), which images, vectors and
-//! parameters do; gradients of parameters lie in dfdx's table, whose memory it does lend. A map's gradient is handed from
-//! op to op, and an op that finds one there adds its part as it writes: no pass over memory is made for a sum.
+//! Between the layers of a network there are no tensors but maps in memory of ours ([`map`]): dfdx lends no memory of
+//! its tensors to other crates. Tensors are copied where they enter and leave ([`context`]), which images, vectors and
+//! parameters do; gradients of parameters lie in dfdx's table, whose memory it does lend. A map's gradient is handed
+//! from op to op, and an op that finds one there adds its part as it writes: no pass over memory is made for a sum.
 
 mod attention;
 mod combine;

@@ -1,7 +1,7 @@
 //! Where the kernels read the values of a parameter, and where training changes them.
 //!
-//! A parameter's tensor of dfdx's is copied to memory of ours when it is first read. Training changes the copy and leaves
-//! the tensor behind: it knows the parameter's gradient and nothing more.
+//! A parameter's tensor of dfdx's is copied to memory of ours when it is first read. Training changes the copy and
+//! leaves the tensor behind: it knows the parameter's gradient and nothing more.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use kernels::cuda::{Buffer, Kernels, Launched};
 use crate::backend::Tensor4;
 use crate::features::Features;
 use crate::gpu::Gpu;
-use crate::gpu::context::{read, take};
+use crate::gpu::context::read;
 use crate::gpu::map::{Recorded, Shape4};
 
 pub fn upsample2<T: Tape<f32, Cuda>>(x: Features<Gpu, T>) -> Result<Features<Gpu, T>, CudaError> {
@@ -48,7 +48,7 @@ fn moved<T: Tape<f32, Cuda>>(
     if T::OWNS_TAPE {
         let (x_ghost, y_ghost) = (x.ghost(), y.ghost());
         tape.add_backward_op(move |gradients| {
-            let dy = take(gradients.get_or_alloc_mut(&y_ghost)?)?;
+            let dy = context.take(gradients.get_or_alloc_mut(&y_ghost)?)?;
             let dx = gradients.get_or_alloc_mut(&x_ghost)?;
             Ok(back(&context.kernels, small, factor, &dy, Onto::Add, dx)?)
         });

@@ -346,8 +346,8 @@ fn gradient_buffers<B: Backend>(backend: &B) -> Found {
     found
 }
 
-/// Three steps of Adam whose gradients are clipped, and the average that follows them: of weights that were used before,
-/// and set anew in between, as a training does that goes on.
+/// Three steps of Adam whose gradients are clipped, and the average that follows them: of weights that were used
+/// before, and set anew in between, as a training does that goes on.
 fn adam_and_average<B: Backend>(backend: &B) -> Found {
     let new = |seed| {
         let mut layer = Conv2d::new(backend, 2, 3, 3, 1, &mut uniform(seed));
@@ -423,7 +423,9 @@ macro_rules! on_all_backends {
                 assert_same("dfdx's CPU", &expected, &super::$case(&Composed::on(Cpu::default())));
                 #[cfg(feature = "cuda")]
                 if let Some(gpu) = gpu() {
-                    assert_same("the GPU", &expected, &super::$case(&gpu));
+                    let found = super::$case(&gpu);
+                    assert_same("the GPU", &expected, &found);
+                    assert_eq!(found, super::$case(&gpu), "the second time other bits");
                     let composed = Composed::on(gpu.device().clone());
                     assert_same("dfdx's GPU", &expected, &super::$case(&composed));
                 }

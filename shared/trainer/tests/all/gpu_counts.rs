@@ -70,5 +70,5 @@ fn a_training_step_waits_twice() {
     let (waits, operations) = of_one("train");
     // For the loss and for the norm of the gradients.
     assert_eq!(waits, 2);
-    assert!(operations <= 1700, "{operations}");
+    assert!(operations <= 1150, "{operations}");
 }
