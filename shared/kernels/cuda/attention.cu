@@ -85,11 +85,12 @@ KERNEL attend_query_gradient(const float *qkv, const float *probabilities, const
 
 // The gradients of keys and values. One thread for each number of the output's shape.
 KERNEL attend_key_gradient(const float *qkv, const float *probabilities, const float *dout, const float *slopes,
-                           float *dqkv, int heads, int length, int tokens, size_t count) {
+                           float *dqkv, int heads, int length, int tokens, unsigned count) {
     if (thread_number() >= count) return;
-    const int map = length * tokens, i = (int)(thread_number() % map), d = i / tokens, key = i % tokens;
-    const size_t number = thread_number() / map, square = number * tokens * tokens;
-    const Head head = head_number(qkv, (int)number, heads, length, tokens);
+    const int map = length * tokens, number = thread_number() / map, i = thread_number() % map;
+    const int d = i / tokens, key = i % tokens;
+    const size_t square = (size_t)number * tokens * tokens;
+    const Head head = head_number(qkv, number, heads, length, tokens);
     float dk = 0.f, dv = 0.f;
     for (int query = 0; query < tokens; query++) {
         const size_t at = square + (size_t)query * tokens + key;

@@ -6,8 +6,9 @@
 // A function of this kind is a kernel that Rust launches by its name.
 #define KERNEL extern "C" __global__ void
 
-// The number of this thread where a kernel has one thread for each value.
-INLINE size_t thread_number() { return (size_t)blockIdx.x * blockDim.x + threadIdx.x; }
+// The number of this thread where a kernel has one thread for each value. 32 bits, since a GPU divides numbers of 64 bits
+// slowly, and indices are divided.
+INLINE unsigned thread_number() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
 INLINE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 

@@ -160,16 +160,16 @@ KERNEL __launch_bounds__(64, 8) conv1_small(Conv a) { conv<1, 1, 16, 1>(a); }
 
 // Weights [c_out, c_in, taps] as [c_in, taps, padded c_out], filled up with zeros.
 KERNEL pack_weights(const float *weights, float *packed, int c_out, int c_in, int taps, int padded) {
-    const size_t i = thread_number();
-    if (i >= (size_t)c_in * taps * padded) return;
+    const unsigned i = thread_number();
+    if (i >= (unsigned)(c_in * taps * padded)) return;
     const int out = i % padded, tap = i / padded % taps, in = i / padded / taps;
     packed[i] = out < c_out ? weights[((size_t)out * c_in + in) * taps + tap] : 0.f;
 }
 
 // The same for the input gradient, as [c_out, taps backwards, padded c_in].
 KERNEL pack_turned_weights(const float *weights, float *packed, int c_out, int c_in, int taps, int padded) {
-    const size_t i = thread_number();
-    if (i >= (size_t)c_out * taps * padded) return;
+    const unsigned i = thread_number();
+    if (i >= (unsigned)(c_out * taps * padded)) return;
     const int in = i % padded, tap = taps - 1 - i / padded % taps, out = i / padded / taps;
     packed[i] = in < c_in ? weights[((size_t)out * c_in + in) * taps + tap] : 0.f;
 }

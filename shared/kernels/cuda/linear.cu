@@ -19,6 +19,7 @@ KERNEL linear_input_gradient(const float *dy, const float *weight, const float *
     if (i >= batch * inputs) return;
     float sum = 0.f;
     const float *row = dy + (size_t)(i / inputs) * outputs;
+#pragma unroll 8
     for (int o = 0; o < outputs; o++) sum += row[o] * weight[(size_t)o * inputs + i % inputs];
     dx[i] = sum + (add ? add[i] : 0.f);
 }
@@ -29,6 +30,7 @@ KERNEL linear_weight_gradient(const float *x, const float *dy, float *gradient, 
     if (i >= inputs * outputs) return;
     const int o = i / inputs, k = i % inputs;
     float sum = 0.f;
+#pragma unroll 8
     for (int n = 0; n < batch; n++) sum += dy[(size_t)n * outputs + o] * x[(size_t)n * inputs + k];
     gradient[i] += sum;
 }

@@ -3,73 +3,74 @@
 #include "common.cuh"
 
 // out = x + y, which may be one of the two.
-KERNEL add_maps(const float *x, const float *y, float *out, size_t count) {
-    const size_t i = thread_number();
+KERNEL add_maps(const float *x, const float *y, float *out, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) out[i] = x[i] + y[i];
 }
 
 // The channels of x and then those of y; `part_x` and `part_y` are the values of an image of each.
-KERNEL join_channels(const float *x, const float *y, float *joined, int part_x, int part_y, size_t count) {
-    const size_t i = thread_number();
+KERNEL join_channels(const float *x, const float *y, float *joined, unsigned part_x, unsigned part_y, unsigned count) {
+    const unsigned i = thread_number();
     if (i >= count) return;
-    const int whole = part_x + part_y, at = (int)(i % whole);
-    const size_t image = i / whole;
-    joined[i] = at < part_x ? x[image * part_x + at] : y[image * part_y + at - part_x];
+    const unsigned whole = part_x + part_y, image = i / whole, at = i % whole;
+    joined[i] = at < part_x ? x[image * part_x + at] : y[image * part_y + (at - part_x)];
 }
 
 // The `part` values of each image from value `first` on, of images of `whole` values; plus `add`, which may be null, or
 // the result itself.
-KERNEL take_channels(const float *joined, const float *add, float *out, int whole, int first, int part, size_t count) {
-    const size_t i = thread_number();
+KERNEL take_channels(const float *joined, const float *add, float *out, unsigned whole, unsigned first, unsigned part, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) out[i] = joined[i / part * whole + first + i % part] + (add ? add[i] : 0.f);
 }
 
 // Every pixel twice in both directions: y has 2 height rows of 2 width.
-KERNEL upsample(const float *x, float *y, int height, int width, size_t count) {
-    const size_t i = thread_number();
+KERNEL upsample(const float *x, float *y, unsigned height, unsigned width, unsigned count) {
+    const unsigned i = thread_number();
     if (i >= count) return;
-    const size_t row = i / (2 * width), map = row / (2 * height);
+    const unsigned row = i / (2 * width), map = row / (2 * height);
     y[i] = x[(map * height + row % (2 * height) / 2) * width + i % (2 * width) / 2];
 }
 
 // Its gradient: sums of 2x2, in rows of `width`; plus `add`, which may be null, or dx itself.
-KERNEL upsample_gradient(const float *dy, const float *add, float *dx, int width, size_t count) {
-    const size_t i = thread_number();
+KERNEL upsample_gradient(const float *dy, const float *add, float *dx, unsigned width, unsigned count) {
+    const unsigned i = thread_number();
     if (i >= count) return;
     const float *at = dy + i / width * 4 * width + i % width * 2;
     dx[i] = at[0] + at[1] + (at[2 * width] + at[2 * width + 1]) + (add ? add[i] : 0.f);
 }
 
 // Where value number `i` of [.., factor factor, height, width] lies in [.., factor height, factor width].
-INLINE size_t shuffled(size_t i, int height, int width, int factor) {
-    const int x = i % width, y = i / width % height, sub = i / ((size_t)width * height) % (factor * factor);
-    const size_t map = i / ((size_t)width * height * factor * factor);
+INLINE unsigned shuffled(unsigned i, unsigned height, unsigned width, unsigned factor) {
+    const unsigned x = i % width, y = i / width % height, plane = i / width / height;
+    const unsigned sub = plane % (factor * factor), map = plane / (factor * factor);
     return ((map * height + y) * factor + sub / factor) * factor * width + x * factor + sub % factor;
 }
 
 // Blocks of pixels become channels: PyTorch's `pixel_unshuffle`. Sizes are those of y; plus `add`, which may be null,
 // or the result itself.
-KERNEL pixel_unshuffle(const float *x, const float *add, float *y, int height, int width, int factor, size_t count) {
-    const size_t i = thread_number();
+KERNEL pixel_unshuffle(const float *x, const float *add, float *y, unsigned height, unsigned width, unsigned factor,
+                       unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) y[i] = x[shuffled(i, height, width, factor)] + (add ? add[i] : 0.f);
 }
 
 // Channels become blocks of pixels: PyTorch's `pixel_shuffle`. Sizes are those of x; `add` as above.
-KERNEL pixel_shuffle(const float *x, const float *add, float *y, int height, int width, int factor, size_t count) {
-    const size_t i = thread_number();
+KERNEL pixel_shuffle(const float *x, const float *add, float *y, unsigned height, unsigned width, unsigned factor,
+                     unsigned count) {
+    const unsigned i = thread_number();
     if (i >= count) return;
-    const size_t to = shuffled(i, height, width, factor);
+    const unsigned to = shuffled(i, height, width, factor);
     y[to] = x[i] + (add ? add[to] : 0.f);
 }
 
 // a_i x + b_i y for image i of `each` values.
-KERNEL blend(const float *x, const float *a, const float *y, const float *b, float *out, int each, size_t count) {
-    const size_t i = thread_number();
+KERNEL blend(const float *x, const float *a, const float *y, const float *b, float *out, unsigned each, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) out[i] = a[i / each] * x[i] + b[i / each] * y[i];
 }
 
 // y += a_i x for image i of `each` values.
-KERNEL add_scaled(const float *x, const float *a, float *y, int each, size_t count) {
-    const size_t i = thread_number();
+KERNEL add_scaled(const float *x, const float *a, float *y, unsigned each, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) y[i] += a[i / each] * x[i];
 }

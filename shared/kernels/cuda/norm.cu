@@ -84,6 +84,7 @@ KERNEL norm_parameter_gradient(const float *sums, const float *modulation, float
     const int c = (int)thread_number();
     if (c >= channels) return;
     float sum = 0.f;
+#pragma unroll 8
     for (int image = 0; image < batch; image++) {
         const float gain = modulation ? 1.f + modulation[(size_t)image * 2 * channels + c] : 1.f;
         sum += gain * sums[2 * ((size_t)image * channels + c) + part];

@@ -8,8 +8,8 @@ struct Adam {
     float scale, beta1, beta2, rate, correction, epsilon, coupled, decoupled;
 };
 
-KERNEL adam(Adam by, const float *gradient, float *first, float *second, float *values, size_t count) {
-    const size_t i = thread_number();
+KERNEL adam(Adam by, const float *gradient, float *first, float *second, float *values, unsigned count) {
+    const unsigned i = thread_number();
     if (i >= count) return;
     const float value = values[i], g = by.scale * gradient[i] + by.coupled * value;
     const float m = by.beta1 * first[i] + (1.f - by.beta1) * g;
@@ -20,7 +20,7 @@ KERNEL adam(Adam by, const float *gradient, float *first, float *second, float *
 }
 
 // average = decay average + (1 - decay) values.
-KERNEL move_average(const float *values, float *average, float decay, size_t count) {
-    const size_t i = thread_number();
+KERNEL move_average(const float *values, float *average, float decay, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) average[i] = decay * average[i] + (1.f - decay) * values[i];
 }

@@ -3,17 +3,19 @@
 #include "common.cuh"
 
 // The sum of x v.
-KERNEL dot_product(const float *x, const float *v, float *partial, size_t count) {
+KERNEL dot_product(const float *x, const float *v, float *partial, unsigned count) {
     float sum = 0.f;
-    for (size_t i = thread_number(); i < count; i += (size_t)gridDim.x * blockDim.x) sum += x[i] * v[i];
+#pragma unroll 8
+    for (unsigned i = thread_number(); i < count; i += gridDim.x * blockDim.x) sum += x[i] * v[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
 // The sum of w_i (x - target)^2, image i having `each` values.
-KERNEL weighted_squares(const float *x, const float *target, const float *w, float *partial, int each, size_t count) {
+KERNEL weighted_squares(const float *x, const float *target, const float *w, float *partial, unsigned each, unsigned count) {
     float sum = 0.f;
-    for (size_t i = thread_number(); i < count; i += (size_t)gridDim.x * blockDim.x)
+#pragma unroll 8
+    for (unsigned i = thread_number(); i < count; i += gridDim.x * blockDim.x)
         sum += w[i / each] * (x[i] - target[i]) * (x[i] - target[i]);
     sum = block_sum(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -28,27 +30,28 @@ KERNEL sum_up(const float *partial, float *total, float factor, int count) {
 }
 
 // dx += d v, the gradient of sum(x v), `d` being a number on the device.
-KERNEL add_product(const float *v, const float *d, float *dx, size_t count) {
-    const size_t i = thread_number();
+KERNEL add_product(const float *v, const float *d, float *dx, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) dx[i] += *d * v[i];
 }
 
 // dx += factor d w_i (x - target), with a factor of 2 / count the gradient of mean(w_i (x - target)^2).
 KERNEL add_weighted_differences(const float *x, const float *target, const float *w, const float *d, float *dx,
-                                float factor, int each, size_t count) {
-    const size_t i = thread_number();
+                                float factor, unsigned each, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) dx[i] += factor * *d * w[i / each] * (x[i] - target[i]);
 }
 
 // The sum of squares of one gradient, as gridDim.x partial sums.
-KERNEL sum_of_squares(const float *x, float *partial, size_t count) {
+KERNEL sum_of_squares(const float *x, float *partial, unsigned count) {
     float sum = 0.f;
-    for (size_t i = thread_number(); i < count; i += (size_t)gridDim.x * blockDim.x) sum += x[i] * x[i];
+#pragma unroll 8
+    for (unsigned i = thread_number(); i < count; i += gridDim.x * blockDim.x) sum += x[i] * x[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-KERNEL scale(float *x, float factor, size_t count) {
-    const size_t i = thread_number();
+KERNEL scale(float *x, float factor, unsigned count) {
+    const unsigned i = thread_number();
     if (i < count) x[i] *= factor;
 }

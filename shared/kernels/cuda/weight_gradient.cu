@@ -121,11 +121,16 @@ KERNEL add_splits(const float *partial, float *gradient, int count, int splits) 
     gradient[i] += sum;
 }
 
-// Adds the bias gradient: the sum of dy over pixels and images. One block for each channel.
+// Adds the bias gradient: the sum of dy over pixels and images. One block for each channel, one warp for each image at a
+// time.
 KERNEL bias_gradient(const float *dy, float *gradient, int batch, int channels, int pixels) {
+    const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
     float sum = 0.f;
-    for (int i = threadIdx.x; i < batch * pixels; i += blockDim.x)
-        sum += dy[((size_t)(i / pixels) * channels + blockIdx.x) * pixels + i % pixels];
+    for (int image = threadIdx.x / 32; image < batch; image += warps) {
+        const float *map = dy + ((size_t)image * channels + blockIdx.x) * pixels;
+#pragma unroll 8
+        for (int pixel = lane; pixel < pixels; pixel += 32) sum += map[pixel];
+    }
     sum = block_sum(sum);
     if (threadIdx.x == 0) gradient[blockIdx.x] += sum;
 }

@@ -122,10 +122,10 @@ fn serve<B: Backend>(network: &UNet<B>, requests: &Receiver<Request>) {
     for request in requests {
         match request {
             Request::Score(x_t, t, answer) => {
-                let _ = answer.send(network.score(&x_t, t));
+                let _ = answer.send(network.score_of(x_t, t));
             }
             Request::ScoreWithPullback(number, x_t, t, answer) => {
-                let result = network.score_with_pullback(&x_t, t);
+                let result = network.score_with_pullback_of(x_t, t);
                 let _ = answer.send(result.map(|(score, pullback)| {
                     pullbacks.insert(number, pullback);
                     score

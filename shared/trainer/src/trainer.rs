@@ -213,7 +213,7 @@ impl<B: Backend> Trainer<B> {
     fn update(&mut self, batch: TrainingBatch, fraction: f64) -> Result<Progress, TrainError> {
         let on_device = |x| to_tensor(self.network.backend(), x);
         let images = batch.t.len() as u64;
-        let (x_t, eps) = (on_device(&batch.x_t)?, on_device(&batch.eps)?);
+        let (x_t, eps) = (on_device(batch.x_t)?, on_device(batch.eps)?);
         let predicted = self
             .network
             .forward_training(x_t, &batch.t)

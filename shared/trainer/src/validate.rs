@@ -53,7 +53,7 @@ pub fn validation_losses<B: Backend>(network: &UNet<B>, set: &PixelSet) -> Resul
         let t: Vec<usize> = range.map(time).collect();
         let eps = Array4::random_using(x0.dim(), StandardNormal, &mut rng);
         let x_t = noise_batch(&schedule, &x0, &t, &eps)?;
-        let x_t = to_tensor(network.backend(), &x_t)?;
+        let x_t = to_tensor(network.backend(), x_t)?;
         let predicted = network.forward(x_t, &t).map_err(device_error::<B>)?;
         for (predicted, eps) in to_array(&predicted).outer_iter().zip(eps.outer_iter()) {
             let squared = predicted.iter().zip(eps).map(|(p, e)| f64::from(p - e).powi(2));

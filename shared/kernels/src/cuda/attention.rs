@@ -1,7 +1,7 @@
 //! Softmax attention and its gradient.
 
 use crate::attention::AttentionShape;
-use crate::cuda::{Buffer, Kernels, Launched, check, small};
+use crate::cuda::{Buffer, Kernels, Launched, check, index, small};
 
 /// Threads for one query.
 const THREADS: usize = 128;
@@ -65,7 +65,17 @@ impl Kernels {
         unsafe {
             let parameters = (qkv, probabilities, dout, &mut slopes, &mut dqkv, heads, length, tokens);
             self.launch("attend_query_gradient", [queries(shape), 1, 1], THREADS, parameters)?;
-            let parameters = (qkv, probabilities, dout, &slopes, &mut dqkv, heads, length, tokens, len);
+            let parameters = (
+                qkv,
+                probabilities,
+                dout,
+                &slopes,
+                &mut dqkv,
+                heads,
+                length,
+                tokens,
+                index(len),
+            );
             self.for_each("attend_key_gradient", len, parameters)?;
         }
         Ok(dqkv)

@@ -3,7 +3,7 @@
 use cudarc::driver::DeviceSlice;
 
 use crate::channels_last::Onto;
-use crate::cuda::{Address, Buffer, Kernels, Launched, check, check_any, small};
+use crate::cuda::{Address, Buffer, Kernels, Launched, check, check_any, index};
 
 impl Kernels {
     /// `x + y`.
@@ -15,7 +15,7 @@ impl Kernels {
         check("what is added", x.len(), y);
         let mut sum = self.take(x.len())?;
         // SAFETY: add_maps(x, y, out, count), one thread for each value.
-        unsafe { self.for_each("add_maps", x.len(), (x, y, &mut sum, x.len()))? };
+        unsafe { self.for_each("add_maps", x.len(), (x, y, &mut sum, index(x.len())))? };
         Ok(sum)
     }
 
@@ -27,7 +27,7 @@ impl Kernels {
     pub fn add_assign(&self, x: &mut Buffer, y: &Buffer) -> Launched {
         check("what is added", x.len(), y);
         // SAFETY: add_maps(x, y, out, count), one thread for each value, which reads it before it writes it.
-        unsafe { self.for_each("add_maps", x.len(), (Address::of(x), y, Address::of(x), x.len())) }
+        unsafe { self.for_each("add_maps", x.len(), (Address::of(x), y, Address::of(x), index(x.len()))) }
     }
 
     /// The channels of `x` and then those of `y`, image by image.
@@ -43,7 +43,7 @@ impl Kernels {
         let mut joined = self.take(count)?;
         // SAFETY: join_channels(x, y, joined, part_x, part_y, count), one thread for each value that is written.
         unsafe {
-            let parameters = (x, y, &mut joined, small::<i32>(part_x), small::<i32>(part_y), count);
+            let parameters = (x, y, &mut joined, index(part_x), index(part_y), index(count));
             self.for_each("join_channels", count, parameters)?;
         }
         Ok(joined)
@@ -72,11 +72,11 @@ impl Kernels {
         check("a joined map", batch * whole, joined);
         check_any("what is added", count, add);
         let mut out = self.take(count)?;
-        let [whole, first, part]: [i32; 3] = [whole, first, part].map(small);
+        let [whole, first, part] = [whole, first, part].map(index);
         // SAFETY: take_channels(joined, add, out, whole, first, part, count), one thread for each value that is
         // written; what it reads lies inside of an image.
         unsafe {
-            let parameters = (joined, Address::of_any(add), &mut out, whole, first, part, count);
+            let parameters = (joined, Address::of_any(add), &mut out, whole, first, part, index(count));
             self.for_each("take_channels", count, parameters)?;
         }
         Ok(out)
@@ -96,7 +96,7 @@ impl Kernels {
             self.for_each(
                 "upsample",
                 count,
-                (x, &mut y, small::<i32>(height), small::<i32>(width), count),
+                (x, &mut y, index(height), index(width), index(count)),
             )?
         };
         Ok(y)
@@ -114,7 +114,7 @@ impl Kernels {
         let mut dx = self.take(count)?;
         // SAFETY: upsample_gradient(dy, add, dx, width, count), one thread for each value that is written.
         unsafe {
-            let parameters = (dy, Address::of_any(add), &mut dx, small::<i32>(width), count);
+            let parameters = (dy, Address::of_any(add), &mut dx, index(width), index(count));
             self.for_each("upsample_gradient", count, parameters)?;
         }
         Ok(dx)
@@ -169,10 +169,10 @@ impl Kernels {
             Onto::Overwrite => Address(0),
             Onto::Add => Address::of(y),
         };
-        let [height, width, factor]: [i32; 3] = [height, width, factor].map(small);
+        let [height, width, factor] = [height, width, factor].map(index);
         // SAFETY: pixel_unshuffle and pixel_shuffle(x, add, y, height, width, factor, count), one thread for each
         // value, each of which has a place of its own in x and in y and is read before it is written.
-        unsafe { self.for_each(kernel, count, (x, add, y, height, width, factor, count)) }
+        unsafe { self.for_each(kernel, count, (x, add, y, height, width, factor, index(count))) }
     }
 
     /// `a_i x + b_i y` for each image `i`.
@@ -187,7 +187,7 @@ impl Kernels {
         check("the other coefficients", a.len(), b);
         let mut out = self.take(count)?;
         // SAFETY: blend(x, a, y, b, out, each, count), one thread for each value.
-        unsafe { self.for_each("blend", count, (x, a, y, b, &mut out, small::<i32>(each), count))? };
+        unsafe { self.for_each("blend", count, (x, a, y, b, &mut out, index(each), index(count)))? };
         Ok(out)
     }
 
@@ -201,6 +201,6 @@ impl Kernels {
         check("whole images", each * a.len(), x);
         check("what is added to", count, y);
         // SAFETY: add_scaled(x, a, y, each, count), one thread for each value.
-        unsafe { self.for_each("add_scaled", count, (x, a, y, small::<i32>(each), count)) }
+        unsafe { self.for_each("add_scaled", count, (x, a, y, index(each), index(count))) }
     }
 }

@@ -175,6 +175,11 @@ fn small<N: TryFrom<usize>>(size: usize) -> N {
     N::try_from(size).unwrap_or_else(|_| panic!("{size} is more than the kernels for GPUs can count"))
 }
 
+/// A number of values, as the kernels count them.
+fn index(len: usize) -> u32 {
+    small(len)
+}
+
 /// An address on the GPU, 0 where there is none.
 #[repr(transparent)]
 #[derive(Clone, Copy)]

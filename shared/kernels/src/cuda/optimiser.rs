@@ -2,7 +2,7 @@
 
 use cudarc::driver::{DeviceRepr, DeviceSlice};
 
-use crate::cuda::{Buffer, Kernels, Launched, check};
+use crate::cuda::{Buffer, Kernels, Launched, check, index};
 
 /// A step of Adam (Kingma and Ba 2015, algorithm 1), as its kernel takes it.
 #[repr(C)]
@@ -48,7 +48,7 @@ impl Kernels {
         check("the first moment", count, first);
         check("the second moment", count, second);
         // SAFETY: adam(step, gradient, first, second, values, count), one thread for each number.
-        unsafe { self.for_each("adam", count, (step, gradient, first, second, values, count)) }
+        unsafe { self.for_each("adam", count, (step, gradient, first, second, values, index(count))) }
     }
 
     /// `average = decay average + (1 - decay) values`.
@@ -60,6 +60,6 @@ impl Kernels {
         let count = values.len();
         check("the average", count, average);
         // SAFETY: move_average(values, average, decay, count), one thread for each number.
-        unsafe { self.for_each("move_average", count, (values, average, decay, count)) }
+        unsafe { self.for_each("move_average", count, (values, average, decay, index(count))) }
     }
 }

@@ -2,7 +2,7 @@
 
 use cudarc::driver::DeviceSlice;
 
-use crate::cuda::{Address, Buffer, Kernels, Launched, check, small};
+use crate::cuda::{Address, Buffer, Kernels, Launched, check, index, small};
 
 const THREADS: usize = 256;
 
@@ -26,7 +26,7 @@ impl Kernels {
         let mut partial = self.take(blocks)?;
         // SAFETY: dot_product(x, v, partial, count), whose blocks write one number each.
         unsafe {
-            let parameters = (x, v, &mut partial, x.len());
+            let parameters = (x, v, &mut partial, index(x.len()));
             self.launch("dot_product", [blocks, 1, 1], THREADS, parameters)?;
         }
         self.sum_up(&partial, 1.0)
@@ -45,7 +45,7 @@ impl Kernels {
         let mut partial = self.take(blocks)?;
         // SAFETY: weighted_squares(x, target, w, partial, each, count), whose blocks write one number each.
         unsafe {
-            let parameters = (x, target, weights, &mut partial, small::<i32>(each), count);
+            let parameters = (x, target, weights, &mut partial, index(each), index(count));
             self.launch("weighted_squares", [blocks, 1, 1], THREADS, parameters)?;
         }
         self.sum_up(&partial, 1.0 / count as f32)
@@ -70,7 +70,7 @@ impl Kernels {
         check("the gradient", v.len(), dx);
         check("the gradient of a number", 1, d);
         // SAFETY: add_product(v, d, dx, count), one thread for each value.
-        unsafe { self.for_each("add_product", v.len(), (v, d, dx, v.len())) }
+        unsafe { self.for_each("add_product", v.len(), (v, d, dx, index(v.len()))) }
     }
 
     /// The same for [`Kernels::mean_squared_error`].
@@ -94,7 +94,7 @@ impl Kernels {
         let factor = 2.0 / count as f32;
         // SAFETY: add_weighted_differences(x, target, w, d, dx, factor, each, count), one thread for each value.
         unsafe {
-            let parameters = (x, target, weights, d, dx, factor, small::<i32>(each), count);
+            let parameters = (x, target, weights, d, dx, factor, index(each), index(count));
             self.for_each("add_weighted_differences", count, parameters)
         }
     }
@@ -117,7 +117,7 @@ impl Kernels {
         // SAFETY: sum_of_squares(x, partial, count), whose `PARTS` blocks write one number each; as many lie in `sums`
         // behind that address.
         unsafe {
-            let parameters = (x, Address::of(sums).plus(place * PARTS), x.len());
+            let parameters = (x, Address::of(sums).plus(place * PARTS), index(x.len()));
             self.launch("sum_of_squares", [PARTS, 1, 1], THREADS, parameters)
         }
     }
@@ -130,6 +130,6 @@ impl Kernels {
     pub fn scale(&self, x: &mut Buffer, factor: f32) -> Launched {
         let count = x.len();
         // SAFETY: scale(x, factor, count), one thread for each value.
-        unsafe { self.for_each("scale", count, (x, factor, count)) }
+        unsafe { self.for_each("scale", count, (x, factor, index(count))) }
     }
 }

@@ -86,7 +86,7 @@ impl Kernels {
         let pixels = dy.len() / (batch * channels).max(1);
         check("the output's gradient", batch * channels * pixels, dy);
         let sizes: [i32; 3] = [batch, channels, pixels].map(small);
-        let threads = (batch * pixels).next_multiple_of(32).clamp(32, 1024);
+        let threads = 32 * batch.clamp(1, 32);
         // SAFETY: bias_gradient(dy, gradient, batch, channels, pixels) reads `batch channels pixels` numbers, and block
         // number c adds to number c of `channels`.
         unsafe {
