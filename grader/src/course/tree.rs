@@ -31,8 +31,8 @@ const FOR_GRADING: [&str; 2] = ["grader", "results"];
 pub const CHECK: &str = "grader/check";
 /// The lists of mistakes that students make, and of solutions that are written otherwise.
 const SOLUTIONS_AND_MISTAKES: [&str; 2] = ["/tests/mistakes.toml", "/tests/variants.toml"];
-/// What builds and runs leave behind.
-const LEFTOVERS: [&str; 3] = ["target", "out", "__pycache__"];
+/// What builds and runs leave behind, and a prior that is in the making.
+const LEFTOVERS: [&str; 4] = ["target", "out", "__pycache__", "next"];
 
 /// The paths of the students' tree, sorted, relative to `root`; their check, which stands elsewhere in their tree,
 /// last.
@@ -93,6 +93,7 @@ mod tests {
             "site/__pycache__/build.pyc",
             "site/.venv/python",
             "data/a.ckpt",
+            "data/priors/a/next/weights.safetensors",
             "notebooks/out/a",
         ] {
             let path = folder.path().join(path);
