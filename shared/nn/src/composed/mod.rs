@@ -23,6 +23,10 @@ mod norm_conv;
 mod resample;
 mod windows;
 
+pub(crate) use combine::shift_channels;
+pub(crate) use norm_conv::norm;
+pub(crate) use resample::{average_pool2, half_turn};
+
 use std::fmt::Debug;
 
 use dfdx::shapes::Shape;
@@ -59,10 +63,10 @@ impl<D: DeviceExt> HasErr for Composed<D> {
 }
 
 /// A parameter in the shape that an op reads it in, on a new tape.
-fn parameter<D: DeviceExt, T: Tape<f32, D>, S: Shape>(
-    parameter: &Parameter<Composed<D>>,
+fn parameter<B: Backend, T: Tape<f32, B::Device>, S: Shape>(
+    parameter: &Parameter<B>,
     shape: S,
-) -> Result<Tensor<S, f32, D, T>, D::Err> {
+) -> Result<Tensor<S, f32, B::Device, T>, B::Err> {
     reshape(parameter.value().retaped::<T>(), shape)
 }
 
