@@ -43,8 +43,7 @@ pub fn check_batch(session: &Session, prior: &Prior, batch: usize) -> Result<()>
 }
 
 fn bytes_per_image(config: &UNetConfig) -> u64 {
-    let side = (config.image_size / config.patch.max(1)) as u64;
-    MAPS * config.base_channels as u64 * side * side * size_of::<f32>() as u64
+    MAPS * config.finest_map_len() as u64 * size_of::<f32>() as u64
 }
 
 /// A limit on addresses shows only when they are asked for; none of the memory is touched.

@@ -204,10 +204,10 @@ impl Prior {
         format!(
             "{}: {size}x{size}x{} images, {:.1} million parameters, on {}",
             self.name,
-            config.image_channels,
+            config.image_channels(),
             self.facts.parameters as f64 / 1e6,
             self.facts.device,
-            size = config.image_size,
+            size = config.image_size(),
         )
     }
 }

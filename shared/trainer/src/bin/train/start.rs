@@ -44,7 +44,7 @@ impl Start {
         };
         let network = start.network();
         require_same("--config", network, named.as_ref().unwrap_or(network))?;
-        let channels = network.image_channels;
+        let channels = network.image_channels();
         ensure!(
             channels == 3,
             "the network is for images of {channels} channels, expected 3: images are read as RGB; set image_channels \
