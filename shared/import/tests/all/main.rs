@@ -1,0 +1,5 @@
+//! Imported networks: what they compute, and what is refused.
+
+mod fixture;
+mod parity;
+mod refusals;

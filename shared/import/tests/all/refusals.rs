@@ -1,0 +1,1 @@
+//! What is no network that can be imported, and what is said of it.
