@@ -111,9 +111,7 @@ impl<B: Backend> UNet<B> {
         let config = UNetConfig::of_prior(folder)?;
         let path = folder.join(WEIGHTS);
         let mut network = Self::blank(&config, backend)?;
-        nn::read_weights(&path)
-            .and_then(|tensors| nn::load_weights(&mut network, &tensors))
-            .map_err(|source| PriorError::Weights { path, source })?;
+        nn::read_weights_into(&path, &mut network).map_err(|source| PriorError::Weights { path, source })?;
         Ok(network)
     }
 
