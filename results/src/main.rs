@@ -16,10 +16,13 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
-use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
+use cli::{
+    CommonOptions, ImageOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior,
+};
 use diffusion::ScoreModel;
 use methods::stepping::Stepping;
 use ndarray::Axis;
+use score_unet::Prior;
 
 use crate::problems::{Case, ImageSet};
 use crate::run::{Method, Run, Setting};
@@ -28,8 +31,8 @@ use crate::store::Store;
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown. With `samplers` it
 /// measures the samplers instead, with `calibration` whether what the methods draw is the posterior.
 ///
-/// The images are --photographs of a data set's test split, evenly spread over it, and the images that the repository
-/// ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
+/// The images are --photographs of a data set's test split, evenly spread over it, and those of --images, or, where none
+/// are named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
 /// Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a run which was
 /// stopped goes on where it was.
 #[derive(Parser)]
@@ -41,7 +44,9 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     steps: StepOptions,
-    /// The data set with the photographs: a folder or zip file that holds `test/` [default: only the shipped images].
+    #[command(flatten)]
+    images: ImageOptions,
+    /// The data set with the photographs: a folder or zip file that holds `test/` [default: none].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many photographs are taken from it.
@@ -96,7 +101,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
     );
     let prior = session.prior()?;
-    let mut cases = Case::all();
+    let mut cases = Case::all(prior.image_shape());
     cases.retain(|case| {
         let checked = case.check(&prior);
         if let Err(error) = &checked {
@@ -108,7 +113,11 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
     }
-    sets.push(ImageSet::shipped(session, &prior)?);
+    if options.images.images.is_empty() {
+        sets.push(ImageSet::shipped(session, &prior)?);
+    } else {
+        sets.push(ImageSet::named(session, &options.images, &prior)?);
+    }
     let fingerprint = store::fingerprint_of_prior(&find_prior(&options.common.prior, data_folder())?)?;
     let store = Store::new(session.out());
     let judge = Judge::new()?;
@@ -131,13 +140,33 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         report.set("steps", setting.stepping.num_steps);
         let outcome = measure(options, setting, &store, &judge, &mut report);
         // Whatever ended it, what was done by then is kept.
-        tables.push_str(&format!("### {}\n\n{}\n", set.title, table::markdown(&report, &judge)));
+        let measured = measured(&prior, &cases);
+        tables.push_str(&format!(
+            "### {}\n\n{measured}\n\n{}\n",
+            set.title,
+            table::markdown(&report, &judge)
+        ));
         session.save_text(&tables, "tables.md")?;
         report.write_json(&session.out().join(format!("{}.json", set.name)))?;
         outcome?;
     }
     cli::print_text(&tables);
     Ok(())
+}
+
+/// The prior and what was measured, in a sentence.
+fn measured(prior: &Prior, cases: &[Case]) -> String {
+    let operator = |case: &Case| match case {
+        Case::Inverse { name, operator } => Some(format!("{name} is `{operator}`")),
+        Case::Denoising { .. } => None,
+    };
+    let operators: Vec<String> = cases.iter().filter_map(operator).collect();
+    let [_, height, width] = prior.image_shape();
+    let prior = format!("Prior `{}`, {height}x{width} pixels", prior.name());
+    match operators.is_empty() {
+        true => format!("{prior}."),
+        false => format!("{prior}; {}.", operators.join(", ")),
+    }
 }
 
 /// Every method on every case that it applies to, for every seed.

@@ -51,6 +51,12 @@ impl ImageSet {
         Self::new("photographs", title, images)
     }
 
+    /// The images that a user names.
+    pub fn named(session: &mut Session, images: &ImageOptions, prior: &Prior) -> Result<Self> {
+        let images = session.images(images, prior, usize::MAX)?;
+        Self::new("images", format!("The {} images of --images", images.len()), images)
+    }
+
     /// The images that the repository ships.
     pub fn shipped(session: &mut Session, prior: &Prior) -> Result<Self> {
         let images = session.images(&ImageOptions::default(), prior, usize::MAX)?;
@@ -81,10 +87,14 @@ pub enum Case {
 }
 
 impl Case {
-    /// The lecture's cases, in its order, with the course's pinned settings.
-    pub fn all() -> Vec<Self> {
-        let spec = |text: &str| text.parse::<OperatorSpec>().expect("an operator of the course");
-        let (inpainting, deconvolution) = (spec("inpainting:0.7"), spec("deconvolution:13,1.5"));
+    /// The lecture's cases, in its order, with the course's pinned settings, or those of the DPS paper where images
+    /// `[C, H, W]` are as large as there.
+    pub fn all(image_shape: [usize; 3]) -> Vec<Self> {
+        let spec = |text: &str| {
+            let spec = text.parse::<OperatorSpec>().expect("an operator of the course");
+            spec.suited_to(image_shape)
+        };
+        let (inpainting, deconvolution) = (spec("inpainting"), spec("deconvolution"));
         vec![
             Self::Denoising { t: 30 },
             Self::Denoising { t: 100 },

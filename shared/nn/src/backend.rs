@@ -150,7 +150,7 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ///
     /// What the device reports, such as lack of memory.
     fn average_pool2<T: Tape<f32, Self::Device>>(x: Features<Self, T>) -> Result<Features<Self, T>, Self::Err> {
-        Self::features(composed::average_pool2(Self::images(x)?)?)
+        Self::features(composed::average_pool2::<Self, T>(Self::images(x)?)?)
     }
 
     /// The images upside down and mirrored, `[B, C, H, W]`: turned by 180 degrees.
@@ -159,7 +159,7 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
     ///
     /// What the device reports, such as lack of memory.
     fn half_turn<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err> {
-        composed::half_turn(x)
+        composed::half_turn::<Self, T>(x)
     }
 
     /// Softmax attention over the `H W` pixels: `[B, 3 C, H, W] -> [B, C, H, W]`, the input being queries, keys and

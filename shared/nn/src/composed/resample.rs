@@ -1,10 +1,10 @@
 //! Upsampling, averages, pixel shuffles, and a half turn.
 
 use dfdx::shapes::{Axes2, Axes4, Axes5, Axis, HasShape, Rank0};
-use dfdx::tensor::{Tape, Tensor};
+use dfdx::tensor::{Tape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::{BroadcastTo, GatherTo, MeanTo, PermuteTo, TryMul};
 
-use crate::backend::Tensor4;
+use crate::backend::{Backend, Tensor4};
 use crate::composed::{Composed, reshape};
 use crate::device_ext::DeviceExt;
 
@@ -52,9 +52,7 @@ pub fn pixel_shuffle<D: DeviceExt, T: Tape<f32, D>>(
     reshape(blocks, (b, c, h * factor, w * factor))
 }
 
-pub fn average_pool2<D: DeviceExt, T: Tape<f32, D>>(
-    x: Tensor<(usize, usize, usize, usize), f32, D, T>,
-) -> Result<Tensor<(usize, usize, usize, usize), f32, D, T>, D::Err> {
+pub fn average_pool2<B: Backend, T: Tape<f32, B::Device>>(x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
     let &(b, c, h, w) = x.shape();
     assert!(
         h.is_multiple_of(2) && w.is_multiple_of(2),
@@ -65,13 +63,13 @@ pub fn average_pool2<D: DeviceExt, T: Tape<f32, D>>(
     reshape(means, (b, c, h / 2, w / 2))
 }
 
-pub fn half_turn<D: DeviceExt, T: Tape<f32, D>>(
-    x: Tensor<(usize, usize, usize, usize), f32, D, T>,
-) -> Result<Tensor<(usize, usize, usize, usize), f32, D, T>, D::Err> {
+pub fn half_turn<B: Backend, T: Tape<f32, B::Device>>(x: Tensor4<B, T>) -> Result<Tensor4<B, T>, B::Err> {
     let shape @ (b, c, h, w) = *x.shape();
     let (planes, len) = (b * c, h * w);
-    let backwards: Tensor<(usize,), usize, D> = x.device().try_tensor_from_vec((0..len).rev().collect(), (len,))?;
+    let backwards: Tensor<(usize,), usize, B::Device> =
+        x.device().try_tensor_from_vec((0..len).rev().collect(), (len,))?;
     let backwards = backwards.try_broadcast_like::<_, Axis<0>>(&(planes, len))?;
-    let turned: Tensor<(usize, usize, usize), f32, D, T> = reshape(x, (planes, len, 1))?.try_gather(backwards)?;
+    let turned: Tensor<(usize, usize, usize), f32, B::Device, T> =
+        reshape(x, (planes, len, 1))?.try_gather(backwards)?;
     reshape(turned, shape)
 }
