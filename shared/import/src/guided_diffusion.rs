@@ -86,8 +86,11 @@ pub fn recognise(file: &Path, tensors: BTreeMap<String, NamedTensor>, wishes: &W
     let output_channels = shapes.of("out.2.weight")?[0];
     ensure!(
         output_channels == image_channels || output_channels == 2 * image_channels,
-        "it makes {output_channels} channels of {image_channels}, expected as many or twice as many; a network that \
-         enlarges images is no prior"
+        "it makes {output_channels} channels of {image_channels}, expected as many or twice as many"
+    );
+    ensure!(
+        image_channels <= 3,
+        "it reads {image_channels} channels, expected 3 (RGB) or 1: a network that enlarges images reads 6, and is no prior"
     );
     if output_channels == 2 * image_channels {
         remarks.push(format!(

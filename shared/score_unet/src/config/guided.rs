@@ -173,6 +173,20 @@ impl GuidedConfig {
         }
     }
 
+    /// A network for 64x64 RGB images that a laptop can train, with all that the large one has.
+    #[must_use]
+    pub fn small64() -> Self {
+        Self {
+            image_size: 64,
+            base_channels: 32,
+            level_channels: vec![32, 48, 64, 96],
+            attention_levels: vec![3],
+            heads: Heads::Channels(32),
+            norm_groups: 8,
+            ..Self::ffhq256()
+        }
+    }
+
     /// Checks that the sizes fit together.
     ///
     /// # Errors
