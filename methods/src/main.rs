@@ -55,8 +55,8 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         ("steps", stepping.num_steps.to_string()),
         options.steps.variance.setting(),
     ];
-    let Options { common, problem, .. } = options;
-    compare_methods(session, &prior, common, problem, &settings, &mut contenders)
+    let problem = options.problem.suited_to(prior.image_shape());
+    compare_methods(session, &prior, &options.common, &problem, &settings, &mut contenders)
 }
 
 /// The methods of these names, each once.

@@ -16,11 +16,14 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
-use cli::{CommonOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior};
+use cli::{
+    CommonOptions, ImageOptions, Judge, Judged, Progress, Report, Session, StepOptions, data_folder, find_prior,
+};
 use diffusion::ScoreModel;
 use imaging::OperatorSpec;
 use methods::stepping::Stepping;
 use ndarray::Axis;
+use score_unet::Prior;
 
 use crate::problems::{Case, ImageSet};
 use crate::run::{Method, Run, Setting};
@@ -30,8 +33,8 @@ use crate::table::Costs;
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown. With `samplers` it
 /// measures the samplers instead, with `calibration` whether what the methods draw is the posterior.
 ///
-/// The images are --photographs of a data set's test split, evenly spread over it, and the images that the repository
-/// ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
+/// The images are --photographs of a data set's test split, evenly spread over it, and those of --images, or, where none
+/// are named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
 /// Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a run which was
 /// stopped goes on where it was.
 #[derive(Parser)]
@@ -43,7 +46,9 @@ struct Options {
     common: CommonOptions,
     #[command(flatten)]
     steps: StepOptions,
-    /// The data set with the photographs: a folder or zip file that holds `test/` [default: only the shipped images].
+    #[command(flatten)]
+    images: ImageOptions,
+    /// The data set with the photographs: a folder or zip file that holds `test/` [default: none].
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// How many photographs are taken from it.
@@ -57,7 +62,7 @@ struct Options {
     #[arg(long, value_name = "METHOD,...", value_delimiter = ',', value_parser = method_names())]
     methods: Vec<String>,
     /// Operators of the inverse problems, beside task 2's three times; `task6_dps --help` lists them.
-    #[arg(long, value_name = "OPERATOR", num_args = 1.., default_values = ["inpainting:0.7", "deconvolution:13,1.5"])]
+    #[arg(long, value_name = "OPERATOR", num_args = 1.., default_values = ["inpainting", "deconvolution"])]
     operators: Vec<OperatorSpec>,
 }
 
@@ -101,7 +106,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         "--json has no effect here: the figures of each set of images go to a file of its own in the folder of --out"
     );
     let prior = session.prior()?;
-    let mut cases = Case::all(&options.operators);
+    let mut cases = Case::all(&options.operators, prior.image_shape());
     cases.retain(|case| {
         let checked = case.check(&prior);
         if let Err(error) = &checked {
@@ -113,7 +118,11 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
     }
-    sets.push(ImageSet::shipped(session, &prior)?);
+    if options.images.images.is_empty() {
+        sets.push(ImageSet::shipped(session, &prior)?);
+    } else {
+        sets.push(ImageSet::named(session, &options.images, &prior)?);
+    }
     let fingerprint = store::fingerprint_of_prior(&find_prior(&options.common.prior, data_folder())?)?;
     let store = Store::new(session.out());
     let judge = Judge::new()?;
@@ -137,8 +146,9 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         let mut costs = Costs::default();
         let outcome = measure(options, setting, &store, &judge, &mut report, &mut costs);
         // Whatever ended it, what was done by then is kept.
+        let measured = measured(&prior, &cases);
         tables.push_str(&format!(
-            "### {}\n\n{}\n",
+            "### {}\n\n{measured}\n\n{}\n",
             set.title,
             table::markdown(&report, &judge, &costs)
         ));
@@ -148,6 +158,21 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     }
     cli::print_text(&tables);
     Ok(())
+}
+
+/// The prior and what was measured, in a sentence.
+fn measured(prior: &Prior, cases: &[Case]) -> String {
+    let operator = |case: &Case| match case {
+        Case::Inverse { operator } => Some(format!("{} is `{operator}`", operator.name())),
+        Case::Denoising { .. } => None,
+    };
+    let operators: Vec<String> = cases.iter().filter_map(operator).collect();
+    let [_, height, width] = prior.image_shape();
+    let prior = format!("Prior `{}`, {height}x{width} pixels", prior.name());
+    match operators.is_empty() {
+        true => format!("{prior}."),
+        false => format!("{prior}; {}.", operators.join(", ")),
+    }
 }
 
 /// Every method on every case that it applies to, for every seed.

@@ -51,6 +51,12 @@ impl ImageSet {
         Self::new("photographs", title, images)
     }
 
+    /// The images that a user names.
+    pub fn named(session: &mut Session, images: &ImageOptions, prior: &Prior) -> Result<Self> {
+        let images = session.images(images, prior, usize::MAX)?;
+        Self::new("images", format!("The {} images of --images", images.len()), images)
+    }
+
     /// The images that the repository ships.
     pub fn shipped(session: &mut Session, prior: &Prior) -> Result<Self> {
         let images = session.images(&ImageOptions::default(), prior, usize::MAX)?;
@@ -81,11 +87,13 @@ pub enum Case {
 }
 
 impl Case {
-    /// Task 2's three times, then these operators.
-    pub fn all(operators: &[OperatorSpec]) -> Vec<Self> {
+    /// Task 2's three times, then these operators, as they are meant for images `[C, H, W]`.
+    pub fn all(operators: &[OperatorSpec], image_shape: [usize; 3]) -> Vec<Self> {
         let denoising = [30, 100, 300].map(|t| Self::Denoising { t });
-        let inverse = operators.iter().cloned().map(|operator| Self::Inverse { operator });
-        denoising.into_iter().chain(inverse).collect()
+        let suited = |operator: &OperatorSpec| Self::Inverse {
+            operator: operator.clone().suited_to(image_shape),
+        };
+        denoising.into_iter().chain(operators.iter().map(suited)).collect()
     }
 
     /// Whether there is such a case for this prior: one of few times or small images has not all of them.

@@ -35,11 +35,15 @@ const ROOMS: &[(&str, &str)] = &[
         "files image moxcms ndarray ndarray-rand rand rayon realfft rustdct rustfft strsim thiserror zip \
          zune-core zune-jpeg",
     ),
+    (
+        "import",
+        "anyhow clap diffusion files ndarray ndarray-rand nn program pytorch_files rand score_unet serde serde_json",
+    ),
     ("kernels", "cuda_stand_in cudarc gemm-common gemm-f32 libc rayon"),
     (
         "lpips_tools",
-        "anyhow clap dfdx half image imaging indicatif kernels metrics ndarray nn program pytorch-reader rand \
-         rayon serde serde_json sha2 training ureq",
+        "anyhow clap dfdx image imaging indicatif kernels metrics ndarray nn program pytorch_files rand rayon serde \
+         serde_json training ureq",
     ),
     (
         "methods",
@@ -49,7 +53,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("metrics", "dfdx kernels ndarray nn rayon thiserror"),
     (
         "nn",
-        "cuda_stand_in cudarc dfdx files half kernels safetensors thiserror",
+        "cuda_stand_in cudarc dfdx files half kernels safetensors serde_json thiserror",
     ),
     (
         "notebook",
@@ -68,6 +72,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     ("probe", "diffusion imaging ndarray ndarray-rand rand"),
     ("program", "anyhow clap ctrlc rayon signal-hook"),
+    ("pytorch_files", "anyhow half nn pytorch-reader sha2"),
     (
         "results",
         "anyhow clap cli diffusion files imaging methods metrics ndarray ndarray-rand nn plots rand rayon score_unet \

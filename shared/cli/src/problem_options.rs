@@ -68,8 +68,10 @@ fn parse_operator(text: &str) -> Result<OperatorSpec, String> {
 
 fn operator_help() -> String {
     format!(
-        "What is measured, NAME or NAME:PARAMETERS; more than one may be named:\n\n{}\n",
-        imaging::operator_list()
+        "What is measured, NAME or NAME:PARAMETERS; more than one may be named:\n\n{}\n\nFrom {} pixels on, where no \
+         parameters are named, those of the DPS paper: deconvolution:61,3, motion-blur:61,0.5, box-inpainting:128.\n",
+        imaging::operator_list(),
+        imaging::LARGE
     )
 }
 
@@ -101,6 +103,16 @@ impl ProblemOptions {
             NoiseOption::None => 0.0,
             NoiseOption::Gaussian(sigma) => sigma.or(self.sigma).unwrap_or(Noise::SIGMA),
             NoiseOption::Poisson(_) => self.sigma.unwrap_or(Noise::SIGMA),
+        }
+    }
+
+    /// The same for images of that shape, `[C, H, W]`: see [`OperatorSpec::suited_to`].
+    #[must_use]
+    pub fn suited_to(&self, image_shape: [usize; 3]) -> Self {
+        let suited = |spec: &OperatorSpec| spec.suited_to(image_shape);
+        Self {
+            operator: self.operator.iter().map(suited).collect(),
+            ..self.clone()
         }
     }
 
@@ -173,6 +185,28 @@ mod tests {
         };
         assert!(refused("--noise gaussian:0.3 --sigma 0.1").contains("gaussian:0.3 and --sigma 0.1"));
         assert!(refused("--noise none --sigma 0.1").contains("no effect"));
+    }
+
+    #[test]
+    fn large_images_are_measured_as_in_the_dps_paper() {
+        let options = read("--operator deconvolution box-inpainting deconvolution:9,2 inpainting");
+        let suited = |side| options.suited_to([3, side, side]).operator;
+        let texts = |side| suited(side).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let pinned = [
+            "deconvolution:13,1.5",
+            "box-inpainting:24",
+            "deconvolution:9,2",
+            "inpainting:0.7",
+        ];
+        assert_eq!(texts(64), pinned);
+        assert_eq!(texts(255), pinned);
+        let of_the_paper = [
+            "deconvolution:61,3",
+            "box-inpainting:128",
+            "deconvolution:9,2",
+            "inpainting:0.7",
+        ];
+        assert_eq!(texts(256), of_the_paper);
     }
 
     #[test]

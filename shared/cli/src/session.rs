@@ -12,6 +12,7 @@ use plots::Figure;
 use program::{data_folder, find_prior, print_text, say, start_threads};
 use score_unet::Prior;
 
+use crate::memory::check_weights;
 use crate::options::CommonOptions;
 use crate::report::Report;
 
@@ -64,6 +65,7 @@ impl Session {
     pub fn prior(&self) -> Result<Prior> {
         let folder = find_prior(&self.options.prior, data_folder())?;
         let device = self.options.device.open(|line| self.note(line))?;
+        check_weights(&folder)?;
         let prior = Prior::load_on(&folder, &device)?;
         self.note(&prior.describe());
         Ok(prior)

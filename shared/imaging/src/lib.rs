@@ -56,7 +56,7 @@ pub use list::ImageList;
 pub use load::{NamedImage, decode_image, load_images};
 pub use noise::Noise;
 pub use operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, SpectralOperator};
-pub use operator_spec::{KnownOperator, OperatorSpec, known_operators, operator_list, parse_operator};
+pub use operator_spec::{KnownOperator, LARGE, OperatorSpec, known_operators, operator_list, parse_operator};
 pub use operators::{
     Colourisation, CompressedSensing, Convolution, Fourier, HdrResponse, Inpainting, PhaseRetrieval, SuperResolution,
     Tomography, camera_shake_kernel, gaussian_kernel,

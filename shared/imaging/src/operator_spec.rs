@@ -16,7 +16,20 @@ use crate::operators::ENTRIES;
 pub struct OperatorSpec {
     entry: &'static Entry,
     recipe: Recipe,
+    /// Whether parameters were named.
+    named: bool,
 }
+
+/// Side of an image in pixels from which on the parameters that nobody names are those of the DPS paper.
+pub const LARGE: usize = 256;
+
+/// What the DPS paper asks of images of 256x256 pixels (Chung et al. 2023, section 4.1): the blurs and the box are larger
+/// there than the pinned ones for 64x64.
+const OF_LARGE: [(&str, &str); 3] = [
+    ("deconvolution", "61,3"),
+    ("motion-blur", "61,0.5"),
+    ("box-inpainting", "128"),
+];
 
 impl OperatorSpec {
     /// The operator's name, without parameters.
@@ -29,6 +42,24 @@ impl OperatorSpec {
     #[must_use]
     pub fn kind(&self) -> OperatorKind {
         self.entry.kind
+    }
+
+    /// The operator as it is asked of images `[C, H, W]`: where no parameters were named, those of the DPS paper from
+    /// [`LARGE`] pixels on.
+    ///
+    /// # Panics
+    ///
+    /// Never: what the paper asks can be read.
+    #[must_use]
+    pub fn suited_to(&self, [_, height, width]: [usize; 3]) -> Self {
+        let of_large = OF_LARGE.iter().find(|(name, _)| *name == self.name());
+        match of_large {
+            Some((name, parameters)) if !self.named && height.min(width) >= LARGE => {
+                let spec = format!("{name}:{parameters}").parse();
+                spec.expect("the parameters of the DPS paper are right")
+            }
+            _ => self.clone(),
+        }
     }
 
     /// Makes the operator for images `[C, H, W]`; `seed` is for what is random in it, as in [`parse_operator`].
@@ -82,7 +113,11 @@ impl FromStr for OperatorSpec {
         let mut words = Words::new(entry.name, entry.syntax, rest);
         let recipe = (entry.parse)(&mut words)?;
         words.end()?;
-        Ok(Self { entry, recipe })
+        Ok(Self {
+            entry,
+            recipe,
+            named: rest.is_some(),
+        })
     }
 }
 

@@ -104,6 +104,7 @@ fn norms(batch: usize) -> Vec<NormShape> {
         channels,
         pixels: size * size,
         groups: 8,
+        epsilon: kernels::norm::EPSILON,
     };
     let mut norms = vec![shape(144, 8), shape(48, 32)];
     norms.extend(

@@ -66,6 +66,7 @@ impl Conv {
         });
         let norm = Norm {
             groups,
+            epsilon: crate::norm::EPSILON,
             scale: &scale,
             shift: &shift,
             activation: Activation::Silu,
@@ -94,7 +95,6 @@ impl Conv {
             shape,
             &y,
             &self.input_grad,
-            groups,
             input,
             &mut d,
             &mut dscale,

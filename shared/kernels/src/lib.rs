@@ -12,7 +12,8 @@
 //! * [`norm_conv`]: the two one after the other, image by image.
 //! * [`attention`]: softmax attention. [`linear`]: the fully connected layer.
 //! * [`window`]: convolution of any kernel size, stride and padding. [`pool`]: max-pooling.
-//! * [`resample`]: upsampling and pixel shuffle. [`elementwise`]: SiLU, addition.
+//! * [`resample`]: upsampling, averages and pixel shuffle. [`elementwise`]: SiLU, addition. [`channel_shift`]: a number
+//!   for each channel.
 //! * [`simd`]: the instructions in use. [`memory`]: a setting of the allocator, `gpu_memory` one of a GPU's.
 //! * `cuda` (feature `cuda`): the kernels for NVIDIA GPUs, on memory that is there.
 //!
@@ -29,6 +30,7 @@
 //!   no cost that could be measured.
 
 pub mod attention;
+pub mod channel_shift;
 pub mod channels_last;
 pub mod conv;
 #[cfg(feature = "cuda")]

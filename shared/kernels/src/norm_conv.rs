@@ -21,6 +21,8 @@ const MANY: usize = 8;
 pub struct Norm<'a> {
     /// Groups of channels that are normalised together.
     pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
     /// `[batch][channels]`.
     pub scale: &'a [f32],
     /// `[batch][channels]`.
@@ -30,12 +32,13 @@ pub struct Norm<'a> {
 }
 
 /// The normalisation in front of a convolution.
-fn norm_shape(conv: &ConvShape, groups: usize) -> NormShape {
+fn norm_shape(conv: &ConvShape, groups: usize, epsilon: f64) -> NormShape {
     NormShape {
         batch: conv.batch,
         channels: conv.c_in,
         pixels: conv.height * conv.width,
         groups,
+        epsilon,
     }
 }
 
@@ -91,13 +94,14 @@ impl Pass<'_> {
     fn as_a_whole(&self, x: &[f32], between: &mut [f32], y: &mut [f32]) -> NormStats {
         let Norm {
             groups,
+            epsilon,
             scale,
             shift,
             activation,
         } = self.norm;
         let stats = norm::forward(
             self.path,
-            &norm_shape(self.shape, groups),
+            &norm_shape(self.shape, groups, epsilon),
             x,
             scale,
             shift,
@@ -122,7 +126,7 @@ impl Pass<'_> {
             batch: 1,
             ..*self.shape
         };
-        let mut stats = NormStats::take(self.shape.batch, self.norm.groups);
+        let mut stats = NormStats::take(&norm_shape(self.shape, self.norm.groups, self.norm.epsilon));
         let images = x.par_chunks(one.input_len()).zip(y.par_chunks_mut(one.output_len()));
         let images = images.zip(stats.of_images()).enumerate();
         match between {
@@ -148,6 +152,7 @@ impl Pass<'_> {
     ) {
         let Norm {
             groups,
+            epsilon,
             scale,
             shift,
             activation,
@@ -155,7 +160,7 @@ impl Pass<'_> {
         let affine = [scale, shift].map(|values| &values[index * one.c_in..][..one.c_in]);
         norm::normalise_image(
             self.path,
-            &norm_shape(one, groups),
+            &norm_shape(one, groups, epsilon),
             x,
             affine,
             activation,
@@ -182,13 +187,12 @@ pub fn norm_conv_input_grad(
     shape: &ConvShape,
     dy: &[f32],
     weight: &PackedWeights,
-    groups: usize,
     input: NormInput<'_>,
     dx: &mut [f32],
     dscale: &mut [f32],
     dshift: &mut [f32],
 ) {
-    backward(simd_path(), shape, dy, weight, groups, input, dx, dscale, dshift);
+    backward(simd_path(), shape, dy, weight, input, dx, dscale, dshift);
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -197,15 +201,15 @@ fn backward(
     shape: &ConvShape,
     dy: &[f32],
     weight: &PackedWeights,
-    groups: usize,
     input: NormInput<'_>,
     dx: &mut [f32],
     dscale: &mut [f32],
     dshift: &mut [f32],
 ) {
+    let (groups, epsilon) = (input.stats.groups(), input.stats.epsilon());
     if shape.batch < MANY {
         conv::input_grad(path, Share::Tasks, shape, dy, weight, Onto::Overwrite, dx);
-        norm::backward(path, &norm_shape(shape, groups), input, dx, dscale, dshift);
+        norm::backward(path, &norm_shape(shape, groups, epsilon), input, dx, dscale, dshift);
         return;
     }
     let affine_len = shape.batch * shape.c_in;
@@ -215,7 +219,7 @@ fn backward(
     check_len("norm_conv_input_grad: dscale", affine_len, dscale.len());
     check_len("norm_conv_input_grad: dshift", affine_len, dshift.len());
     let one = ConvShape { batch: 1, ..*shape };
-    let norm_shape = norm_shape(&one, groups);
+    let norm_shape = norm_shape(&one, groups, epsilon);
     let images = dy.par_chunks(one.output_len()).zip(dx.par_chunks_mut(one.input_len()));
     let affine = dscale.par_chunks_mut(shape.c_in).zip(dshift.par_chunks_mut(shape.c_in));
     let images = images.zip(affine).enumerate();
@@ -263,6 +267,7 @@ mod tests {
         let (x, dy, scale, shift) = (of(&x), of(&dy), of(&scale), of(&shift));
         let norm = Norm {
             groups,
+            epsilon: norm::EPSILON,
             scale: &scale,
             shift: &shift,
             activation: Activation::Silu,
@@ -291,17 +296,7 @@ mod tests {
         };
         let packed = pack_input_grad(shape, algorithm, &weight);
         let (mut dx, mut dscale, mut dshift) = (vec![f32::NAN; x.len()], scale.clone(), shift.clone());
-        backward(
-            path,
-            &part,
-            &dy,
-            &packed,
-            groups,
-            input,
-            &mut dx,
-            &mut dscale,
-            &mut dshift,
-        );
+        backward(path, &part, &dy, &packed, input, &mut dx, &mut dscale, &mut dshift);
         [y, between, dx, dscale, dshift]
     }
 

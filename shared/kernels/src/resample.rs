@@ -1,4 +1,4 @@
-//! Changes of resolution: nearest-neighbour upsampling, and pixel (un)shuffle.
+//! Changes of resolution: nearest-neighbour upsampling, averages of blocks, and pixel (un)shuffle.
 
 use rayon::prelude::*;
 
@@ -52,6 +52,25 @@ pub fn upsample2_grad(rows: usize, width: usize, depth: usize, dy: &[f32], dx: &
                 }
             }
         });
+}
+
+/// Means of 2x2 pixels of images with their channels last, a quarter of [`upsample2`]'s adjoint: `x` is
+/// `[2 rows][2 width][depth]`, `y` `[rows][width][depth]`; overwrites `y`.
+pub fn average_pool2(rows: usize, width: usize, depth: usize, x: &[f32], y: &mut [f32]) {
+    upsample2_grad(rows, width, depth, x, y);
+    quarter(y);
+}
+
+/// Adjoint of [`average_pool2`]: overwrites the four pixels of each block in `dx` with a quarter of `dy`.
+pub fn average_pool2_grad(rows: usize, width: usize, depth: usize, dy: &[f32], dx: &mut [f32]) {
+    upsample2(rows, width, depth, dy, dx);
+    quarter(dx);
+}
+
+/// `x = x / 4`.
+fn quarter(x: &mut [f32]) {
+    x.par_chunks_mut(TASK_LEN)
+        .for_each(|x| x.iter_mut().for_each(|x| *x *= 0.25));
 }
 
 /// Space to depth in PyTorch's channel order: `[batch][channels][height][width]` to
@@ -163,6 +182,21 @@ mod tests {
             let dy = values(rng, y.len());
             let mut dx = vec![f32::NAN; x.len()];
             upsample2_grad(rows, width, depth, &dy, &mut dx);
+            assert!((dot(&dy, &y) - dot(&dx, &x)).abs() < 1e-4 * (x.len() as f64).sqrt());
+        }
+    }
+
+    #[test]
+    fn average_pool_takes_means_and_its_gradient_is_the_adjoint() {
+        let mut y = [f32::NAN; 2];
+        average_pool2(1, 2, 1, &[1.0, 2.0, 5.0, 7.0, 3.0, 6.0, -4.0, 0.0], &mut y);
+        assert_eq!(y, [3.0, 2.0]);
+        for (rows, width, depth) in [(1, 1, 1), (3, 5, 2), (40, 8, 48)] {
+            let rng = &mut rng(rows as u64);
+            let (x, dy) = (values(rng, 4 * rows * width * depth), values(rng, rows * width * depth));
+            let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; x.len()]);
+            average_pool2(rows, width, depth, &x, &mut y);
+            average_pool2_grad(rows, width, depth, &dy, &mut dx);
             assert!((dot(&dy, &y) - dot(&dx, &x)).abs() < 1e-4 * (x.len() as f64).sqrt());
         }
     }

@@ -6,6 +6,7 @@ use dfdx::tensor_ops::AdamConfig;
 use kernels::norm::Activation;
 
 use crate::adam::Moments;
+use crate::composed;
 use crate::device_ext::DeviceExt;
 use crate::features::{Features, Vectors};
 use crate::layers::{Conv2d, GroupNorm, Linear, Residual};
@@ -128,6 +129,47 @@ pub trait Backend: HasErr + Clone + std::fmt::Debug + 'static {
             None => x,
         };
         Self::add(h, x)
+    }
+
+    /// Group normalisation by itself: `act(group_norm(x))`, `[B, C, H, W]` to the same.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn norm<T: Tape<f32, Self::Device>>(
+        x: Features<Self, T>,
+        norm: &GroupNorm<Self>,
+        activation: Activation,
+    ) -> Result<Features<Self, T>, Self::Err>;
+
+    /// `shift`, `[B, C]`, added to every pixel of `[B, C, H, W]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn shift_channels<T, U>(x: Features<Self, T>, shift: Vectors<Self, U>) -> Result<Features<Self, T>, Self::Err>
+    where
+        T: Tape<f32, Self::Device> + Merge<U>,
+        U: Tape<f32, Self::Device>;
+
+    /// `[B, C, 2 H, 2 W] -> [B, C, H, W]`, the mean of each block of 2x2 pixels.
+    ///
+    /// Here, as the next one, it is made of dfdx's ops; a backend that has a better way overrides it.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn average_pool2<T: Tape<f32, Self::Device>>(x: Features<Self, T>) -> Result<Features<Self, T>, Self::Err> {
+        Self::features(composed::average_pool2::<Self, T>(Self::images(x)?)?)
+    }
+
+    /// The images upside down and mirrored, `[B, C, H, W]`: turned by 180 degrees.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    fn half_turn<T: Tape<f32, Self::Device>>(x: Tensor4<Self, T>) -> Result<Tensor4<Self, T>, Self::Err> {
+        composed::half_turn::<Self, T>(x)
     }
 
     /// Softmax attention over the `H W` pixels: `[B, 3 C, H, W] -> [B, C, H, W]`, the input being queries, keys and

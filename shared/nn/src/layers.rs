@@ -1,7 +1,7 @@
 //! Layers: parameters with their sizes. What they compute is in [`Backend`].
 
 use dfdx::tensor::{Merge, NoneTape, Tape};
-use kernels::norm::Activation;
+use kernels::norm::{Activation, EPSILON};
 
 use crate::backend::Backend;
 use crate::features::{Features, Vectors};
@@ -115,7 +115,7 @@ impl<B: Backend> Linear<B> {
     }
 }
 
-/// Group normalisation (Wu and He 2018) with a learned scale and shift per channel, epsilon 1e-5.
+/// Group normalisation (Wu and He 2018) with a learned scale and shift per channel.
 #[derive(Debug)]
 pub struct GroupNorm<B: Backend> {
     /// `[channels]`.
@@ -126,18 +126,36 @@ pub struct GroupNorm<B: Backend> {
     pub channels: usize,
     /// Groups of channels that share mean and variance.
     pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
 }
 parameters!(GroupNorm: weight, bias);
 
 impl<B: Backend> GroupNorm<B> {
-    /// A fresh layer with scale 1 and shift 0.
+    /// A fresh layer with scale 1 and shift 0, whose epsilon is 1e-5 as PyTorch's.
     pub fn new(backend: &B, channels: usize, groups: usize) -> Self {
         Self {
             weight: Parameter::filled(backend, &[channels], 1.0),
             bias: Parameter::filled(backend, &[channels], 0.0),
             channels,
             groups,
+            epsilon: EPSILON,
         }
+    }
+
+    /// The same layer with another epsilon.
+    #[must_use]
+    pub fn with_epsilon(self, epsilon: f64) -> Self {
+        Self { epsilon, ..self }
+    }
+
+    /// `silu(group_norm(x))`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn silu<T: Tape<f32, B::Device>>(&self, x: Features<B, T>) -> Result<Features<B, T>, B::Err> {
+        B::norm(x, self, Activation::Silu)
     }
 
     /// `conv(group_norm(x))`.

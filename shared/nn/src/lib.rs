@@ -9,7 +9,8 @@
 //! * [`Conv2d`], [`Linear`], [`GroupNorm`], [`Attention`]: layers with PyTorch's parameter names and layouts.
 //! * [`Parameter`], [`Parameters`]: a named tensor, and the list of them that a network owns.
 //! * [`Adam`], [`update_average`]: dfdx's optimiser step and moving average over such a list.
-//! * [`read_weights`], [`load_weights`], [`save_weights`]: safetensors files, checked tensor by tensor.
+//! * [`read_weights`], [`load_weights`], [`read_weights_into`], [`save_weights`]: safetensors files, checked tensor by
+//!   tensor.
 //!
 //! This crate knows nothing of diffusion, images or schedules.
 
@@ -32,6 +33,7 @@ mod opened_gpu;
 mod parameter;
 mod versioned;
 mod weights;
+mod weights_file;
 
 // Whatever this library is part of is linked with the stand-in.
 #[cfg(feature = "cuda-stand-in")]
@@ -58,3 +60,4 @@ pub use weights::{
     FloatType, NamedTensor, WeightsError, load_weights, parse_weights, read_metadata, read_weights, save_tensors,
     save_weights,
 };
+pub use weights_file::read_weights_into;

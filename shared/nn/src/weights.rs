@@ -79,13 +79,13 @@ pub enum WeightsError {
         found: Vec<usize>,
     },
     /// The network has parameters that the file lacks.
-    #[error("the file lacks {} of the network's tensors: {}", names.len(), names.join(", "))]
+    #[error("the file lacks {} of the network's tensors: {}", names.len(), some(names))]
     Missing {
         /// Their names.
         names: Vec<String>,
     },
     /// The file has tensors that the network lacks.
-    #[error("the file has {} tensors that the network does not know: {}", names.len(), names.join(", "))]
+    #[error("the file has {} tensors that the network does not know: {}", names.len(), some(names))]
     Unexpected {
         /// Their names.
         names: Vec<String>,
@@ -104,6 +104,15 @@ pub enum WeightsError {
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
+}
+
+/// The first of them, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
 }
 
 /// Reads all tensors of a safetensors file; f16 is widened to f32.
@@ -151,16 +160,23 @@ pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsErr
 }
 
 fn to_named(name: &str, view: &TensorView<'_>) -> Result<NamedTensor, WeightsError> {
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => view
-            .data()
+    Ok(NamedTensor {
+        name: name.into(),
+        shape: view.shape().to_vec(),
+        values: floats(name, view.dtype(), view.data())?,
+    })
+}
+
+/// The numbers of the tensor `name`, which must be finite.
+pub(crate) fn floats(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, WeightsError> {
+    let values: Vec<f32> = match dtype {
+        Dtype::F32 => bytes
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect(),
         Dtype::F16 => {
             // All at once: that is one instruction for eight numbers where the machine has it.
-            let halves: Vec<f16> = view
-                .data()
+            let halves: Vec<f16> = bytes
                 .chunks_exact(2)
                 .map(|b| f16::from_le_bytes([b[0], b[1]]))
                 .collect();
@@ -180,11 +196,24 @@ fn to_named(name: &str, view: &TensorView<'_>) -> Result<NamedTensor, WeightsErr
             name: name.into(),
             index,
         }),
-        None => Ok(NamedTensor {
-            name: name.into(),
-            shape: view.shape().to_vec(),
-            values,
-        }),
+        None => Ok(values),
+    }
+}
+
+impl WeightsError {
+    /// What of these is worth telling first, if anything.
+    pub(crate) fn of_names(
+        missing: Vec<String>,
+        unexpected: Vec<String>,
+        wrong_shape: Option<Self>,
+    ) -> Result<(), Self> {
+        if !missing.is_empty() {
+            return Err(Self::Missing { names: missing });
+        }
+        if !unexpected.is_empty() {
+            return Err(Self::Unexpected { names: unexpected });
+        }
+        wrong_shape.map_or(Ok(()), Err)
     }
 }
 
@@ -209,17 +238,8 @@ pub fn load_weights<B: Backend>(network: &mut dyn Parameters<B>, tensors: &[Name
         }
         Some(tensor) => found.push(tensor),
     });
-    if !missing.is_empty() {
-        return Err(WeightsError::Missing { names: missing });
-    }
-    if !by_name.is_empty() {
-        return Err(WeightsError::Unexpected {
-            names: by_name.into_keys().map(String::from).collect(),
-        });
-    }
-    if let Some(error) = wrong_shape {
-        return Err(error);
-    }
+    let unexpected = by_name.into_keys().map(String::from).collect();
+    WeightsError::of_names(missing, unexpected, wrong_shape)?;
     let mut found = found.into_iter();
     network.visit_mut("", &mut |_, parameter| {
         if let Some(tensor) = found.next() {

@@ -1,7 +1,7 @@
 //! The score network: a UNet that predicts the noise in an image, its configuration and weights files, and the
 //! [`diffusion::ScoreModel`] made of them.
 //!
-//! * [`UNetConfig`]: the sizes of a network, a JSON file beside its weights.
+//! * [`UNetConfig`]: the architecture and the sizes of a network, a JSON file beside its weights.
 //! * [`Prior`]: a trained network as a score model; this is what samplers are given.
 //! * [`DeviceChoice`], [`Device`]: where a network runs.
 //! * [`unet`], [`score`], [`own_thread`]: the network itself, generic over its backend, as a function of tensors, of
@@ -23,13 +23,20 @@
 //!
 //! This crate knows nothing of measurements, operators, training data or the students' tasks.
 
+mod block;
 mod config;
+mod guided;
 mod network;
 pub mod own_thread;
 mod prior;
 pub mod score;
+mod small;
+mod time;
 pub mod unet;
 
-pub use config::{ConfigError, UNetConfig};
+pub use config::{
+    ConfigError, GuidedConfig, Heads, NoiseSchedule, Resampling, SmallConfig, TimeInBlocks, UNetConfig, WaveOrder,
+    Waves,
+};
 pub use nn::{Device, DeviceChoice, DeviceError};
 pub use prior::{Prior, PriorError, folder_name};

@@ -165,8 +165,7 @@ impl Drop for RemotePullback<'_> {
 
 impl ScoreModel for OnOwnThread {
     fn image_shape(&self) -> [usize; 3] {
-        let config = &self.facts.config;
-        [config.image_channels, config.image_size, config.image_size]
+        self.facts.config.image_shape()
     }
 
     fn schedule(&self) -> &Schedule {

@@ -111,9 +111,7 @@ impl<B: Backend> UNet<B> {
         let config = UNetConfig::of_prior(folder)?;
         let path = folder.join(WEIGHTS);
         let mut network = Self::blank(&config, backend)?;
-        nn::read_weights(&path)
-            .and_then(|tensors| nn::load_weights(&mut network, &tensors))
-            .map_err(|source| PriorError::Weights { path, source })?;
+        nn::read_weights_into(&path, &mut network).map_err(|source| PriorError::Weights { path, source })?;
         Ok(network)
     }
 
@@ -204,10 +202,10 @@ impl Prior {
         format!(
             "{}: {size}x{size}x{} images, {:.1} million parameters, on {}",
             self.name,
-            config.image_channels,
+            config.image_channels(),
             self.facts.parameters as f64 / 1e6,
             self.facts.device,
-            size = config.image_size,
+            size = config.image_size(),
         )
     }
 }

@@ -13,8 +13,7 @@ use crate::unet::UNet;
 /// SDEs", section 3.4 and appendix C). The pullback is cheapest where the parameters are frozen.
 impl<B: Backend> ScoreModel for UNet<B> {
     fn image_shape(&self) -> [usize; 3] {
-        let config = self.config();
-        [config.image_channels, config.image_size, config.image_size]
+        self.config().image_shape()
     }
 
     fn schedule(&self) -> &Schedule {

@@ -167,6 +167,7 @@ impl<B: Backend> Trainer<B> {
     }
 
     /// Steps, images and seconds so far.
+    #[must_use]
     pub fn counters(&self) -> &Checkpoint {
         &self.counters
     }
@@ -177,11 +178,13 @@ impl<B: Backend> Trainer<B> {
     }
 
     /// The moving average of the weights: the network that is used afterwards.
+    #[must_use]
     pub fn average(&self) -> &UNet<B> {
         &self.average
     }
 
     /// The batches of the steps to come, for [`Trainer::step`], drawn by a thread of `scope`.
+    #[must_use]
     pub fn batches<'scope>(&self, scope: &'scope Scope<'scope, '_>, images: &'scope PixelSet) -> Ahead {
         let recipe = Recipe {
             schedule: self.schedule.clone(),

@@ -72,6 +72,7 @@ fn steps(options: &Options, prior: &dyn ScoreModel, t0: usize) -> Result<Vec<Ste
 /// The inverse problems.
 fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
+    let problem = options.problem.suited_to(prior.image_shape());
     ensure!(
         options.t0.len() <= 1,
         "--t0 names {} times; for an inverse problem name one (a sweep: `--example sweep`, or --guide)",
@@ -89,7 +90,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
     };
     let mut told = Vec::new();
     let mut evaluations = 0;
-    for spec in &options.problem.operator {
+    for spec in &problem.operator {
         let Settings { t0, repeats } = settings(spec);
         let steps = steps(options, &prior, t0)?.len();
         evaluations += steps * repeats;
@@ -98,7 +99,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
     let method = Method {
         name: "SDEdit",
         // The progress bar counts the same for each operator.
-        evaluations: evaluations.div_ceil(options.problem.operator.len().max(1)),
+        evaluations: evaluations.div_ceil(problem.operator.len().max(1)),
         settings: vec![("SDEdit", told.join("; ")), options.steps.variance.setting()],
         advice: None,
     };
@@ -106,7 +107,7 @@ fn solve(options: &Options, session: &mut Session) -> Result<()> {
         session,
         &prior,
         &options.common,
-        &options.problem,
+        &problem,
         &method,
         &mut |problem, rng, observer| {
             let Settings { t0, repeats } = settings(problem.spec);

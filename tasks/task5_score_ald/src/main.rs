@@ -46,8 +46,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
+    let problem = options.problem.suited_to(prior.image_shape());
     let steps = options.steps.whole_way(prior.schedule())?;
-    let specs = &options.problem.operator;
+    let specs = &problem.operator;
     let guidances = specs
         .iter()
         .map(|spec| guidance(options, spec, prior.image_shape(), &steps, session))
@@ -75,7 +76,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         };
         score_ald(&prior, problem.operator, problem.b, *guidance, &steps, rng, observer)
     };
-    solve_problems(session, &prior, &options.common, &options.problem, &method, solve)
+    solve_problems(session, &prior, &options.common, &problem, &method, solve)
 }
 
 /// The numbers of all operators in their order.

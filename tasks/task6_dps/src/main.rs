@@ -66,13 +66,13 @@ fn advice(options: &Options) -> Option<String> {
 
 fn run(options: &Options, session: &mut Session) -> Result<()> {
     let prior = session.prior()?;
+    let problem = options.problem.suited_to(prior.image_shape());
     let steps = options.steps.whole_way(prior.schedule())?;
     let step_size = |spec: &OperatorSpec| match (options.step, options.zeta) {
         (Form::Normalised, zeta) => StepSize::Normalised(zeta.unwrap_or_else(|| tuned(spec.kind(), steps.len()))),
         (Form::Constant, zeta) => StepSize::Constant(zeta.unwrap_or(DEFAULT_CONSTANT)),
     };
-    let zetas: Vec<String> = options
-        .problem
+    let zetas: Vec<String> = problem
         .operator
         .iter()
         .map(|spec| format!("{spec}: {:?}", step_size(spec)))
@@ -91,7 +91,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         session,
         &prior,
         &options.common,
-        &options.problem,
+        &problem,
         &method,
         &mut |problem, rng, observer| {
             dps(

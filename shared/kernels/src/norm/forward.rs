@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::norm::loops::{activate, add_sums};
-use crate::norm::{Activation, Affine, EPSILON, NormShape, over_bands};
+use crate::norm::{Activation, Affine, NormShape, over_bands};
 use crate::scratch::Scratch;
 use crate::simd::SimdPath;
 
@@ -52,6 +52,6 @@ fn statistics(path: SimdPath, shape: &NormShape, x: &[f32], mean: &mut [f32], in
         };
         let variance = channels.map(spread).sum::<f64>() / size as f64;
         *mean = group_mean as f32;
-        *inv_std = (1.0 / (variance.max(0.0) + EPSILON).sqrt()) as f32;
+        *inv_std = (1.0 / (variance.max(0.0) + shape.epsilon).sqrt()) as f32;
     }
 }

@@ -1,6 +1,6 @@
 //! Group normalisation with a scale and a shift per image and channel, and SiLU.
 //!
-//! `y = act(xhat * scale + shift)` with `xhat = (x - mean) / sqrt(variance + 1e-5)` over the pixels of a group of
+//! `y = act(xhat * scale + shift)` with `xhat = (x - mean) / sqrt(variance + epsilon)` over the pixels of a group of
 //! channels (Wu and He 2018, "Group normalization", equations 1 and 2). Scale and shift belong to one image and one
 //! channel, so a time embedding can set them; act is SiLU or nothing. Images are channels last
 //! ([`crate::channels_last`]); what fills up their channels becomes zero.
@@ -26,14 +26,14 @@ use crate::check_len;
 use crate::scratch::Scratch;
 use crate::simd::{SimdPath, simd_path};
 
-/// Added to the variance, as in PyTorch, so that a constant group does not divide by zero.
-const EPSILON: f64 = 1e-5;
+/// What PyTorch adds to the variance where nobody says otherwise, so that a constant group does not divide by zero.
+pub const EPSILON: f64 = 1e-5;
 
 /// Floats of a band, about: below that, handing work to another thread costs more than the work.
 const BAND_LEN: usize = 16 * 1024;
 
 /// The sizes of a group normalisation: `[batch][pixels][padded channels]`, the channels in `groups` equal groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormShape {
     /// Images.
     pub batch: usize,
@@ -43,6 +43,8 @@ pub struct NormShape {
     pub pixels: usize,
     /// Groups of channels that are normalised together.
     pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
 }
 
 /// What follows the shift.
@@ -54,22 +56,41 @@ pub enum Activation {
     Silu,
 }
 
-/// Mean and 1 / sqrt(variance + 1e-5) of every group, `[batch][groups]`: what the backward pass needs.
+/// Mean and 1 / sqrt(variance + epsilon) of every group, `[batch][groups]`: what the backward pass needs.
 #[derive(Debug)]
 pub struct NormStats {
     mean: Scratch,
     inv_std: Scratch,
     groups: usize,
+    epsilon: f64,
 }
 
 impl NormStats {
     /// About to be overwritten.
-    pub(crate) fn take(batch: usize, groups: usize) -> Self {
+    pub(crate) fn take(shape: &NormShape) -> Self {
+        let &NormShape {
+            batch, groups, epsilon, ..
+        } = shape;
         let [mean, inv_std] = [0, 1].map(|_| Scratch::take(batch * groups));
-        Self { mean, inv_std, groups }
+        Self {
+            mean,
+            inv_std,
+            groups,
+            epsilon,
+        }
     }
 
-    /// Mean and `1 / sqrt(variance + 1e-5)` of each image, `[groups]`.
+    /// Groups of each image.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// What was added to the variance.
+    pub(crate) fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
+
+    /// Mean and `1 / sqrt(variance + epsilon)` of each image, `[groups]`.
     pub(crate) fn of_images(&mut self) -> impl IndexedParallelIterator<Item = [&mut [f32]; 2]> {
         let mean = self.mean.par_chunks_mut(self.groups);
         mean.zip(self.inv_std.par_chunks_mut(self.groups))
@@ -151,7 +172,7 @@ pub(crate) fn forward(
     check_len("group_norm: scale", shape.batch * shape.channels, scale.len());
     check_len("group_norm: shift", shape.batch * shape.channels, shift.len());
     check_len("group_norm: y", shape.len(), y.len());
-    let mut stats = NormStats::take(shape.batch, shape.groups);
+    let mut stats = NormStats::take(shape);
     let images = y.par_chunks_mut(shape.image_len()).zip(x.par_chunks(shape.image_len()));
     let images = images.zip(stats.of_images()).enumerate();
     images.for_each(|(image, ((y, x), stats))| {

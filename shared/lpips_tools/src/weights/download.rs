@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use pytorch_files::sha256;
 
-use crate::weights::source::{Source, sha256};
+use crate::weights::source::Source;
 
 /// No published file is larger than this.
 const MAX_BYTES: u64 = 1 << 30;

@@ -1,19 +1,15 @@
 //! From the published files to one of ours.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use metrics::networks::{backbone_tensors, linear_tensors, select};
 use metrics::{Backbone, Lpips};
 use nn::{FloatType, NamedTensor};
-// The reader of the Burn project: it is maintained, reads the old and the new format of `torch.save` (vgg16's file is
-// of 2017), and takes a pickle for a description of tensors only; it has no way to call what the pickle names.
-use pytorch_reader::{DType, PytorchReader};
+use pytorch_files::{read_tensors, sha256};
 
-use crate::weights::source::{backbone_source, linear_source, sha256};
+use crate::weights::source::{backbone_source, linear_source};
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,87 +82,4 @@ fn pick(path: &Path, specs: &[(String, Vec<usize>)]) -> anyhow::Result<Vec<Named
     let wanted = |name: &str| specs.iter().any(|(wanted, _)| wanted == name);
     let tensors = read_tensors(path, &wanted)?;
     select(specs, &tensors).with_context(|| format!("{} is a file of another network", path.display()))
-}
-
-/// Reads the tensors of a `.pth` file of `torch.save` or of a safetensors file whose names are `wanted`.
-///
-/// # Errors
-///
-/// A file that is neither, or cut off; tensors of other numbers than floats; numbers that are not finite.
-pub fn read_tensors(path: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<NamedTensor>> {
-    if is_safetensors(path)? {
-        let tensors = nn::read_weights(path)?;
-        return Ok(tensors.into_iter().filter(|tensor| wanted(&tensor.name)).collect());
-    }
-    let not_whole = || {
-        format!(
-            "{} is not a whole file of torch.save or safetensors; was it downloaded or copied completely?",
-            path.display()
-        )
-    };
-    let reader = PytorchReader::new(path).with_context(not_whole)?;
-    let mut tensors = Vec::new();
-    for (name, tensor) in reader.tensors().iter().filter(|(name, _)| wanted(name)) {
-        let bytes = tensor.read().with_context(not_whole)?;
-        let values = to_floats(tensor.dtype(), &bytes).with_context(|| {
-            format!(
-                "tensor `{name}` of {} holds {:?} numbers, expected floats",
-                path.display(),
-                tensor.dtype()
-            )
-        })?;
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(nn::WeightsError::NotFinite {
-                name: name.clone(),
-                index,
-            })
-            .with_context(not_whole);
-        }
-        tensors.push(NamedTensor {
-            name: name.clone(),
-            shape: tensor.shape().to_vec(),
-            values,
-        });
-    }
-    Ok(tensors)
-}
-
-fn to_floats(dtype: DType, bytes: &[u8]) -> Option<Vec<f32>> {
-    match dtype {
-        DType::F32 => Some(
-            bytes
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| f32::from_ne_bytes(*b))
-                .collect(),
-        ),
-        DType::F64 => Some(
-            bytes
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|b| f64::from_ne_bytes(*b) as f32)
-                .collect(),
-        ),
-        DType::F16 => Some(
-            bytes
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|b| half::f16::from_ne_bytes(*b).to_f32())
-                .collect(),
-        ),
-        _ => None,
-    }
-}
-
-/// A safetensors file begins with the length of a JSON object and its brace.
-fn is_safetensors(path: &Path) -> anyhow::Result<bool> {
-    let mut start = Vec::new();
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    file.take(9)
-        .read_to_end(&mut start)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(start.len() == 9 && start[8] == b'{')
 }

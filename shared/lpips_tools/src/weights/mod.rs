@@ -9,5 +9,5 @@ mod import;
 mod source;
 
 pub use download::download;
-pub use import::{Files, Report, import, read_tensors};
-pub use source::{Digest, Source, backbone_source, linear_source, sha256};
+pub use import::{Files, Report, import};
+pub use source::{Digest, Source, backbone_source, linear_source};

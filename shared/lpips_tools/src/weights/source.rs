@@ -1,12 +1,6 @@
 //! The published files and their digests.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
-use anyhow::Context;
 use metrics::Backbone;
-use sha2::Digest as _;
 
 /// What is known of a file's SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,23 +77,4 @@ pub fn linear_source(backbone: Backbone) -> Option<Source> {
         url: format!("{folder}/{name}.pth"),
         digest: Digest::Full(digest),
     })
-}
-
-/// The SHA-256 of a file, 64 hexadecimal digits.
-///
-/// # Errors
-///
-/// If it cannot be read.
-pub fn sha256(path: &Path) -> anyhow::Result<String> {
-    let cannot = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(cannot)?;
-    let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).with_context(cannot)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

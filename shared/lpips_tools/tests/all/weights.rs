@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use lpips_tools::weights::{Digest, Files, Source, download, import, linear_source, read_tensors, sha256};
+use lpips_tools::weights::{Digest, Files, Source, download, import, linear_source};
 use metrics::{Backbone, Lpips};
+use pytorch_files::{read_tensors, sha256};
 
 /// `torch.save({"lin0.model.1.weight": torch.tensor([[[[0.5]], [[2.0]]]]), "steps": torch.tensor([7])})` in both of
 /// PyTorch's formats, made by `scripts/lpips_pth_fixtures.py`.

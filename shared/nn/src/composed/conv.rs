@@ -20,11 +20,11 @@ pub fn conv2d<D: DeviceExt, T: Tape<f32, D>>(
         "a convolution of {c_in} channels got an input of {channels}"
     );
     let (out_height, out_width) = (height.div_ceil(layer.stride), width.div_ceil(layer.stride));
-    let weight = parameter::<D, T, _>(&layer.weight, (c_out, c_in * layer.kernel * layer.kernel))?;
+    let weight = parameter::<_, T, _>(&layer.weight, (c_out, c_in * layer.kernel * layer.kernel))?;
     let y = weight.try_matmul(windows(x, layer)?)?;
     let y =
         reshape(y, (c_out, out_height * out_width, batch))?.try_permute::<(usize, usize, usize), Axes3<2, 0, 1>>()?;
-    let bias = parameter::<D, T, _>(&layer.bias, (c_out,))?.try_broadcast_like::<_, Axes2<0, 2>>(y.shape())?;
+    let bias = parameter::<_, T, _>(&layer.bias, (c_out,))?.try_broadcast_like::<_, Axes2<0, 2>>(y.shape())?;
     reshape(y.try_add(bias)?, (batch, c_out, out_height, out_width))
 }
 

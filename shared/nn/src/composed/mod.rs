@@ -20,6 +20,8 @@ mod norm_conv;
 mod resample;
 mod windows;
 
+pub(crate) use resample::{average_pool2, half_turn};
+
 use std::fmt::Debug;
 
 use dfdx::shapes::Shape;
@@ -56,10 +58,10 @@ impl<D: DeviceExt> HasErr for Composed<D> {
 }
 
 /// A parameter in the shape that an op reads it in, on a new tape.
-fn parameter<D: DeviceExt, T: Tape<f32, D>, S: Shape>(
-    parameter: &Parameter<Composed<D>>,
+fn parameter<B: Backend, T: Tape<f32, B::Device>, S: Shape>(
+    parameter: &Parameter<B>,
     shape: S,
-) -> Result<Tensor<S, f32, D, T>, D::Err> {
+) -> Result<Tensor<S, f32, B::Device, T>, B::Err> {
     reshape(parameter.value().retaped::<T>(), shape)
 }
 
@@ -136,6 +138,22 @@ impl<D: DeviceExt> Backend for Composed<D> {
             activation,
             conv,
         )?)
+    }
+
+    fn norm<T: Tape<f32, D>>(
+        x: Features<Self, T>,
+        norm: &GroupNorm<Self>,
+        activation: Activation,
+    ) -> Result<Features<Self, T>, D::Err> {
+        Self::features(norm_conv::norm(Self::images(x)?, norm, activation)?)
+    }
+
+    fn shift_channels<T, U>(x: Features<Self, T>, shift: Vectors<Self, U>) -> Result<Features<Self, T>, D::Err>
+    where
+        T: Tape<f32, D> + Merge<U>,
+        U: Tape<f32, D>,
+    {
+        Self::features(combine::shift_channels::<Self, T, U>(Self::images(x)?, shift.into_tensor())?)
     }
 
     fn attend<T: Tape<f32, D>>(qkv: Features<Self, T>, heads: usize) -> Result<Features<Self, T>, D::Err> {

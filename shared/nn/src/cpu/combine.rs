@@ -1,10 +1,12 @@
-//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images.
+//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images; a map
+//! and a vector.
 
 use dfdx::shapes::HasShape;
-use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
+use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape, TensorFromVec};
+use kernels::channel_shift::{shift_channels as shift_pixels, shift_channels_grad};
 use kernels::channels_last::{join_channels, split_channels};
 
-use crate::backend::Tensor4;
+use crate::backend::{Tensor2, Tensor4};
 use crate::cpu::map::{Map, Recorded};
 use crate::cpu::tape::{read, take_gradient};
 use crate::features::Features;
@@ -50,6 +52,39 @@ pub fn concat_channels<T: Tape<f32, Cpu>>(
         });
     }
     Ok(Features::new(joined, tape))
+}
+
+pub fn shift_channels<T, U>(x: Features<Cpu, T>, shift: Tensor2<Cpu, U>) -> Result<Features<Cpu, T>, CpuError>
+where
+    T: Tape<f32, Cpu> + Merge<U>,
+    U: Tape<f32, Cpu>,
+{
+    let (x, mut tape) = x.split();
+    let (shift, shift_tape) = shift.split_tape();
+    let (batch, channels, ..) = x.map.shape;
+    assert_eq!(
+        *shift.shape(),
+        (batch, channels),
+        "{batch} images of {channels} channels need as many numbers"
+    );
+    let pixels = x.map.pixels();
+    let mut y = (*x.map).clone();
+    shift_pixels(channels, pixels, &read(&shift), &mut y.values);
+    let y = Recorded::new(y);
+    if T::OWNS_TAPE {
+        tape = tape.merge(shift_tape);
+        let (y_gradient, shift_ghost) = (y.gradient.clone(), shift.ghost());
+        tape.add_backward_op(move |gradients| {
+            let Some(d) = y_gradient.take() else { return Ok(()) };
+            if U::OWNS_TAPE {
+                let dshift = gradients.get_or_alloc_mut(&shift_ghost)?;
+                shift_channels_grad(channels, pixels, &d.values, dshift);
+            }
+            x.gradient.add(d);
+            Ok(())
+        });
+    }
+    Ok(Features::new(y, tape))
 }
 
 pub fn blend<T: Tape<f32, Cpu>>(

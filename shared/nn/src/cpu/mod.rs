@@ -95,6 +95,26 @@ impl Backend for Cpu {
         residual::residual(x, modulation.into_tensor(), layers)
     }
 
+    fn norm<T: Tape<f32, Cpu>>(
+        x: Features<Cpu, T>,
+        norm: &GroupNorm<Cpu>,
+        activation: Activation,
+    ) -> Result<Features<Cpu, T>, CpuError> {
+        norm::norm(x, norm, activation)
+    }
+
+    fn shift_channels<T, U>(x: Features<Cpu, T>, shift: Vectors<Cpu, U>) -> Result<Features<Cpu, T>, CpuError>
+    where
+        T: Tape<f32, Cpu> + Merge<U>,
+        U: Tape<f32, Cpu>,
+    {
+        combine::shift_channels(x, shift.into_tensor())
+    }
+
+    fn average_pool2<T: Tape<f32, Cpu>>(x: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
+        resample::average_pool2(x)
+    }
+
     fn attend<T: Tape<f32, Cpu>>(qkv: Features<Cpu, T>, heads: usize) -> Result<Features<Cpu, T>, CpuError> {
         attention::attend(qkv, heads)
     }

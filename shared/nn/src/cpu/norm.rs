@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use dfdx::tensor::{Cpu, CpuError, Gradients, Tape};
-use kernels::norm::{Activation, NormInput, NormStats};
+use kernels::norm::{Activation, NormInput, NormShape, NormStats, group_norm, group_norm_grad};
 use kernels::norm_conv::{Norm, norm_conv_input_grad};
 use kernels::scratch::Scratch;
 
 use crate::backend::{Tensor1, Tensor2};
 use crate::cpu::conv::ConvGradient;
-use crate::cpu::map::{Map, Shape4};
+use crate::cpu::map::{Map, Recorded, Shape4};
 use crate::cpu::tape::read;
+use crate::features::Features;
 use crate::layers::GroupNorm;
 
 /// The kernel knows one scale and one shift per image and channel. With weight `w`, bias `c` and modulation `(a, b)`,
@@ -45,6 +46,7 @@ fn at(modulation: &[f32], n: usize, c: usize, channels: usize) -> (f32, f32) {
 /// A normalisation with its modulation, before it is done.
 pub struct Normalisation {
     groups: usize,
+    epsilon: f64,
     affine: Affine,
     activation: Activation,
     /// `[a | b]` of every image, where there is a modulation.
@@ -97,6 +99,7 @@ impl Normalisation {
         };
         Self {
             groups: norm.groups,
+            epsilon: norm.epsilon,
             affine: Affine::new(batch, &weight, &bias, values.as_deref()),
             activation,
             modulation: values,
@@ -110,10 +113,21 @@ impl Normalisation {
     pub fn kernel(&self) -> Norm<'_> {
         Norm {
             groups: self.groups,
+            epsilon: self.epsilon,
             scale: &self.affine.scale,
             shift: &self.affine.shift,
             activation: self.activation,
         }
+    }
+}
+
+fn norm_shape((batch, channels, height, width): Shape4, groups: usize, epsilon: f64) -> NormShape {
+    NormShape {
+        batch,
+        channels,
+        pixels: height * width,
+        groups,
+        epsilon,
     }
 }
 
@@ -133,36 +147,64 @@ impl Normalised {
         dy: &Map,
         gradients: &mut Gradients<f32, Cpu>,
     ) -> Result<Map, CpuError> {
-        let Normalisation { affine, wanted, .. } = &self.by;
-        let [mut dscale, mut dshift] = [0, 1].map(|_| Scratch::take(affine.scale.len()));
-        let input = NormInput {
-            x: &self.input.values,
-            stats: &self.stats,
-            scale: &affine.scale,
-            shift: &affine.shift,
-            activation: self.by.activation,
-        };
+        let [mut dscale, mut dshift] = self.affine_gradients();
         let mut dx = Map::take(self.input.shape);
         norm_conv_input_grad(
             &conv.shape,
             &dy.values,
             &conv.packed,
-            self.by.groups,
-            input,
+            self.kernel_input(),
             &mut dx.values,
             &mut dscale,
             &mut dshift,
         );
+        self.add_gradients(&dscale, &dshift, gradients)?;
+        Ok(dx)
+    }
+
+    /// The gradient of the input, given that of the normalisation's own output; adds those of the parameters.
+    pub fn gradient_alone(&self, mut d: Map, gradients: &mut Gradients<f32, Cpu>) -> Result<Map, CpuError> {
+        let [mut dscale, mut dshift] = self.affine_gradients();
+        let shape = norm_shape(self.input.shape, self.by.groups, self.by.epsilon);
+        group_norm_grad(&shape, self.kernel_input(), &mut d.values, &mut dscale, &mut dshift);
+        self.add_gradients(&dscale, &dshift, gradients)?;
+        Ok(d)
+    }
+
+    /// Room for the gradients of the kernel's scale and shift.
+    fn affine_gradients(&self) -> [Scratch; 2] {
+        [0, 1].map(|_| Scratch::take(self.by.affine.scale.len()))
+    }
+
+    /// As the kernel knows what it was given.
+    fn kernel_input(&self) -> NormInput<'_> {
+        NormInput {
+            x: &self.input.values,
+            stats: &self.stats,
+            scale: &self.by.affine.scale,
+            shift: &self.by.affine.shift,
+            activation: self.by.activation,
+        }
+    }
+
+    /// From the gradients of the kernel's scale and shift to those of modulation and parameters.
+    fn add_gradients(
+        &self,
+        dscale: &[f32],
+        dshift: &[f32],
+        gradients: &mut Gradients<f32, Cpu>,
+    ) -> Result<(), CpuError> {
+        let wanted = &self.by.wanted;
         if let Some(modulation) = &wanted.modulation {
             let dm = gradients.get_or_alloc_mut(modulation)?;
-            add_modulation_gradient(dm, &self.by.weight, &self.by.bias, &dscale, &dshift);
+            add_modulation_gradient(dm, &self.by.weight, &self.by.bias, dscale, dshift);
         }
         if let Some([weight, bias]) = &wanted.parameters {
             let modulation = self.by.modulation.as_deref();
-            add_parameter_gradient(gradients.get_or_alloc_mut(weight)?, &dscale, modulation);
-            add_parameter_gradient(gradients.get_or_alloc_mut(bias)?, &dshift, modulation);
+            add_parameter_gradient(gradients.get_or_alloc_mut(weight)?, dscale, modulation);
+            add_parameter_gradient(gradients.get_or_alloc_mut(bias)?, dshift, modulation);
         }
-        Ok(dx)
+        Ok(())
     }
 }
 
@@ -190,4 +232,33 @@ fn add_parameter_gradient(dw: &mut [f32], d_affine: &[f32], modulation: Option<&
             dw[c] += (1.0 + a) * d[c];
         }
     }
+}
+
+/// A normalisation with no convolution behind it.
+pub fn norm<T: Tape<f32, Cpu>>(
+    x: Features<Cpu, T>,
+    norm: &GroupNorm<Cpu>,
+    activation: Activation,
+) -> Result<Features<Cpu, T>, CpuError> {
+    let (x, mut tape) = x.split();
+    let by = Normalisation::new(x.map.shape, norm, None, activation);
+    let mut y = Map::take(x.map.shape);
+    let shape = norm_shape(x.map.shape, by.groups, by.epsilon);
+    let Affine { scale, shift } = &by.affine;
+    let stats = group_norm(&shape, &x.map.values, scale, shift, activation, &mut y.values);
+    let y = Recorded::new(y);
+    if T::OWNS_TAPE {
+        let normalised = Normalised {
+            by,
+            input: x.map,
+            stats,
+        };
+        let y_gradient = y.gradient.clone();
+        tape.add_backward_op(move |gradients| {
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            x.gradient.add(normalised.gradient_alone(dy, gradients)?);
+            Ok(())
+        });
+    }
+    Ok(Features::new(y, tape))
 }

@@ -1,4 +1,4 @@
-//! Upsampling and pixel shuffles on the tape.
+//! Upsampling, averages and pixel shuffles on the tape.
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, PutTape, SplitTape, Tape, TensorFromVec};
@@ -44,6 +44,30 @@ pub fn upsample2<T: Tape<f32, Cpu>>(x: Features<Cpu, T>) -> Result<Features<Cpu,
             let Some(dy) = y_gradient.take() else { return Ok(()) };
             let mut dx = Map::take(shape);
             kernels::resample::upsample2_grad(b * h, w, depth, &dy.values, &mut dx.values);
+            x.gradient.add(dx);
+            Ok(())
+        });
+    }
+    Ok(Features::new(y, tape))
+}
+
+pub fn average_pool2<T: Tape<f32, Cpu>>(x: Features<Cpu, T>) -> Result<Features<Cpu, T>, CpuError> {
+    let (x, mut tape) = x.split();
+    let (shape @ (b, c, h, w), depth) = (x.map.shape, x.map.depth());
+    assert!(
+        h.is_multiple_of(2) && w.is_multiple_of(2),
+        "an image of {h}x{w} pixels does not split into blocks of 2x2"
+    );
+    let (rows, width) = (b * h / 2, w / 2);
+    let mut y = Map::take((b, c, h / 2, w / 2));
+    kernels::resample::average_pool2(rows, width, depth, &x.map.values, &mut y.values);
+    let y = Recorded::new(y);
+    if T::OWNS_TAPE {
+        let y_gradient = y.gradient.clone();
+        tape.add_backward_op(move |_| {
+            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let mut dx = Map::take(shape);
+            kernels::resample::average_pool2_grad(rows, width, depth, &dy.values, &mut dx.values);
             x.gradient.add(dx);
             Ok(())
         });

@@ -209,6 +209,27 @@ fn modulated_norm_silu_conv<B: Backend>(backend: &B) -> Found {
     found
 }
 
+/// By itself, with an epsilon that nobody overlooks.
+fn norm_silu<B: Backend>(backend: &B) -> Found {
+    let norm = GroupNorm::new(backend, 6, 3).with_epsilon(0.2);
+    layer_case(backend, norm, (2, 6, 3, 4), |norm, x| norm.silu(x))
+}
+
+fn norm_conv_of_another_epsilon<B: Backend>(backend: &B) -> Found {
+    let Pair(norm, conv) = Pair::new(backend);
+    let pair = Pair(norm.with_epsilon(0.2), conv);
+    layer_case(backend, pair, (2, 6, 3, 4), |p, x| p.0.silu_conv(x, &p.1))
+}
+
+fn shift_channels<B: Backend>(backend: &B) -> Found {
+    let (x, shift) = (images(backend, (2, 3, 5, 4), 7), vectors(backend, (2, 3), 8));
+    let y = B::shift_channels(traced_maps(&x), traced_vectors(&shift));
+    let (mut found, mut gradients) = backward_maps(backend, y);
+    note::<B, _>(&mut found, &mut gradients, "the input", &x);
+    note::<B, _>(&mut found, &mut gradients, "the shift", &shift);
+    found
+}
+
 /// The layers of a residual block as one list of parameters.
 struct Block<B: Backend> {
     norm1: GroupNorm<B>,
@@ -278,6 +299,24 @@ fn linear_and_silu<B: Backend>(backend: &B) -> Found {
 
 fn upsample<B: Backend>(backend: &B) -> Found {
     op_case(backend, (2, 3, 3, 4), |x| B::images(B::upsample2(B::features(x)?)?))
+}
+
+fn average_pool<B: Backend>(backend: &B) -> Found {
+    op_case(backend, (2, 3, 6, 4), |x| B::images(B::average_pool2(B::features(x)?)?))
+}
+
+/// On every backend the same ops of dfdx's, so that the values are held here.
+fn half_turn<B: Backend>(backend: &B) -> Found {
+    let x: Tensor4<B> = backend
+        .device()
+        .tensor_from_vec((0..12).map(|i| i as f32).collect(), (1, 2, 2, 3));
+    let turned = B::half_turn(x).expect("a half turn").as_vec();
+    assert_eq!(turned, [5., 4., 3., 2., 1., 0., 11., 10., 9., 8., 7., 6.]);
+    let v = images(backend, (2, 3, 4, 5), 99);
+    let found = op_case(backend, (2, 3, 4, 5), B::half_turn);
+    let back = B::half_turn(v).expect("a half turn").as_vec();
+    assert_eq!(found[1].1, back, "the gradient is not turned back");
+    found
 }
 
 fn pixel_unshuffle<B: Backend>(backend: &B) -> Found {
@@ -447,11 +486,16 @@ mod against_the_kernels {
         norm_conv,
         norm_silu_conv,
         modulated_norm_silu_conv,
+        norm_silu,
+        norm_conv_of_another_epsilon,
+        shift_channels,
         residual_with_skip_convolution,
         residual_with_identity,
         attention,
         linear_and_silu,
         upsample,
+        average_pool,
+        half_turn,
         pixel_unshuffle,
         pixel_shuffle,
         add,

@@ -5,21 +5,21 @@ use ndarray::Array4;
 use nn::{Composed, Cpu, Parameters};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use score_unet::UNetConfig;
+use score_unet::SmallConfig;
 use score_unet::own_thread::OnOwnThread;
 use score_unet::unet::UNet;
 
 fn network() -> UNet<Composed<Cpu>> {
-    let config = UNetConfig {
+    let config = SmallConfig {
         image_size: 8,
         base_channels: 8,
         channel_multipliers: vec![1],
         norm_groups: 4,
         attention_heads: 2,
-        ..UNetConfig::fruits64()
+        ..SmallConfig::fruits64()
     };
     let mut rng = StdRng::seed_from_u64(3);
-    let mut network = UNet::new(&config, &Composed::on(Cpu::default()), &mut rng).unwrap();
+    let mut network = UNet::new(&config.into(), &Composed::on(Cpu::default()), &mut rng).unwrap();
     network.visit_mut("", &mut |_, p| {
         let values: Vec<f32> = p.to_vec().iter().map(|v| v + rng.random_range(-0.2..0.2)).collect();
         p.set(&values);

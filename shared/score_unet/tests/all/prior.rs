@@ -10,10 +10,10 @@ use nn::{Cpu, FloatType};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use score_unet::unet::UNet;
-use score_unet::{Prior, UNetConfig};
+use score_unet::{Prior, SmallConfig};
 
-fn config() -> UNetConfig {
-    UNetConfig {
+fn config() -> SmallConfig {
+    SmallConfig {
         image_channels: 3,
         image_size: 16,
         patch: 2,
@@ -30,7 +30,7 @@ fn network() -> UNet<Cpu> {
     use nn::Parameters;
     use rand::Rng;
     let mut rng = StdRng::seed_from_u64(1);
-    let mut network = UNet::new(&config(), &Cpu::default(), &mut rng).unwrap();
+    let mut network = UNet::new(&config().into(), &Cpu::default(), &mut rng).unwrap();
     network.visit_mut("", &mut |_, p| {
         let moved: Vec<f32> = p.to_vec().iter().map(|v| v + rng.random_range(-0.2..0.2)).collect();
         p.set(&moved);
@@ -237,7 +237,7 @@ fn a_folder_that_is_no_prior_says_what_is_missing() {
     assert!(text(folder.path()).contains("lacks weights.safetensors"));
 
     write_prior(folder.path(), FloatType::F32);
-    let wider = UNetConfig {
+    let wider = SmallConfig {
         base_channels: 16,
         ..config()
     };
@@ -258,32 +258,32 @@ fn a_folder_that_is_no_prior_says_what_is_missing() {
 #[test]
 fn impossible_configurations_are_refused() {
     let invalid = [
-        UNetConfig {
+        SmallConfig {
             channel_multipliers: vec![],
             ..config()
         },
-        UNetConfig {
+        SmallConfig {
             image_size: 18,
             ..config()
         },
-        UNetConfig {
+        SmallConfig {
             base_channels: 9,
             ..config()
         },
-        UNetConfig {
+        SmallConfig {
             norm_groups: 0,
             ..config()
         },
-        UNetConfig {
+        SmallConfig {
             norm_groups: 3,
             ..config()
         },
-        UNetConfig {
+        SmallConfig {
             attention_heads: 5,
             ..config()
         },
-        UNetConfig { patch: 0, ..config() },
-        UNetConfig {
+        SmallConfig { patch: 0, ..config() },
+        SmallConfig {
             base_channels: usize::MAX,
             ..config()
         },

@@ -125,10 +125,7 @@ fn time_scores(options: &Options, prior: &Prior) -> anyhow::Result<()> {
 
 /// The network of a prior for images of another size, with random weights.
 fn random_prior(folder: &Path, image_size: usize, device: &Device) -> anyhow::Result<Prior> {
-    let config = UNetConfig {
-        image_size,
-        ..UNetConfig::read(&folder.join("config.json"))?
-    };
+    let config = UNetConfig::read(&folder.join("config.json"))?.with_image_size(image_size);
     match device {
         Device::Cpu(cpu) => Ok(UNet::new(&config, cpu, &mut StdRng::seed_from_u64(0))?.into_prior("random")),
         #[cfg(feature = "cuda")]
@@ -138,7 +135,7 @@ fn random_prior(folder: &Path, image_size: usize, device: &Device) -> anyhow::Re
 
 fn time_training<B: Backend>(options: &Options, prior: &Path, backend: &B) -> anyhow::Result<()> {
     let config = UNetConfig::of_prior(prior)?;
-    let [x, eps] = noise(options, [config.image_channels, config.image_size, config.image_size]);
+    let [x, eps] = noise(options, config.image_shape());
     let mut bench = TrainingStepBench::new(backend, prior, x, eps)?;
     repeat(options.repeats, || Ok(bench.step()?))
 }

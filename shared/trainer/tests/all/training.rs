@@ -4,13 +4,13 @@ use std::path::Path;
 
 use imaging::PixelSet;
 use nn::{Cpu, Parameters};
-use score_unet::UNetConfig;
 use score_unet::unet::UNet;
+use score_unet::{SmallConfig, UNetConfig};
 use trainer::{Halves, Trainer, TrainerConfig, validation_losses};
 use training::CHECKPOINT_FILE;
 
 fn network() -> UNetConfig {
-    UNetConfig {
+    SmallConfig {
         image_channels: 3,
         image_size: 8,
         patch: 2,
@@ -20,6 +20,7 @@ fn network() -> UNetConfig {
         attention_heads: 2,
         diffusion_steps: 1000,
     }
+    .into()
 }
 
 fn settings() -> TrainerConfig {

@@ -70,7 +70,7 @@ fn train_on<B: Backend>(backend: &B, options: &Options) -> Result<()> {
 
 /// The smaller part first: where it lacks, that is told at once.
 fn read_data<B: Backend>(options: &Options, trainer: &Trainer<B>) -> Result<Data> {
-    let size = trainer.counters().config.image_size;
+    let size = trainer.counters().config.image_size();
     let test = read_split(&options.data, "test", size)?;
     let train = read_split(&options.data, "train", size)?;
     Ok(Data { train, test })
@@ -80,7 +80,7 @@ fn read_data<B: Backend>(options: &Options, trainer: &Trainer<B>) -> Result<Data
 fn finish<B: Backend>(options: &Options, trainer: &Trainer<B>, data: &Data) -> Result<()> {
     let mut network = UNet::load(&options.out, trainer.average().backend())?;
     network.freeze();
-    let max = network.config().diffusion_steps;
+    let max = network.config().diffusion_steps();
     let halves = Halves::of(&data.test.names);
     let mut psnrs = Vec::new();
     for t in DENOISING_TIMES.into_iter().filter(|t| *t <= max) {

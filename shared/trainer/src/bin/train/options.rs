@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, value_parser};
+use clap::{Parser, ValueEnum, value_parser};
 use program::ThreadOptions;
 use score_unet::DeviceChoice;
 use trainer::{Changes, Length, TrainerConfig};
@@ -40,6 +40,10 @@ pub struct Options {
     /// network of fruits64]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Begin with this architecture's default sizes: small, the network of fruits64, or guided, guided-diffusion's with
+    /// 2.9 million parameters for 64x64 images [default: small]
+    #[arg(long, value_enum, conflicts_with_all = ["config", "init", "resume"])]
+    pub architecture: Option<Architecture>,
     /// Seed of the first weights and of every batch [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -73,6 +77,13 @@ pub struct Options {
     /// Write a picture every so many steps: validation images at four noise levels, noisy above, denoised below
     #[arg(long, default_value_t = 2000, value_parser = value_parser!(u64).range(1..))]
     pub preview_every: u64,
+}
+
+/// What `--architecture` names.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Architecture {
+    Small,
+    Guided,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {

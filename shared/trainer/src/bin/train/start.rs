@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use nn::Backend;
 use program::{data_folder, find_prior};
-use score_unet::UNetConfig;
+use score_unet::{GuidedConfig, UNetConfig};
 use trainer::{Checkpoint, Length, Trainer, TrainerConfig};
 use training::{Begin, CHECKPOINT_FILE, differences, require_same};
 
-use crate::options::Options;
+use crate::options::{Architecture, Options};
 
 /// What a training begins with.
 pub enum Start {
@@ -40,11 +40,15 @@ impl Start {
             let network = UNetConfig::of_prior(folder).context(cannot)?;
             Self::Weights(network, folder.join("weights.safetensors"))
         } else {
-            Self::Random(named.clone().unwrap_or_else(UNetConfig::fruits64))
+            let default = match options.architecture {
+                Some(Architecture::Guided) => GuidedConfig::small64().into(),
+                Some(Architecture::Small) | None => UNetConfig::fruits64(),
+            };
+            Self::Random(named.clone().unwrap_or(default))
         };
         let network = start.network();
         require_same("--config", network, named.as_ref().unwrap_or(network))?;
-        let channels = network.image_channels;
+        let channels = network.image_channels();
         ensure!(
             channels == 3,
             "the network is for images of {channels} channels, expected 3: images are read as RGB; set image_channels \

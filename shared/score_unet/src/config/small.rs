@@ -1,15 +1,14 @@
-//! The sizes of a score network.
-
-use std::path::{Path, PathBuf};
+//! The sizes of the small network.
 
 use diffusion::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// The sizes of a [`UNet`](crate::unet::UNet) and the noise schedule it was trained for; `config.json` beside the
-/// weights.
+use crate::config::{ConfigError, require};
+
+/// The sizes of a [`SmallUNet`](crate::small::SmallUNet) and the noise schedule it was trained for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct UNetConfig {
+pub struct SmallConfig {
     /// Channels of the image, 3 for RGB.
     pub image_channels: usize,
     /// Height and width of the image in pixels.
@@ -28,31 +27,7 @@ pub struct UNetConfig {
     pub diffusion_steps: usize,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The file is not the expected JSON.
-    #[error("{path} is not a network configuration: {source}", path = path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
-    /// The numbers do not describe a network.
-    #[error("the network configuration cannot be built: {0}")]
-    Invalid(String),
-}
-
-impl UNetConfig {
+impl SmallConfig {
     /// The network of the `fruits64` prior: 64x64 RGB, 4.0 million parameters.
     #[must_use]
     pub fn fruits64() -> Self {
@@ -68,24 +43,6 @@ impl UNetConfig {
         }
     }
 
-    /// Reads and validates a `config.json`.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, is no such JSON, or describes an impossible network.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.into(),
-            source,
-        })?;
-        let config: Self = serde_json::from_str(&text).map_err(|source| ConfigError::Format {
-            path: path.into(),
-            source,
-        })?;
-        config.validate()?;
-        Ok(config)
-    }
-
     /// Checks that the sizes fit together.
     ///
     /// # Errors
@@ -93,7 +50,6 @@ impl UNetConfig {
     /// Which number is wrong, and what it must be.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let levels = self.channel_multipliers.len();
-        let require = |holds: bool, what: String| if holds { Ok(()) } else { Err(ConfigError::Invalid(what)) };
         require(
             (1..=8).contains(&levels),
             format!("channel_multipliers must name 1 to 8 levels, has {levels}"),
