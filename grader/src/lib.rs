@@ -7,11 +7,13 @@
 
 pub mod bands;
 pub mod bar;
-pub mod batch;
 pub mod checks;
+pub mod class;
 pub mod course;
 pub mod grading;
+pub mod printable;
 pub mod report;
+pub mod secret;
 pub mod submission;
 
 pub use course::task::Task;

@@ -1,8 +1,10 @@
 //! The subcommands and their flags.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use grader::class::Shard;
 use grader::{GradeOptions, Task};
 use sandbox::Isolation;
 use score_unet::DeviceChoice;
@@ -46,24 +48,35 @@ pub enum Command {
     },
     /// Grade one submission.
     Grade {
-        /// A folder or a zip archive.
+        /// A folder or a zip archive; of one task also its lib.rs.
         submission: PathBuf,
-        /// The folder for results.json, junit.xml and report.html.
+        /// The folder for results.json, junit.xml and report.html (and pictures.html, with hidden images: for you).
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// The student's number or login, on which, with the course's secret, all random inputs depend; the
+        /// submission's name if it is left out.
+        #[arg(long, value_name = "ID")]
+        student: Option<String>,
         #[command(flatten)]
         how: How,
     },
     /// Grade a class; goes on where an interrupted run stopped.
     Batch {
-        /// A folder with one folder or zip archive for each student.
+        /// What the platform hands out: a folder or an archive with a folder, an archive or a file for each student
+        /// (Moodle, Canvas, Gradescope, ILIAS, GitHub Classroom).
         submissions: PathBuf,
         /// The folder for scores.csv, class.html and a folder for each submission.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+        out: Option<PathBuf>,
         /// How many are graded at one time.
         #[arg(long, value_name = "N", default_value_t = 1)]
         jobs: usize,
+        /// Grade nothing, but show who would be graded from what, and what is passed over.
+        #[arg(long)]
+        dry_run: bool,
+        /// Grade only part I of N of the class, on one of N machines with the same secret and hidden images.
+        #[arg(long, value_name = "I/N")]
+        shard: Option<Shard>,
         #[command(flatten)]
         how: How,
     },
@@ -94,11 +107,12 @@ pub enum Command {
         #[arg(long)]
         no_images: bool,
     },
-    /// Draw hidden images of your own from the prior; run `calibrate` after it.
+    /// Draw hidden images of your own from the prior, and the course's secret, from which they and all random inputs
+    /// are derived; run `calibrate` after it.
     Hidden {
-        /// The first image's seed: choose your own, and tell nobody.
-        #[arg(long, value_name = "SEED")]
-        seed: u64,
+        /// Draw the demonstration set, the same for everybody, which this repository shows.
+        #[arg(long)]
+        demonstration: bool,
         /// How many images.
         #[arg(long, value_name = "N", default_value_t = 4)]
         count: u64,
@@ -120,13 +134,16 @@ pub struct How {
     /// Only these tasks, by number or name; all if left out.
     #[arg(long, value_name = "TASK", num_args = 1..)]
     tasks: Vec<Task>,
-    /// The seed of all random inputs.
+    /// Goes into all random inputs, beside the course's secret and the student: another number gives others.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
     /// Leave out the checks on images, which take most of the time.
     #[arg(long)]
     no_images: bool,
-    /// The folder with the hidden images; by default grader/hidden of the workspace.
+    /// So many minutes one submission may take; what is not done by then earns nothing.
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    budget: u64,
+    /// The folder with the hidden images and the secret; by default grader/hidden of the workspace.
     #[arg(long, value_name = "DIR")]
     hidden: Option<PathBuf>,
     /// Grade even where the machine cannot isolate the submission: it can then do whatever you can.
@@ -143,6 +160,7 @@ impl How {
         }
         options.seed = self.seed;
         options.images = !self.no_images;
+        options.budget = Duration::from_secs(self.budget.saturating_mul(60));
         options.hidden = self.hidden.clone().unwrap_or(options.hidden);
         if self.unprotected {
             options.isolation = Isolation::Unsafe;

@@ -48,7 +48,10 @@ pub fn results(report: &GradeReport) -> Results {
     let mut extra_data = BTreeMap::new();
     for task in &report.tasks {
         extra_data.insert(format!("seconds_{}", task.task.crate_name()), task.seconds);
-        tests.extend(task.checks.iter().map(|check| test(check, task.build_error.as_deref())));
+        // What the compiler says stands with the first check, once.
+        let error = |index: usize| task.build_error.as_deref().filter(|_| index == 0);
+        let checks = task.checks.iter().enumerate();
+        tests.extend(checks.map(|(index, check)| test(check, error(index))));
     }
     Results {
         score: report.points(),
@@ -60,6 +63,21 @@ pub fn results(report: &GradeReport) -> Results {
         tests,
         leaderboard: leaderboard(report),
         extra_data,
+    }
+}
+
+/// A result without a grade.
+pub fn no_grade(why: &str) -> Results {
+    Results {
+        score: 0.0,
+        execution_time: 0,
+        output: format!("No grade: the points shown here are none. {why}"),
+        output_format: "text",
+        visibility: "visible",
+        stdout_visibility: "hidden",
+        tests: Vec::new(),
+        leaderboard: Vec::new(),
+        extra_data: BTreeMap::new(),
     }
 }
 

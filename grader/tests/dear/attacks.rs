@@ -208,7 +208,7 @@ fn the_reference_earns_what_attacks_do_not() -> Result<()> {
     let submission = tempfile::tempdir()?;
     put(submission.path(), SOURCE, &fs::read(host.root.join(SOURCE))?)?;
     let checks = ["2.1 formula", "2.2 formula", "2.3"].map(String::from);
-    let report = Grader::new(options(&host, &checks))?.grade(submission.path(), &mut |_, _| {})?;
+    let report = Grader::new(options(&host, &checks))?.grade(submission.path(), "mallory", &mut |_, _| {})?;
     ensure!(
         report.points() == report.out_of() && report.out_of() > 0.0,
         "{}",
@@ -243,7 +243,7 @@ fn attacks(host: &Host) -> Result<BTreeMap<String, Attack>> {
 fn carry_out(host: &Host, grader: &Grader, attack: &Attack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let submission = make_submission(host, attack, folder.path())?;
-    let report = grader.grade(&submission, &mut |_, _| {})?;
+    let report = grader.grade(&submission, "mallory", &mut |_, _| {})?;
     host.is_unharmed()?;
     let text = text_of(&report);
     ensure!(

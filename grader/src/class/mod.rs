@@ -1,0 +1,13 @@
+//! A class: from what a platform hands out to one report for each student, and the tables of all.
+
+mod find;
+mod grade;
+mod metadata;
+mod names;
+mod page;
+mod table;
+
+pub use find::{Class, PassedOver, Student, find};
+pub use grade::{ClassOptions, Graded, Shard, Summary, grade_class, make_out};
+pub use names::attempt;
+pub use table::write_tables;
