@@ -1,26 +1,37 @@
 //! `grader batch`: a class.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use grader::class::{self, Class, ClassOptions, grade_class, make_out, write_tables};
-use grader::{GradeOptions, Grader};
+use grader::class::merge::{self, write_part};
+use grader::class::{self, Adjustments, Class, ClassOptions, course, grade_class, make_out, write_tables};
+use grader::{GradeOptions, Grader, Task};
 use program::{print, say, stop_asked};
 
 use crate::grade::{stop_programs_on_signals, warn};
 
 /// Grades the class in a folder or an archive. What is wrong with single submissions stops nobody else; the exit code
 /// is 1 where one got no grade.
-pub fn batch(submissions: &Path, out: &Path, how: &ClassOptions, options: &GradeOptions) -> Result<ExitCode> {
+pub fn batch(
+    submissions: &Path,
+    out: &Path,
+    how: &ClassOptions,
+    adjustments: &Adjustments,
+    options: &GradeOptions,
+) -> Result<ExitCode> {
     make_out(out, submissions)?;
     let class = class::find(submissions)?;
     say_passed_over(&class);
     stop_programs_on_signals()?;
     let grader = Grader::new(options.clone())?;
     warn(&grader);
+    write_part(&class, &course(&grader)?, how.shard, out)?;
     let graded = grade_class(&grader, &class, out, how)?;
-    write_tables(&graded, &options.tasks, out)?;
+    write_tables(&graded, &options.tasks, adjustments, out)?;
+    if how.shard.is_none() {
+        adjustments.unused(&graded.summaries).iter().for_each(|note| say(note));
+    }
     for (name, why) in &graded.failed {
         say(&format!("no grade for {name}: {why}"));
     }
@@ -34,6 +45,38 @@ pub fn batch(submissions: &Path, out: &Path, how: &ClassOptions, options: &Grade
         return Ok(ExitCode::from(signal.exit_status()));
     }
     Ok(if graded.failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Joins parts of a class. The exit code is 1 where a submission is missing.
+pub fn merge(parts: &[PathBuf], out: &Path, adjustments: &Adjustments) -> Result<ExitCode> {
+    let merged = merge::merge(parts, out)?;
+    let is_graded = |task: &Task| {
+        let mut graded = merged.graded.summaries.iter().flat_map(|summary| &summary.tasks);
+        graded.any(|(number, _)| *number == task.number())
+    };
+    let tasks: Vec<Task> = Task::all().into_iter().filter(is_graded).collect();
+    write_tables(&merged.graded, &tasks, adjustments, out)?;
+    for name in &merged.twice {
+        say(&format!("graded twice: {name}; the first part's result is taken"));
+    }
+    for name in &merged.missing {
+        say(&format!("missing: {name}: no part has graded it"));
+    }
+    adjustments
+        .unused(&merged.graded.summaries)
+        .iter()
+        .for_each(|note| say(note));
+    print(&format!(
+        "{} submissions, {} missing; see `{}`.",
+        merged.graded.summaries.len(),
+        merged.missing.len(),
+        out.join("scores.csv").display()
+    ));
+    Ok(if merged.missing.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -9,7 +9,7 @@ use grader::Task;
 use grader::bands::calibrate::{self, Scope};
 use grader::bands::thresholds::Thresholds;
 use grader::checks::Bench;
-use grader::class::ClassOptions;
+use grader::class::{self, ClassOptions, jplag};
 use grader::course::doctor::{self, Build};
 use grader::course::package::{self, Libraries};
 use grader::course::{hidden, release};
@@ -18,8 +18,8 @@ use grader::secret::{Owner, Secret};
 use program::{all_printed, print, say};
 use score_unet::Prior;
 
-use crate::batch::{batch, dry_run};
-use crate::grade::grade;
+use crate::batch::{batch, dry_run, merge};
+use crate::grade::{Who, grade};
 use crate::options::{Command, Options};
 
 /// The bands, and the hidden images, in the workspace.
@@ -48,10 +48,17 @@ pub fn run(options: Options) -> Result<ExitCode> {
             submission,
             out,
             student,
+            metadata,
+            late,
             how,
         } => {
             say(&format!("Grading with the workspace `{}`.", root.display()));
-            return grade(&submission, student.as_deref(), &out, &how.options(&root));
+            let who = Who {
+                student,
+                metadata,
+                policy: late.policy(),
+            };
+            return grade(&submission, &who, &out, &how.options(&root));
         }
         Command::Batch {
             submissions,
@@ -59,14 +66,28 @@ pub fn run(options: Options) -> Result<ExitCode> {
             jobs,
             dry_run: is_dry,
             shard,
+            tables,
             how,
         } => {
             say(&format!("Grading with the workspace `{}`.", root.display()));
             let options = how.options(&root);
             return match out {
-                Some(out) if !is_dry => batch(&submissions, &out, &ClassOptions { jobs, shard }, &options),
+                Some(out) if !is_dry => {
+                    let how = ClassOptions { jobs, shard };
+                    batch(&submissions, &out, &how, &tables.adjustments()?, &options)
+                }
                 _ => dry_run(&submissions, &options),
             };
+        }
+        Command::Merge { parts, out, tables } => return merge(&parts, &out, &tables.adjustments()?),
+        Command::Jplag {
+            submissions,
+            out,
+            tasks,
+        } => {
+            let tasks = if tasks.is_empty() { Task::all() } else { tasks };
+            let count = jplag::export(&class::find(&submissions)?, &tasks, &out)?;
+            print(&format!("The sources of {count} students are in `{}`.", out.display()));
         }
         Command::Package { out, vendored } => {
             let libraries = if vendored {

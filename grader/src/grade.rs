@@ -1,22 +1,33 @@
 //! `grader grade`: one submission, and a result whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use grader::grading::grade::name_of;
+use grader::late::{LatePolicy, Metadata};
 use grader::report::{write_no_grade, write_reports};
 use grader::{GradeOptions, GradeReport, Grader, bar};
 use program::{catch_signals, explain, print, say, stop_asked};
 
+/// Whose submission it is, and what being late costs.
+pub struct Who {
+    /// The student's number or login.
+    pub student: Option<String>,
+    /// Gradescope's file about the submission.
+    pub metadata: Option<PathBuf>,
+    /// What being late costs.
+    pub policy: LatePolicy,
+}
+
 /// Grades. From the first second there is a `results.json`, which says that the grader did not finish; it is replaced
 /// by the grade, or by what went wrong.
-pub fn grade(submission: &Path, student: Option<&str>, out: &Path, options: &GradeOptions) -> Result<ExitCode> {
+pub fn grade(submission: &Path, who: &Who, out: &Path, options: &GradeOptions) -> Result<ExitCode> {
     write_no_grade("The grader did not finish.", out)?;
     stop_programs_on_signals()?;
-    let graded = catch_unwind(AssertUnwindSafe(|| graded(submission, student, options)));
+    let graded = catch_unwind(AssertUnwindSafe(|| graded(submission, who, options)));
     let graded = graded.unwrap_or_else(|_| Err(anyhow!("the grader panicked; its log holds the message")));
     if let Some(signal) = stop_asked() {
         let number = signal.exit_status() - 128;
@@ -46,7 +57,7 @@ pub fn grade(submission: &Path, student: Option<&str>, out: &Path, options: &Gra
     }
 }
 
-fn graded(submission: &Path, student: Option<&str>, options: &GradeOptions) -> Result<GradeReport> {
+fn graded(submission: &Path, who: &Who, options: &GradeOptions) -> Result<GradeReport> {
     let about = submission
         .metadata()
         .with_context(|| format!("there is no submission at `{}`", submission.display()))?;
@@ -55,16 +66,27 @@ fn graded(submission: &Path, student: Option<&str>, options: &GradeOptions) -> R
         "the submission `{}` is neither a folder nor a file",
         submission.display()
     );
+    let metadata = match &who.metadata {
+        Some(path) => Metadata::read(path)?,
+        None => Metadata::default(),
+    };
+    let student = who
+        .student
+        .clone()
+        .or(metadata.student)
+        .unwrap_or_else(|| name_of(submission));
     let grader = Grader::new(options.clone())?;
     warn(&grader);
     let bar = bar::new("checks", grader.num_checks() as u64);
-    let name = name_of(submission);
-    let report = grader.grade(submission, student.unwrap_or(&name), &mut |key, _| {
+    let report = grader.grade(submission, &student, &mut |key, _| {
         bar.set_message(key.to_owned());
         bar.inc(1);
     });
     bar.finish_and_clear();
-    report
+    Ok(GradeReport {
+        kept: metadata.times.map(|times| who.policy.kept(times)),
+        ..report?
+    })
 }
 
 /// Says loudly what makes grades worth little.
@@ -113,9 +135,16 @@ fn print_report(report: &GradeReport) {
             }
         }
     }
+    if let Some(kept) = report.kept.filter(|kept| *kept < 1.0) {
+        print(&format!(
+            "Late: {:.0} % of the {:.2} points earned are kept.",
+            100.0 * kept,
+            report.points()
+        ));
+    }
     print(&format!(
         "{:.2} of {:.0} points in {:.0} s",
-        report.points(),
+        report.score(),
         report.out_of(),
         report.seconds
     ));

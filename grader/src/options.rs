@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use grader::class::Shard;
-use grader::{GradeOptions, Task};
+use grader::class::{Adjustments, Shard};
+use grader::late::LatePolicy;
+use grader::{GradeOptions, Task, Visibility};
 use sandbox::Isolation;
 use score_unet::DeviceChoice;
 
@@ -57,6 +59,11 @@ pub enum Command {
         /// submission's name if it is left out.
         #[arg(long, value_name = "ID")]
         student: Option<String>,
+        /// Gradescope's submission_metadata.json: who the student is, and whether the submission is late.
+        #[arg(long, value_name = "FILE")]
+        metadata: Option<PathBuf>,
+        #[command(flatten)]
+        late: Late,
         #[command(flatten)]
         how: How,
     },
@@ -78,7 +85,31 @@ pub enum Command {
         #[arg(long, value_name = "I/N")]
         shard: Option<Shard>,
         #[command(flatten)]
+        tables: Tables,
+        #[command(flatten)]
         how: How,
+    },
+    /// Join the parts of a class that `batch --shard` graded on several machines, and say what is missing or there twice.
+    Merge {
+        /// The folders that the parts were graded into.
+        #[arg(required = true, value_name = "DIR")]
+        parts: Vec<PathBuf>,
+        /// The folder for all of it.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        #[command(flatten)]
+        tables: Tables,
+    },
+    /// Write the sources of a class as JPlag reads them, a folder for each student.
+    Jplag {
+        /// What the platform hands out, as for `batch`.
+        submissions: PathBuf,
+        /// A new folder for them.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Only these tasks, by number or name; all if left out.
+        #[arg(long, value_name = "TASK", num_args = 1..)]
+        tasks: Vec<Task>,
     },
     /// Pack the autograder for Gradescope, and write a workflow for GitHub Classroom beside it.
     Package {
@@ -128,6 +159,49 @@ pub enum Command {
     },
 }
 
+/// What being late costs.
+#[derive(Args, Clone, Copy)]
+pub struct Late {
+    /// So many percent of the points are taken off for each day that has begun after the due date.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    late_percent: f64,
+    /// So many minutes after the due date do not count.
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    late_grace: u32,
+}
+
+impl Late {
+    /// As the library takes it.
+    pub fn policy(self) -> LatePolicy {
+        LatePolicy {
+            percent_per_day: self.late_percent.clamp(0.0, 100.0),
+            grace_minutes: self.late_grace,
+        }
+    }
+}
+
+/// What goes into the tables of a class besides what was graded.
+#[derive(Args)]
+pub struct Tables {
+    /// When submissions came and should have, a CSV file with the columns id,submitted,due
+    /// (2026-01-31T23:59:00+01:00).
+    #[arg(long, value_name = "FILE")]
+    due: Option<PathBuf>,
+    /// Points given by hand, a CSV file with the columns id,check,points,comment: in the place of a check's, or, for the
+    /// check `manual`, besides.
+    #[arg(long, value_name = "FILE")]
+    overrides: Option<PathBuf>,
+    #[command(flatten)]
+    late: Late,
+}
+
+impl Tables {
+    /// Reads the files.
+    pub fn adjustments(&self) -> Result<Adjustments> {
+        Adjustments::read(self.due.as_deref(), self.overrides.as_deref(), self.late.policy())
+    }
+}
+
 /// How to grade.
 #[derive(Args)]
 pub struct How {
@@ -140,6 +214,9 @@ pub struct How {
     /// Leave out the checks on images, which take most of the time.
     #[arg(long)]
     no_images: bool,
+    /// Who sees on a platform what came of the checks on hidden images: visible, after_due_date, after_published, hidden.
+    #[arg(long, value_name = "WHO", default_value = "visible")]
+    visibility: Visibility,
     /// So many minutes one submission may take; what is not done by then earns nothing.
     #[arg(long, value_name = "MINUTES", default_value_t = 15)]
     budget: u64,
@@ -160,6 +237,7 @@ impl How {
         }
         options.seed = self.seed;
         options.images = !self.no_images;
+        options.visibility = self.visibility;
         options.budget = Duration::from_secs(self.budget.saturating_mul(60));
         options.hidden = self.hidden.clone().unwrap_or(options.hidden);
         if self.unprotected {

@@ -6,7 +6,7 @@ use diffusion::{Pullback, Schedule, ScoreError, ScoreModel};
 use exchange::Message;
 use ndarray::Array4;
 
-/// The most images in one question.
+/// The most images in one question; no check has more.
 const MOST_IMAGES: usize = 8;
 
 /// A question about a score that was answered.
@@ -91,9 +91,9 @@ impl<'a> Recording<'a> {
         }
         drop(heard);
         self.model.check(x_t, t)?;
-        if x_t.dim().0 > MOST_IMAGES {
+        if !(1..=MOST_IMAGES).contains(&x_t.dim().0) {
             return Err(ScoreError::Backend(format!(
-                "the model was asked about {} images at once, expected at most {MOST_IMAGES}",
+                "the model was asked about {} images at once, expected 1 to {MOST_IMAGES}",
                 x_t.dim().0
             )));
         }

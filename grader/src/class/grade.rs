@@ -61,7 +61,7 @@ impl Shard {
 }
 
 /// One line of the table; it is kept in the submission's folder, written when all else is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The platform's number or login of the student.
     pub id: String,
@@ -219,8 +219,12 @@ fn fingerprint(student: &Student, submission: &Submission) -> String {
     hex(hash)
 }
 
-/// What all submissions of a class are graded with.
-fn course(grader: &Grader) -> Result<String> {
+/// A fingerprint of what all submissions of a class are graded with.
+///
+/// # Errors
+///
+/// If the thresholds cannot be read.
+pub fn course(grader: &Grader) -> Result<String> {
     let options = grader.options();
     let mut hash = Sha256::new();
     hash.update(format!(

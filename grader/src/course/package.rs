@@ -41,9 +41,11 @@ cd /autograder/source
 # Whatever happens to the grader, the platform shows a sentence.
 echo '{"score": 0, "output": "No grade: the points shown here are none. The grader did not start."}' \
     > /autograder/results/results.json
-# The platform's own number of the student decides, with the course's secret, on the random inputs.
-student=$(sed -n 's/.*"users": *\[ *{[^}]*"id": *\([0-9]*\).*/\1/p' /autograder/submission_metadata.json 2>/dev/null | head -1)
-target/debug/grader grade /autograder/submission --out /autograder/results ${student:+--student "$student"} \
+# The platform's own number of the student decides, with the course's secret, on the random inputs. GRADER_FLAGS may
+# hold --late-percent and --visibility as well.
+metadata=/autograder/submission_metadata.json
+[ -e "$metadata" ] || metadata=""
+target/debug/grader grade /autograder/submission --out /autograder/results ${metadata:+--metadata "$metadata"} \
     ${GRADER_FLAGS:-}
 "#;
 

@@ -1,6 +1,7 @@
 //! Runs workers on requests, in the sandbox, and takes their answers.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,7 @@ pub fn ask_each(
             Err(why) => return Ok(nothing(check, &finished, why)),
         };
         answers[index] = match model {
-            Some(_) => check.settle(bench, request, recording.with_calls(message))?,
+            Some(_) => settled(check, bench, request, recording.with_calls(message))?,
             None => Answered {
                 message,
                 ..Answered::default()
@@ -100,6 +101,16 @@ pub fn ask_each(
         };
     }
     Ok(Outcome::Answers(answers, shown(&said)))
+}
+
+/// An answer that was looked at. One that nobody foresaw is the submission's fault, and stops nobody else.
+fn settled(check: &Check, bench: &Bench, request: &Message, answered: Answered) -> Result<Answered> {
+    catch_unwind(AssertUnwindSafe(|| check.settle(bench, request, answered))).unwrap_or_else(|_| {
+        Ok(Answered {
+            message: Message::default().with("error", "the answer has a form that no function of the exercise gives"),
+            ..Answered::default()
+        })
+    })
 }
 
 /// Asks one worker for all requests that need no model, which earn no points; nothing where it gives no answers.

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -40,6 +41,8 @@ pub struct GradeOptions {
     pub compile_limits: Limits,
     /// How long one submission may be graded; what is not done by then earns nothing.
     pub budget: Duration,
+    /// Who sees the results of the checks on images.
+    pub visibility: Visibility,
     /// The folder with the hidden images and the course's secret.
     pub hidden: PathBuf,
     /// The file with points and bands.
@@ -59,6 +62,7 @@ impl GradeOptions {
             isolation: Isolation::Required,
             compile_limits: COMPILE_LIMITS,
             budget: Duration::from_secs(15 * 60),
+            visibility: Visibility::default(),
             hidden: root.join("grader/hidden"),
             thresholds: root.join("grader/thresholds.toml"),
         }
@@ -82,6 +86,48 @@ pub struct GradeReport {
     pub notes: Vec<String>,
     /// On the clock.
     pub seconds: f64,
+    /// The share of the points that is kept, where some are taken off for being late.
+    pub kept: Option<f64>,
+    /// Who sees what came of the checks on hidden images.
+    pub visibility: Visibility,
+}
+
+/// Who sees the result of a check on a platform, in Gradescope's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// The student, at once.
+    #[default]
+    Visible,
+    /// The student, when the assignment's due date has passed.
+    AfterDueDate,
+    /// The student, when grades are published.
+    AfterPublished,
+    /// Only the staff.
+    Hidden,
+}
+
+impl Visibility {
+    /// As platforms and flags call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Visible => "visible",
+            Self::AfterDueDate => "after_due_date",
+            Self::AfterPublished => "after_published",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+impl FromStr for Visibility {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Visible, Self::AfterDueDate, Self::AfterPublished, Self::Hidden];
+        all.into_iter()
+            .find(|visibility| visibility.name() == text)
+            .ok_or_else(|| format!("`{text}` is no visibility: expected {}", all.map(Self::name).join(", ")))
+    }
 }
 
 /// What came of one task.
@@ -121,6 +167,13 @@ impl GradeReport {
     #[must_use]
     pub fn points(&self) -> f64 {
         sum(self.tasks.iter().map(TaskReport::points))
+    }
+
+    /// What counts: the points, less what being late costs.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        let kept = self.kept.unwrap_or(1.0);
+        (self.points() * kept * 100.0).round() / 100.0
     }
 
     /// All points that could have been earned.
@@ -320,6 +373,8 @@ impl Grader {
             tasks,
             notes: warning.into_iter().chain(submission.notes.iter().cloned()).collect(),
             seconds: clock.elapsed().as_secs_f64(),
+            kept: None,
+            visibility: self.options.visibility,
         })
     }
 }

@@ -21,7 +21,10 @@ fn put(root: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     Ok(fs::write(file, bytes)?)
 }
 
-fn archive(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+/// Paths and contents of an archive.
+type Entries<'a> = &'a [(&'a str, &'a [u8])];
+
+fn archive(entries: Entries<'_>) -> Result<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (path, bytes) in entries {
         writer.start_file(*path, SimpleFileOptions::default())?;
@@ -139,7 +142,7 @@ fn oddly_named_uploads_of_one_task_are_taken() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let inner = archive(&[("tasks/task2_denoise/src/lib.rs", LIB.as_bytes())])?;
     let source = LIB.as_bytes();
-    let cases: [(&[(&str, &[u8])], bool); 12] = [
+    let cases: [(Entries<'_>, bool); 12] = [
         (&[("lib.rs", source)], true),
         (&[("src/lib.rs", source)], true),
         (&[("tasks/task2_denoise/src/lib (1).rs", source)], true),
