@@ -21,7 +21,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-SEED_OF_HIDDEN=1000
 PARTS="images hidden figures tests bands notebooks tables operators samplers calibration"
 data=""
 parts=()
@@ -64,7 +63,7 @@ for part in "${parts[@]}"; do
         cargo run -q --locked -p task3_generate -- --count 16 --batch 1 --seed 0 --save-each --out "$scratch/images"
         cp "$scratch"/images/sample-*.png data/images/
         ;;
-    hidden) cargo run -q --locked -p grader -- hidden --seed "$SEED_OF_HIDDEN" --count 4 --out grader/hidden ;;
+    hidden) cargo run -q --locked -p grader -- hidden --demonstration --count 4 ;;
     figures)
         figures task2_denoise denoising.png:denoise.png --figure-image 10
         figures task3_generate "samples.png path.png" --count 16 --batch 1

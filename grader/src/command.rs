@@ -5,21 +5,26 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use grader::Task;
 use grader::bands::calibrate::{self, Scope};
 use grader::bands::thresholds::Thresholds;
 use grader::checks::Bench;
+use grader::class::{self, ClassOptions, jplag};
 use grader::course::doctor::{self, Build};
 use grader::course::package::{self, Libraries};
 use grader::course::{hidden, release};
-use grader::report::{write_file, write_reports};
-use grader::{GradeOptions, GradeReport, Grader, Task, bar, batch};
+use grader::report::write_file;
+use grader::secret::{Owner, Secret};
 use program::{all_printed, print, say};
 use score_unet::Prior;
 
+use crate::batch::{batch, dry_run, merge};
+use crate::grade::{Who, grade};
 use crate::options::{Command, Options};
 
-/// The bands, in the workspace.
+/// The bands, and the hidden images, in the workspace.
 const THRESHOLDS: &str = "grader/thresholds.toml";
+const HIDDEN: &str = "grader/hidden";
 
 /// Carries a command out.
 ///
@@ -39,19 +44,50 @@ pub fn run(options: Options) -> Result<ExitCode> {
             let passed = check::check(task.as_deref(), Some(&out))?;
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Grade { submission, out, how } => return grade(&submission, &out, &how.options(&root)),
+        Command::Grade {
+            submission,
+            out,
+            student,
+            metadata,
+            late,
+            how,
+        } => {
+            say(&format!("Grading with the workspace `{}`.", root.display()));
+            let who = Who {
+                student,
+                metadata,
+                policy: late.policy(),
+            };
+            return grade(&submission, &who, &out, &how.options(&root));
+        }
         Command::Batch {
             submissions,
             out,
             jobs,
+            dry_run: is_dry,
+            shard,
+            tables,
             how,
         } => {
-            let done = batch::grade_class(&submissions, &out, jobs, &how.options(&root))?;
-            print(&format!(
-                "{} submissions; see `{}` and scores.csv beside it.",
-                done.len(),
-                out.join("class.html").display()
-            ));
+            say(&format!("Grading with the workspace `{}`.", root.display()));
+            let options = how.options(&root);
+            return match out {
+                Some(out) if !is_dry => {
+                    let how = ClassOptions { jobs, shard };
+                    batch(&submissions, &out, &how, &tables.adjustments()?, &options)
+                }
+                _ => dry_run(&submissions, &options),
+            };
+        }
+        Command::Merge { parts, out, tables } => return merge(&parts, &out, &tables.adjustments()?),
+        Command::Jplag {
+            submissions,
+            out,
+            tasks,
+        } => {
+            let tasks = if tasks.is_empty() { Task::all() } else { tasks };
+            let count = jplag::export(&class::find(&submissions)?, &tasks, &out)?;
+            print(&format!("The sources of {count} students are in `{}`.", out.display()));
         }
         Command::Package { out, vendored } => {
             let libraries = if vendored {
@@ -81,13 +117,13 @@ pub fn run(options: Options) -> Result<ExitCode> {
                 } else {
                     Scope::Everything
                 };
-                fair(bench, &tasks, seeds, scope)
+                fair(&bench, &tasks, seeds, scope)
             } else {
-                calibrated(bench, &tasks, seeds, &root)
+                calibrated(&bench, &tasks, seeds, &root)
             };
         }
         Command::Hidden {
-            seed,
+            demonstration,
             count,
             steps,
             device,
@@ -95,10 +131,12 @@ pub fn run(options: Options) -> Result<ExitCode> {
         } => {
             let device = device.open(say)?;
             let prior = Prior::load_on(&root.join("data/priors/fruits64"), &device)?;
-            let out = out.unwrap_or_else(|| root.join("grader/hidden"));
-            hidden::draw(&prior, &out, seed, count, steps)?;
+            let out = out.unwrap_or_else(|| root.join(HIDDEN));
+            let owner = if demonstration { Owner::Everybody } else { Owner::Course };
+            hidden::draw(&prior, &out, owner, count, steps)?;
             print(&format!(
-                "{count} images in `{}`; now run `grader calibrate`.",
+                "{count} images and the secret in `{0}`; now run `grader calibrate`. Keep a copy of `{0}`: regrading \
+                 needs it.",
                 out.display()
             ));
         }
@@ -134,86 +172,22 @@ fn find_root(named: Option<PathBuf>) -> Result<PathBuf> {
     }
 }
 
-/// Grades, and writes a result whatever happens: a failure of the grader's own is told in it.
-fn grade(submission: &Path, out: &Path, options: &GradeOptions) -> Result<ExitCode> {
-    let outcome = Grader::new(options.clone()).and_then(|grader| {
-        let bar = bar::new("checks", grader.num_checks() as u64);
-        let report = grader.grade(submission, &mut |key, _| {
-            bar.set_message(key.to_owned());
-            bar.inc(1);
-        });
-        bar.finish_and_clear();
-        report
-    });
-    match outcome {
-        Ok(report) => {
-            write_reports(&report, out)?;
-            print_report(&report);
-            print(&format!("See `{}`.", out.join("report.html").display()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            let report = GradeReport {
-                submission: submission.display().to_string(),
-                notes: vec![format!(
-                    "Nothing was graded, because the grader itself failed: {error:#}"
-                )],
-                ..GradeReport::default()
-            };
-            write_reports(&report, out)?;
-            Err(error)
-        }
-    }
-}
-
-fn print_report(report: &GradeReport) {
-    for note in &report.notes {
-        print(&format!("note: {note}"));
-    }
-    for task in &report.tasks {
-        print(&format!(
-            "{}: {:.2} of {:.0} points ({:.1} s)",
-            task.task.title(),
-            task.points(),
-            task.out_of(),
-            task.seconds
-        ));
-        if let Some(error) = &task.build_error {
-            print(error);
-            continue;
-        }
-        for check in &task.checks {
-            print(&format!(
-                "  {:<14} {:>5.2} of {:>2} ({:.1} s)",
-                check.key, check.points, check.out_of, check.seconds
-            ));
-            if check.points < check.out_of {
-                check.text.lines().for_each(|line| print(&format!("      {line}")));
-            }
-        }
-    }
-    print(&format!(
-        "{:.2} of {:.0} points in {:.0} s",
-        report.points(),
-        report.out_of(),
-        report.seconds
-    ));
-}
-
 /// The instructor's own prior, hidden images and bands.
 fn bench(root: &Path) -> Result<Bench> {
     let thresholds = Thresholds::read(&root.join(THRESHOLDS))?;
+    let hidden = root.join(HIDDEN);
+    // Calibration is the same for everybody who has the images: it draws from no secret.
     Bench::new(
-        0,
+        Secret::known(0),
         &root.join("data/priors/fruits64"),
-        &root.join("grader/hidden"),
+        &hidden,
         thresholds,
     )
 }
 
 /// Measures the bands anew, and writes them.
-fn calibrated(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, root: &Path) -> Result<ExitCode> {
-    let thresholds = calibrate::calibrate(&mut bench, tasks, seeds)?;
+fn calibrated(bench: &Bench, tasks: &[Task], seeds: Range<u64>, root: &Path) -> Result<ExitCode> {
+    let thresholds = calibrate::calibrate(bench, tasks, seeds)?;
     let path = root.join(THRESHOLDS);
     write_file(&path, calibrate::to_text(&thresholds)?.as_bytes())?;
     print(&format!("The bands are in `{}`.", path.display()));
@@ -221,8 +195,8 @@ fn calibrated(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, root: &Path) 
 }
 
 /// Says where the reference solution loses points.
-fn fair(mut bench: Bench, tasks: &[Task], seeds: Range<u64>, scope: Scope) -> Result<ExitCode> {
-    let faults = calibrate::unfair(&mut bench, tasks, seeds.clone(), scope)?;
+fn fair(bench: &Bench, tasks: &[Task], seeds: Range<u64>, scope: Scope) -> Result<ExitCode> {
+    let faults = calibrate::unfair(bench, tasks, seeds.clone(), scope)?;
     faults.iter().for_each(|fault| print(fault));
     print(&format!("{} faults on {} seeds", faults.len(), seeds.end - seeds.start));
     all_printed()?;

@@ -7,12 +7,16 @@
 
 pub mod bands;
 pub mod bar;
-pub mod batch;
 pub mod checks;
+pub mod class;
 pub mod course;
 pub mod grading;
+pub mod late;
+
+pub mod printable;
 pub mod report;
+pub mod secret;
 pub mod submission;
 
 pub use course::task::Task;
-pub use grading::grade::{CheckReport, GradeOptions, GradeReport, Grader, TaskReport, grade};
+pub use grading::grade::{CheckReport, GradeOptions, GradeReport, Grader, TaskReport, Visibility, grade};

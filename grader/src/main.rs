@@ -1,13 +1,15 @@
 //! The command `grader`.
 
+mod batch;
 mod command;
+mod grade;
 mod options;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use program::say;
+use program::{USER_ERROR, explain, say};
 
 /// The first argument with which the program is the sandbox's helper.
 const SANDBOX: &str = "sandbox-exec";
@@ -24,12 +26,22 @@ fn main() -> ExitCode {
         sandbox::use_helper(this, vec![SANDBOX.into()]);
     }
     // The flags name tasks, so that the list must be sound before they are read.
-    let done = grader::course::task::check_list().and_then(|()| command::run(options::Options::parse()));
-    match done {
+    let outcome = grader::course::task::check_list().and_then(|()| match options::Options::try_parse() {
+        Ok(options) => command::run(options),
+        Err(error) => {
+            if error.use_stderr() {
+                grader::report::promise::tell(
+                    "The grader was started with wrong flags; what it says of them is in its log.",
+                );
+            }
+            error.exit()
+        }
+    });
+    match outcome {
         Ok(code) => code,
         Err(error) => {
-            say(&format!("error: {error:#}"));
-            ExitCode::from(2)
+            say(&format!("error: {}", explain(&error)));
+            ExitCode::from(USER_ERROR)
         }
     }
 }

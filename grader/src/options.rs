@@ -1,9 +1,13 @@
 //! The subcommands and their flags.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use grader::{GradeOptions, Task};
+use grader::class::{Adjustments, Shard};
+use grader::late::LatePolicy;
+use grader::{GradeOptions, Task, Visibility};
 use sandbox::Isolation;
 use score_unet::DeviceChoice;
 
@@ -46,26 +50,66 @@ pub enum Command {
     },
     /// Grade one submission.
     Grade {
-        /// A folder or a zip archive.
+        /// A folder or a zip archive; of one task also its lib.rs.
         submission: PathBuf,
-        /// The folder for results.json, junit.xml and report.html.
+        /// The folder for results.json, junit.xml and report.html (and pictures.html, with hidden images: for you).
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// The student's number or login, on which, with the course's secret, all random inputs depend; the
+        /// submission's name if it is left out.
+        #[arg(long, value_name = "ID")]
+        student: Option<String>,
+        /// Gradescope's submission_metadata.json: who the student is, and whether the submission is late.
+        #[arg(long, value_name = "FILE")]
+        metadata: Option<PathBuf>,
+        #[command(flatten)]
+        late: Late,
         #[command(flatten)]
         how: How,
     },
     /// Grade a class; goes on where an interrupted run stopped.
     Batch {
-        /// A folder with one folder or zip archive for each student.
+        /// What the platform hands out: a folder or an archive with a folder, an archive or a file for each student
+        /// (Moodle, Canvas, Gradescope, ILIAS, GitHub Classroom).
         submissions: PathBuf,
         /// The folder for scores.csv, class.html and a folder for each submission.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+        out: Option<PathBuf>,
         /// How many are graded at one time.
         #[arg(long, value_name = "N", default_value_t = 1)]
         jobs: usize,
+        /// Grade nothing, but show who would be graded from what, and what is passed over.
+        #[arg(long)]
+        dry_run: bool,
+        /// Grade only part I of N of the class, on one of N machines with the same secret and hidden images.
+        #[arg(long, value_name = "I/N")]
+        shard: Option<Shard>,
+        #[command(flatten)]
+        tables: Tables,
         #[command(flatten)]
         how: How,
+    },
+    /// Join the parts of a class that `batch --shard` graded on several machines, and say what is missing or there twice.
+    Merge {
+        /// The folders that the parts were graded into.
+        #[arg(required = true, value_name = "DIR")]
+        parts: Vec<PathBuf>,
+        /// The folder for all of it.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        #[command(flatten)]
+        tables: Tables,
+    },
+    /// Write the sources of a class as JPlag reads them, a folder for each student.
+    Jplag {
+        /// What the platform hands out, as for `batch`.
+        submissions: PathBuf,
+        /// A new folder for them.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Only these tasks, by number or name; all if left out.
+        #[arg(long, value_name = "TASK", num_args = 1..)]
+        tasks: Vec<Task>,
     },
     /// Pack the autograder for Gradescope, and write a workflow for GitHub Classroom beside it.
     Package {
@@ -94,11 +138,12 @@ pub enum Command {
         #[arg(long)]
         no_images: bool,
     },
-    /// Draw hidden images of your own from the prior; run `calibrate` after it.
+    /// Draw hidden images of your own from the prior, and the course's secret, from which they and all random inputs
+    /// are derived; run `calibrate` after it.
     Hidden {
-        /// The first image's seed: choose your own, and tell nobody.
-        #[arg(long, value_name = "SEED")]
-        seed: u64,
+        /// Draw the demonstration set, the same for everybody, which this repository shows.
+        #[arg(long)]
+        demonstration: bool,
         /// How many images.
         #[arg(long, value_name = "N", default_value_t = 4)]
         count: u64,
@@ -114,19 +159,68 @@ pub enum Command {
     },
 }
 
+/// What being late costs.
+#[derive(Args, Clone, Copy)]
+pub struct Late {
+    /// So many percent of the points are taken off for each day that has begun after the due date.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
+    late_percent: f64,
+    /// So many minutes after the due date do not count.
+    #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+    late_grace: u32,
+}
+
+impl Late {
+    /// As the library takes it.
+    pub fn policy(self) -> LatePolicy {
+        LatePolicy {
+            percent_per_day: self.late_percent.clamp(0.0, 100.0),
+            grace_minutes: self.late_grace,
+        }
+    }
+}
+
+/// What goes into the tables of a class besides what was graded.
+#[derive(Args)]
+pub struct Tables {
+    /// When submissions came and should have, a CSV file with the columns id,submitted,due
+    /// (2026-01-31T23:59:00+01:00).
+    #[arg(long, value_name = "FILE")]
+    due: Option<PathBuf>,
+    /// Points given by hand, a CSV file with the columns id,check,points,comment: in the place of a check's, or, for the
+    /// check `manual`, besides.
+    #[arg(long, value_name = "FILE")]
+    overrides: Option<PathBuf>,
+    #[command(flatten)]
+    late: Late,
+}
+
+impl Tables {
+    /// Reads the files.
+    pub fn adjustments(&self) -> Result<Adjustments> {
+        Adjustments::read(self.due.as_deref(), self.overrides.as_deref(), self.late.policy())
+    }
+}
+
 /// How to grade.
 #[derive(Args)]
 pub struct How {
     /// Only these tasks, by number or name; all if left out.
     #[arg(long, value_name = "TASK", num_args = 1..)]
     tasks: Vec<Task>,
-    /// The seed of all random inputs.
+    /// Goes into all random inputs, beside the course's secret and the student: another number gives others.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
     /// Leave out the checks on images, which take most of the time.
     #[arg(long)]
     no_images: bool,
-    /// The folder with the hidden images; by default grader/hidden of the workspace.
+    /// Who sees on a platform what came of the checks on hidden images: visible, after_due_date, after_published, hidden.
+    #[arg(long, value_name = "WHO", default_value = "visible")]
+    visibility: Visibility,
+    /// So many minutes one submission may take; what is not done by then earns nothing.
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    budget: u64,
+    /// The folder with the hidden images and the secret; by default grader/hidden of the workspace.
     #[arg(long, value_name = "DIR")]
     hidden: Option<PathBuf>,
     /// Grade even where the machine cannot isolate the submission: it can then do whatever you can.
@@ -143,6 +237,8 @@ impl How {
         }
         options.seed = self.seed;
         options.images = !self.no_images;
+        options.visibility = self.visibility;
+        options.budget = Duration::from_secs(self.budget.saturating_mul(60));
         options.hidden = self.hidden.clone().unwrap_or(options.hidden);
         if self.unprotected {
             options.isolation = Isolation::Unsafe;

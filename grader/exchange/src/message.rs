@@ -11,6 +11,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 const MOST_AXES: usize = 6;
 /// The most messages in one file.
 const MOST_MESSAGES: usize = 1000;
+/// The most bytes of a file's header, which lists all names, texts and shapes: parsed, it takes many times its size.
+const MOST_HEADER: u64 = 4 << 20;
 
 /// A request to a worker, or its answer: named texts and named arrays.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -135,8 +137,14 @@ pub fn encode(messages: &[Message]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// If the bytes are no such file; arrays of another type than `f32`; too many messages.
+/// If the bytes are no such file; arrays of another type than `f32`; too many messages; a huge header.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Message>> {
+    let length = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
+    let length = length.context("this is no safetensors file")?;
+    ensure!(
+        length <= MOST_HEADER,
+        "the header has {length} bytes, expected at most {MOST_HEADER}"
+    );
     let (_, header) = SafeTensors::read_metadata(bytes).context("this is no safetensors file")?;
     let texts = header.metadata().clone().unwrap_or_default();
     let count: usize = texts
@@ -211,6 +219,14 @@ mod tests {
     fn messages_come_back_as_they_were() -> Result<()> {
         assert_eq!(decode(&encode(&messages())?)?, messages());
         Ok(())
+    }
+
+    #[test]
+    fn a_huge_header_is_not_read() {
+        let mut bytes = (MOST_HEADER + 1).to_le_bytes().to_vec();
+        bytes.resize(bytes.len() + MOST_HEADER as usize + 1, b' ');
+        let error = decode(&bytes).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(error.contains("expected at most"), "{error}");
     }
 
     #[test]

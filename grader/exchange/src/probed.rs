@@ -158,7 +158,8 @@ fn axes<D: ndarray::Dimension>(array: &ArrayD<f32>) -> Result<ndarray::Array<f32
     Ok(array.clone().into_dimensionality()?)
 }
 
-fn numbers(text: &str) -> Result<Vec<usize>> {
+/// Whole numbers with blanks between them.
+pub(crate) fn numbers(text: &str) -> Result<Vec<usize>> {
     text.split(' ')
         .map(|number| number.parse().with_context(|| format!("`{number}` is no number")))
         .collect()

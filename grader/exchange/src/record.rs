@@ -1,88 +1,12 @@
-//! What a sampler does, seen from its model and from its observer.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+//! What a sampler shows its observer.
 
 use anyhow::Result;
-use diffusion::{Observer, Pullback, Schedule, ScoreError, ScoreModel, Step, StepView};
+use diffusion::{Observer, ScoreError, ScoreModel, Step, StepView};
 use ndarray::{Array2, Array4, ArrayD, Axis, stack};
 use probe::Numbers;
 
 use crate::probed::{is_probed, run_probed};
-use crate::{Message, model, steps};
-
-/// A model is asked once per step. So many times that, and a loop does not end.
-const MOST_CALLS: usize = 50;
-
-/// A model that remembers at which times it was asked, and how often for a pullback, too.
-pub struct RecordingModel<'a> {
-    inner: &'a dyn ScoreModel,
-    most_calls: usize,
-    asked: Mutex<Vec<usize>>,
-    pullbacks: AtomicUsize,
-}
-
-impl<'a> RecordingModel<'a> {
-    /// Remembers what `inner` is asked; it refuses to answer more than `most_calls` times, so that a loop which never
-    /// ends does.
-    #[must_use]
-    pub fn new(inner: &'a dyn ScoreModel, most_calls: usize) -> Self {
-        Self {
-            inner,
-            most_calls,
-            asked: Mutex::default(),
-            pullbacks: AtomicUsize::new(0),
-        }
-    }
-
-    /// The times, in order and with blanks between them, as the text `asked`; the number of pullbacks
-    /// asked for as `pullbacks`.
-    #[must_use]
-    pub fn report(&self, answer: Message) -> Message {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let times: Vec<String> = asked.iter().map(ToString::to_string).collect();
-        answer
-            .with("asked", times.join(" "))
-            .with("pullbacks", self.pullbacks.load(Ordering::Relaxed))
-    }
-
-    fn note(&self, t: usize) -> Result<(), ScoreError> {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push(t);
-        if asked.len() > self.most_calls {
-            let most = self.most_calls;
-            return Err(ScoreError::Backend(format!(
-                "the model was asked more than {most} times"
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl ScoreModel for RecordingModel<'_> {
-    fn image_shape(&self) -> [usize; 3] {
-        self.inner.image_shape()
-    }
-
-    fn schedule(&self) -> &Schedule {
-        self.inner.schedule()
-    }
-
-    fn score(&self, x_t: &Array4<f32>, t: usize) -> Result<Array4<f32>, ScoreError> {
-        self.note(t)?;
-        self.inner.score(x_t, t)
-    }
-
-    fn score_with_pullback<'a>(
-        &'a self,
-        x_t: &Array4<f32>,
-        t: usize,
-    ) -> Result<(Array4<f32>, Pullback<'a>), ScoreError> {
-        self.note(t)?;
-        self.pullbacks.fetch_add(1, Ordering::Relaxed);
-        self.inner.score_with_pullback(x_t, t)
-    }
-}
+use crate::{Message, steps};
 
 /// Keeps every step that a sampler shows.
 #[derive(Debug, Default)]
@@ -142,54 +66,27 @@ impl Observer for Watcher {
 /// A student's sampler, with what it may not choose filled in.
 pub type Sampler<'a> = dyn FnMut(&dyn ScoreModel, &[Step], &mut Numbers, &mut dyn Observer) -> Result<Array4<f32>> + 'a;
 
-/// Runs a sampler on the model and the steps that the request names, with random numbers from its number `seed`. The
-/// answer's array `result` holds the images; with a text `watch` it tells what was asked and seen as well, and where
-/// that text is a number, the observer stops the sampler at that step.
+/// Runs a sampler on a model and the steps that the request names, with random numbers from its number `seed`. The
+/// answer's array `result` holds the images; with a text `watch` it tells what was seen as well, and where that text is
+/// a number, the observer stops the sampler at that step.
 ///
 /// # Errors
 ///
-/// What the sampler returns, and a request that names no model.
-pub fn run_sampler(request: &Message, sampler: &mut Sampler<'_>) -> Result<Message> {
+/// What the sampler returns, and a request that lacks something.
+pub fn run_sampler(request: &Message, model: &dyn ScoreModel, sampler: &mut Sampler<'_>) -> Result<Message> {
     if is_probed(request) {
         return run_probed(request, sampler);
     }
-    let model = model(request)?;
     let steps = steps(request, model.schedule())?;
     let rng = &mut Numbers::drawn(request.number("seed")?);
-    let passes = request.number("repeats").unwrap_or(1);
-    let recording = RecordingModel::new(model.as_ref(), MOST_CALLS * steps.len().max(1) * passes);
     if request.text("watch").is_err() {
-        let images = sampler(&recording, &steps, rng, &mut ())?;
+        let images = sampler(model, &steps, rng, &mut ())?;
         return Ok(Message::default().with_batch("result", &images));
     }
     let mut watcher = Watcher {
         stop_at: request.number("watch").ok(),
         ..Watcher::default()
     };
-    let images = sampler(&recording, &steps, rng, &mut watcher)?;
-    watcher.report(recording.report(Message::default().with_batch("result", &images)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::SMALL_SHAPE;
-
-    #[test]
-    fn a_loop_that_never_ends_is_stopped() {
-        let request = Message::request("3.3")
-            .with("model", "small:1")
-            .with("seed", 1)
-            .with("from", 1000)
-            .with("steps", 3);
-        let [c, h, w] = SMALL_SHAPE;
-        let x_t = Array4::zeros((1, c, h, w));
-        let answer = run_sampler(&request, &mut |model, steps, _, _| {
-            loop {
-                model.score(&x_t, steps[0].t)?;
-            }
-        });
-        let said = answer.map_or_else(|error| error.to_string(), |_| "an answer".into());
-        assert!(said.contains("asked more than 150 times"), "{said}");
-    }
+    let images = sampler(model, &steps, rng, &mut watcher)?;
+    watcher.report(Message::default().with_batch("result", &images))
 }

@@ -1,64 +1,17 @@
-//! Models, operators and steps, as a request names them.
-
-use std::path::Path;
+//! Operators and steps, as a request names them.
 
 use anyhow::{Result, bail, ensure};
-use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step, StepVariance};
+use diffusion::{Schedule, Step, StepVariance};
 use imaging::{Convolution, ForwardOperator, parse_operator};
-use ndarray::{Array, Array1, Array2, array};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand_distr::{StandardNormal, Uniform};
+use ndarray::array;
 use probe::{Log, ProbeOperator};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use score_unet::Prior;
 
 use crate::{Message, PROBE};
 
-/// The image shape `[C, H, W]` of [`small_model`]: no two sides alike, so that swapped axes are noticed.
+/// The image shape `[C, H, W]` of the small models: no two sides alike, so that swapped axes are noticed.
 pub const SMALL_SHAPE: [usize; 3] = [3, 6, 5];
 /// An operator that no command line has: a blur that differs from its transpose and leaves the shape as it is.
 pub const LOPSIDED_BLUR: &str = "lopsided-blur";
-
-/// A prior with a score in closed form, a mixture of three Gaussians with means and variances of a seed's own, on the
-/// course's schedule.
-///
-/// # Errors
-///
-/// Does not fail: the parameters fit together.
-pub fn small_model(seed: u64) -> Result<GaussianMixtureModel> {
-    small_model_on(Schedule::linear(), seed)
-}
-
-fn small_model_on(schedule: Schedule, seed: u64) -> Result<GaussianMixtureModel> {
-    let rng = &mut StdRng::seed_from_u64(seed);
-    let d = SMALL_SHAPE.iter().product();
-    let means: Array2<f64> = Array::random_using((3, d), StandardNormal, rng) * 0.4;
-    let variances = Array::random_using((3, d), Uniform::new(0.02, 0.2)?, rng);
-    let weights: Array1<f64> = array![0.5, 0.3, 0.2];
-    Ok(GaussianMixtureModel::new(
-        schedule,
-        SMALL_SHAPE,
-        weights,
-        means,
-        variances,
-    )?)
-}
-
-/// The model that a request names in its text `model`: `small:SEED`; `cosine:SEED`, the same on
-/// another schedule; or `prior:FOLDER`.
-///
-/// # Errors
-///
-/// An unknown name, a folder without a prior.
-pub fn model(request: &Message) -> Result<Box<dyn ScoreModel>> {
-    match request.text("model")?.split_once(':') {
-        Some(("small", seed)) => Ok(Box::new(small_model(seed.parse()?)?)),
-        Some(("cosine", seed)) => Ok(Box::new(small_model_on(Schedule::cosine(1000)?, seed.parse()?)?)),
-        Some(("prior", folder)) => Ok(Box::new(Prior::load(Path::new(folder))?)),
-        _ => bail!("`{}` is no model", request.text("model")?),
-    }
-}
 
 /// The operator that a request names in its text `operator`, random parts from its number `operator_seed`: a name as on
 /// the command line, [`LOPSIDED_BLUR`], or [`PROBE`] with so many numbers as `measured` says; a blur by the request's

@@ -18,6 +18,10 @@ mod helper;
 mod helper_process;
 mod policy;
 #[cfg(target_os = "linux")]
+mod prepare;
+#[cfg(target_os = "linux")]
+mod remove;
+#[cfg(target_os = "linux")]
 mod run;
 #[cfg(not(target_os = "linux"))]
 mod run_elsewhere;
@@ -32,10 +36,11 @@ pub use policy::{End, Finished, Isolation, Layers, Limits, Policy, SandboxError}
 pub use {
     helper::helper_main,
     helper_process::use_helper,
-    run::{run, run_with},
+    remove::remove_tree,
+    run::{converse, run, run_with, stop_all},
     support::{Availability, available},
     take::{TakeError, take_file},
 };
 
 #[cfg(not(target_os = "linux"))]
-pub use run_elsewhere::run;
+pub use run_elsewhere::{converse, remove_tree, run, stop_all};

@@ -1,26 +1,34 @@
-//! Runs a program in the sandbox, from the caller's side: prepares the scratch folder, starts the helper, collects the
+//! Runs a program in the sandbox, from the caller's side: starts the helper, speaks with the program, collects the
 //! output.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
-use std::process::Child;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, ChildStdin, ChildStdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
-use walkdir::WalkDir;
+use tempfile::TempDir;
 
-use crate::helper::plan::{Outcome, Plan, Report};
+use crate::helper::plan::{Outcome, Plan, Report, ask_to_stop};
 use crate::helper_process::{empty_plan, start_helper};
-use crate::policy::{End, Finished, Isolation, Layers, Limits, Policy, SandboxError};
+use crate::policy::{End, Finished, Isolation, Layers, Policy, SandboxError};
+use crate::prepare::{checked, give_to, next_user};
 use crate::support::available;
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// From now on all programs that run are stopped, as if by the signal TERM: for a caller that was asked to end, and
+/// wants to clean up before.
+pub fn stop_all() {
+    STOPPED.store(true, Ordering::SeqCst);
+}
 
 /// Runs `program` with `args` and `stdin` under the policy, to its end, and hands back what it wrote.
 ///
 /// When this returns, nothing that the program started is left. What it left in the scratch folder is as hostile as the
-/// program: read it with [`crate::take_file`].
+/// program: read it with [`crate::take_file`], and remove it with [`crate::remove_tree`].
 ///
 /// # Errors
 ///
@@ -33,12 +41,26 @@ pub fn run(
     policy: &Policy,
     isolation: Isolation,
 ) -> Result<Finished, SandboxError> {
-    let available = available()?;
-    let missing = available.missing();
-    if isolation == Isolation::Required && !missing.is_empty() {
-        return Err(SandboxError::Unavailable(missing.join("; ")));
-    }
-    run_with(program, args, stdin, policy, available.layers())
+    run_with(program, args, stdin, policy, layers(isolation)?)
+}
+
+/// [`run`] with a conversation in place of an input: `talk`, on the calling thread, writes to the program's standard
+/// input and reads its standard output, and should come back once that ends. What it reads is as hostile as the
+/// program. [`Finished::stdout`] is empty.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn converse<T>(
+    program: &Path,
+    args: &[OsString],
+    policy: &Policy,
+    isolation: Isolation,
+    talk: impl FnOnce(ChildStdin, ChildStdout) -> T,
+) -> Result<(Finished, T), SandboxError> {
+    let running = Running::start(program, args, policy, layers(isolation)?)?;
+    let (finished, (_, said)) = running.see_through(|input, output| (Caught::default(), talk(input, output)))?;
+    Ok((finished, said))
 }
 
 /// [`run`] with chosen layers of protection. For tests, which show what each layer is good for.
@@ -53,139 +75,109 @@ pub fn run_with(
     policy: &Policy,
     layers: Layers,
 ) -> Result<Finished, SandboxError> {
-    let start = Instant::now();
-    let policy = checked(program, policy)?;
-    let user = layers.other_user.then(next_user);
-    if let Some(user) = user {
-        give_to(&policy.writable, user)?;
-    }
-    let folder = tempfile::tempdir().map_err(SandboxError::io("making a temporary folder"))?;
-    let (program, args) = (program.to_owned(), args.to_owned());
-    let plan = Plan {
-        program,
-        args,
-        policy,
-        layers,
-        user,
-        ..empty_plan(folder.path())?
+    let most = policy.limits.output_bytes;
+    let feed_and_catch = |mut input: ChildStdin, output| {
+        thread::scope(|scope| {
+            // A program that does not read its input is free to do so.
+            scope.spawn(move || drop(input.write_all(stdin)));
+            (catch(output, most), ())
+        })
     };
-    plan.write(folder.path()).map_err(SandboxError::Policy)?;
-    let mut helper = start_helper(folder.path())?;
-    let output = talk(&mut helper, stdin, &plan.policy.limits)?;
-    let end = read_end(folder.path(), &output.stderr)?;
-    let output_cut = output.stdout.cut || output.stderr.cut;
-    Ok(Finished {
-        end,
-        stdout: output.stdout.kept,
-        stderr: output.stderr.kept,
-        output_cut,
-        wall: start.elapsed(),
-    })
+    let (mut finished, (stdout, ())) = Running::start(program, args, policy, layers)?.see_through(feed_and_catch)?;
+    finished.stdout = stdout.kept;
+    finished.output_cut |= stdout.cut;
+    Ok(finished)
 }
 
-/// The policy with real paths for what is inside the scratch folder, if it can be carried out.
-fn checked(program: &Path, policy: &Policy) -> Result<Policy, SandboxError> {
-    let paths = policy
-        .readable
-        .iter()
-        .chain(&policy.executable)
-        .chain([&policy.writable]);
-    if let Some(path) = paths.into_iter().find(|path| !path.is_absolute()) {
-        return Err(SandboxError::Policy(format!(
-            "the path {} of the policy must be absolute",
-            path.display()
-        )));
+/// All protections of this machine, if the essential ones are among them.
+fn layers(isolation: Isolation) -> Result<Layers, SandboxError> {
+    let available = available()?;
+    let missing = available.missing();
+    if isolation == Isolation::Required && !missing.is_empty() {
+        return Err(SandboxError::Unavailable(missing.join("; ")));
     }
-    let writable = policy
-        .writable
-        .canonicalize()
-        .map_err(SandboxError::io("opening the scratch folder"))?;
-    if !writable.is_dir() {
-        return Err(SandboxError::Policy(format!(
-            "the scratch folder {} is not a folder",
-            writable.display()
-        )));
-    }
-    let allowed = |path: &Path| policy.executable.iter().any(|allowed| path.starts_with(allowed));
-    if !allowed(program) && !program.canonicalize().is_ok_and(|real| allowed(&real)) {
-        let what = format!(
-            "{} is not below any of the executable paths of the policy",
-            program.display()
-        );
-        return Err(SandboxError::Policy(what));
-    }
-    Ok(Policy {
-        writable,
-        ..policy.clone()
-    })
+    Ok(available.layers())
 }
 
-/// A user for one run. Each run takes the next of 477 numbers that no Linux distribution gives to anyone, so that two
-/// programs at the same time neither share their limits nor reach each other.
-fn next_user() -> u32 {
-    const FIRST: u32 = 60_706;
-    const COUNT: u32 = 477;
-    static RUNS: AtomicU32 = AtomicU32::new(0);
-    let run = RUNS.fetch_add(1, Ordering::Relaxed);
-    FIRST + std::process::id().wrapping_mul(31).wrapping_add(run) % COUNT
+/// A program that runs.
+struct Running {
+    start: Instant,
+    folder: TempDir,
+    plan: Plan,
+    helper: Child,
 }
 
-/// Gives the folder and what is in it to the user, and closes it to others.
-///
-/// Files with a second name are left alone: the other name may be outside, and must not change hands.
-fn give_to(folder: &Path, user: u32) -> Result<(), SandboxError> {
-    let what = format!("giving {} to the sandbox's user", folder.display());
-    for entry in WalkDir::new(folder).follow_links(false) {
-        let entry = entry.map_err(std::io::Error::from).map_err(SandboxError::io(&what))?;
-        let metadata = entry
-            .metadata()
-            .map_err(std::io::Error::from)
-            .map_err(SandboxError::io(&what))?;
-        if metadata.is_dir() || metadata.nlink() == 1 {
-            lchown(entry.path(), Some(user), Some(user)).map_err(SandboxError::io(&what))?;
+impl Running {
+    fn start(program: &Path, args: &[OsString], policy: &Policy, layers: Layers) -> Result<Self, SandboxError> {
+        let start = Instant::now();
+        let policy = checked(program, policy)?;
+        let user = layers.other_user.then(next_user);
+        if let Some(user) = user {
+            give_to(&policy.writable, user)?;
         }
+        let folder = tempfile::tempdir().map_err(SandboxError::io("making a temporary folder"))?;
+        let (program, args) = (program.to_owned(), args.to_owned());
+        let plan = Plan {
+            program,
+            args,
+            policy,
+            layers,
+            user,
+            ..empty_plan(folder.path())?
+        };
+        plan.write(folder.path()).map_err(SandboxError::Policy)?;
+        let helper = start_helper(folder.path())?;
+        Ok(Self {
+            start,
+            folder,
+            plan,
+            helper,
+        })
     }
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(SandboxError::io(what))
+
+    /// Speaks with the program until all is over.
+    fn see_through<T>(
+        mut self,
+        talk: impl FnOnce(ChildStdin, ChildStdout) -> (Caught, T),
+    ) -> Result<(Finished, (Caught, T)), SandboxError> {
+        let (input, output, errors) = (
+            self.helper.stdin.take(),
+            self.helper.stdout.take(),
+            self.helper.stderr.take(),
+        );
+        let (Some(input), Some(output), Some(errors)) = (input, output, errors) else {
+            return Err(SandboxError::Setup("the helper was started without pipes".into()));
+        };
+        let limits = self.plan.policy.limits;
+        let (helper, folder) = (&mut self.helper, self.folder.path());
+        let (said, stderr) = thread::scope(|scope| {
+            let stderr = scope.spawn(|| catch(errors, limits.output_bytes));
+            let waiting = scope.spawn(|| wait_for(helper, folder, limits.wall));
+            let said = talk(input, output);
+            let lost = |_| SandboxError::Setup("a thread that looks after the program died".into());
+            waiting.join().map_err(lost)??;
+            Ok::<_, SandboxError>((said, stderr.join().map_err(lost)?))
+        })?;
+        let finished = Finished {
+            end: read_end(folder, &stderr)?,
+            stdout: Vec::new(),
+            stderr: stderr.kept,
+            output_cut: stderr.cut,
+            wall: self.start.elapsed(),
+        };
+        Ok((finished, said))
+    }
 }
 
 /// What came through one pipe.
+#[derive(Default)]
 struct Caught {
     kept: Vec<u8>,
     cut: bool,
 }
 
-struct Output {
-    stdout: Caught,
-    stderr: Caught,
-}
-
-/// Feeds the standard input and catches both outputs until the helper has ended.
-fn talk(helper: &mut Child, stdin: &[u8], limits: &Limits) -> Result<Output, SandboxError> {
-    let (input, out, err) = (helper.stdin.take(), helper.stdout.take(), helper.stderr.take());
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            // A program that does not read its input is free to do so.
-            let _ = input.map(|mut input| input.write_all(stdin));
-        });
-        let stdout = scope.spawn(|| catch(out, limits.output_bytes));
-        let stderr = scope.spawn(|| catch(err, limits.output_bytes));
-        wait_for(helper, limits.wall)?;
-        let lost = |_| SandboxError::Setup("the thread that reads the output died".into());
-        Ok(Output {
-            stdout: stdout.join().map_err(lost)?,
-            stderr: stderr.join().map_err(lost)?,
-        })
-    })
-}
-
 /// Reads to the end, but keeps only the first `most` bytes.
-fn catch(pipe: Option<impl Read>, most: u64) -> Caught {
-    let Some(mut pipe) = pipe else {
-        return Caught {
-            kept: Vec::new(),
-            cut: false,
-        };
-    };
+fn catch(mut pipe: impl Read, most: u64) -> Caught {
     let mut kept = Vec::new();
     // What was read before an error is worth keeping; after one there is nothing more to read.
     let _ = pipe.by_ref().take(most).read_to_end(&mut kept);
@@ -194,7 +186,7 @@ fn catch(pipe: Option<impl Read>, most: u64) -> Caught {
 }
 
 /// Waits for the helper, which keeps the time itself. Only if it is far over does something have to be wrong with it.
-fn wait_for(helper: &mut Child, wall: Duration) -> Result<(), SandboxError> {
+fn wait_for(helper: &mut Child, folder: &Path, wall: Duration) -> Result<(), SandboxError> {
     const GRACE: Duration = Duration::from_secs(30);
     let start = Instant::now();
     while helper
@@ -202,6 +194,9 @@ fn wait_for(helper: &mut Child, wall: Duration) -> Result<(), SandboxError> {
         .map_err(SandboxError::io("waiting for the helper"))?
         .is_none()
     {
+        if STOPPED.load(Ordering::SeqCst) {
+            ask_to_stop(folder);
+        }
         if start.elapsed() > wall + GRACE {
             let _ = helper.kill();
             let _ = helper.wait();

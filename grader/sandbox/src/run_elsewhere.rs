@@ -2,8 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::{ChildStdin, ChildStdout};
 
 use crate::policy::{Finished, Isolation, Policy, SandboxError};
+
+fn refused() -> SandboxError {
+    SandboxError::Unavailable(format!("it runs {}, and the sandbox needs Linux", std::env::consts::OS))
+}
 
 /// Refuses: the protections are those of Linux.
 ///
@@ -17,8 +22,35 @@ pub fn run(
     _policy: &Policy,
     _isolation: Isolation,
 ) -> Result<Finished, SandboxError> {
-    Err(SandboxError::Unavailable(format!(
-        "it runs {}, and the sandbox needs Linux",
-        std::env::consts::OS
-    )))
+    Err(refused())
+}
+
+/// Refuses as [`run`] does.
+///
+/// # Errors
+///
+/// Always [`SandboxError::Unavailable`].
+pub fn converse<T>(
+    _program: &Path,
+    _args: &[OsString],
+    _policy: &Policy,
+    _isolation: Isolation,
+    _talk: impl FnOnce(ChildStdin, ChildStdout) -> T,
+) -> Result<(Finished, T), SandboxError> {
+    Err(refused())
+}
+
+/// Nothing runs that could be stopped.
+pub fn stop_all() {}
+
+/// Removes a folder with all that is in it; that there is none is fine.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn remove_tree(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -12,7 +12,7 @@ use crate::policy::{Layers, SandboxError};
 pub struct Availability {
     /// New namespaces, or why there are none.
     pub namespaces: Result<(), String>,
-    /// The version of Landlock's rules (3 covers cutting files short, 6 covers signals), or why there is none.
+    /// The version of Landlock's rules, or why there is none.
     pub landlock: Result<u32, String>,
     /// The filter of system calls, or why there is none.
     pub seccomp: Result<(), String>,
@@ -84,17 +84,10 @@ impl Availability {
         if let Err(why) = &self.seccomp {
             missing.push(format!("the network and other processes are not protected: {why}"));
         }
-        let version = *self.landlock.as_ref().unwrap_or(&0);
-        let separate = self.namespaces.is_ok() || self.other_user;
-        if version < crate::helper::LANDLOCK_TRUNCATE && !separate {
+        if self.namespaces.is_err() && !self.other_user {
             missing.push(
-                "the user's own files could be cut short: Landlock's rules are too old (before Linux 6.2)".into(),
-            );
-        }
-        if version < crate::helper::LANDLOCK_SIGNALS && !separate {
-            missing.push(
-                "the grader itself could be killed: neither are there namespaces, nor Landlock's rules on signals \
-                 (Linux 6.12), nor is the grader root, who could use another user"
+                "the user's own files and the grader itself are not protected: neither are there namespaces, nor is \
+                 the grader root, who could use another user (Landlock has no rules for permissions and times)"
                     .into(),
             );
         }

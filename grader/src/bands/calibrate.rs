@@ -7,8 +7,10 @@ use exchange::Message;
 
 use crate::bands::thresholds::{Band, Thresholds, Worse};
 use crate::bar;
-use crate::checks::{Bench, Check, Kind, reference};
+use crate::checks::asked::Answered;
+use crate::checks::{Bench, Check, ImageCheck, Kind, reference};
 use crate::course::task::Task;
+use crate::secret::Secret;
 
 /// Runs all checks on images with the reference solution for each of `seeds`; the thresholds with the bands found. A
 /// check that is not of `tasks` keeps its bands.
@@ -16,11 +18,11 @@ use crate::course::task::Task;
 /// # Errors
 ///
 /// If the reference solution fails, or there are fewer than three seeds.
-pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>) -> Result<Thresholds> {
+pub fn calibrate(bench: &Bench, tasks: &[Task], seeds: std::ops::Range<u64>) -> Result<Thresholds> {
     if seeds.end < seeds.start + 3 {
         bail!("a spread asks for at least 3 seeds");
     }
-    let checks: Vec<(Check, MeasureFn)> = tasks
+    let checks: Vec<(Check, ImageCheck)> = tasks
         .iter()
         .flat_map(|&task| Check::of_task(task))
         .filter_map(of_images)
@@ -28,12 +30,14 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
     let bar = bar::new("runs", checks.len() as u64 * (seeds.end - seeds.start));
     let mut values: BTreeMap<String, BTreeMap<String, (Worse, Vec<f64>)>> = BTreeMap::new();
     for seed in seeds {
-        bench.seed = seed;
-        for (check, measure) in &checks {
+        let bench = bench.with_secret(Secret::known(seed));
+        for (check, images) in &checks {
             bar.set_message(check.key());
-            let asked = check.requests(bench)?;
-            let answers = answers(check, &asked);
-            let measured = measure(bench, &asked, &answers).with_context(|| format!("{} fails", check.key()))?;
+            let asked = check.requests(&bench)?;
+            let answers = answers(&bench, check, &asked)?;
+            let messages: Vec<Message> = answers.into_iter().map(|answer| answer.message).collect();
+            let measured =
+                (images.measure)(&bench, &asked, &messages).with_context(|| format!("{} fails", check.key()))?;
             let of_check = values.entry(check.key()).or_default();
             for figure in measured.figures {
                 let of_figure = of_check.entry(figure.key());
@@ -43,7 +47,8 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
         }
     }
     bar.finish_and_clear();
-    let mut thresholds = bench.thresholds.clone();
+    let mut thresholds = Thresholds::clone(&bench.thresholds);
+    thresholds.images = bench.images_fingerprint();
     for (key, figures) in values {
         let bands = figures
             .into_iter()
@@ -54,17 +59,16 @@ pub fn calibrate(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>)
     Ok(thresholds)
 }
 
-type MeasureFn = fn(&Bench, &[Message], &[Message]) -> Result<crate::checks::Measured>;
-
-fn of_images(check: Check) -> Option<(Check, MeasureFn)> {
+fn of_images(check: Check) -> Option<(Check, ImageCheck)> {
     match check.kind {
-        Kind::Images(measure) => Some((check, measure)),
+        Kind::Images(images) => Some((check, images)),
         _ => None,
     }
 }
 
-fn answers(check: &Check, asked: &[Message]) -> Vec<Message> {
-    asked.iter().map(|request| reference(check.task, request)).collect()
+fn answers(bench: &Bench, check: &Check, asked: &[Message]) -> Result<Vec<Answered>> {
+    let answer = |request| check.settle(bench, request, reference(bench, check.task, request)?);
+    asked.iter().map(answer).collect()
 }
 
 fn band(worse: Worse, values: &[f64]) -> Band {
@@ -111,7 +115,7 @@ pub enum Scope {
 /// # Errors
 ///
 /// If inputs cannot be made.
-pub fn unfair(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>, scope: Scope) -> Result<Vec<String>> {
+pub fn unfair(bench: &Bench, tasks: &[Task], seeds: std::ops::Range<u64>, scope: Scope) -> Result<Vec<String>> {
     let wanted = |check: &Check| scope == Scope::Everything || !matches!(check.kind, Kind::Images(_));
     let checks: Vec<Check> = tasks
         .iter()
@@ -121,11 +125,11 @@ pub fn unfair(bench: &mut Bench, tasks: &[Task], seeds: std::ops::Range<u64>, sc
     let bar = bar::new("checks", checks.len() as u64 * (seeds.end - seeds.start));
     let mut faults = Vec::new();
     for seed in seeds {
-        bench.seed = seed;
+        let bench = bench.with_secret(Secret::known(seed));
         for check in &checks {
             bar.set_message(check.key());
-            let asked = check.requests(bench)?;
-            let verdict = check.judge(bench, &asked, &answers(check, &asked))?;
+            let asked = check.requests(&bench)?;
+            let verdict = check.judge(&bench, &asked, &answers(&bench, check, &asked)?)?;
             if verdict.share < 1.0 {
                 faults.push(format!(
                     "{}, seed {seed}: {:.2} of 1. {}",

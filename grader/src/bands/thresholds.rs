@@ -13,6 +13,9 @@ use crate::course::task::Task;
 /// The file `thresholds.toml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Thresholds {
+    /// The fingerprint of the hidden images that the bands were measured on.
+    #[serde(default)]
+    pub images: String,
     /// How far from its mean a figure may be, in standard deviations, and the share of the points that it earns there.
     pub shares: Vec<[f64; 2]>,
     /// Points that differ from those of the list of tasks, by the check's key, such as `6.2 formula`.
@@ -145,6 +148,7 @@ mod tests {
 
     fn with_points(points: &[(&str, f64)]) -> Thresholds {
         Thresholds {
+            images: String::new(),
             shares: vec![[5.0, 1.0]],
             points: points
                 .iter()
@@ -179,6 +183,7 @@ mod tests {
         };
         let bands = [("below", Worse::Below), ("above", Worse::Above), ("both", Worse::Both)];
         let thresholds = Thresholds {
+            images: String::new(),
             shares: vec![[5.0, 1.0], [10.0, 0.5]],
             points: BTreeMap::new(),
             bands: BTreeMap::from([("x".into(), bands.map(|(name, worse)| (name.into(), band(worse))).into())]),

@@ -1,6 +1,7 @@
 //! What checks are made with: the prior, the hidden images, the metrics, the thresholds, and random inputs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use cli::Judge;
@@ -9,29 +10,30 @@ use imaging::{load_images, stack};
 use ndarray::{Array2, Array4};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand_distr::StandardNormal;
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use score_unet::Prior;
+use sha2::{Digest, Sha256};
 
 use crate::bands::thresholds::Thresholds;
+use crate::secret::Secret;
 
 /// The images in one batch of small random inputs.
 const BATCH: usize = 3;
 
 /// What checks are made with.
+#[derive(Clone)]
 pub struct Bench {
     /// Where all random inputs come from.
-    pub seed: u64,
-    /// The folder of the prior, as workers see it.
-    pub prior_folder: PathBuf,
-    /// The prior, for the grader's own use.
-    pub prior: Prior,
+    pub secret: Secret,
+    /// The prior.
+    pub prior: Arc<Prior>,
     /// The hidden images, `[B, 3, 64, 64]`.
-    pub hidden: Array4<f32>,
+    pub hidden: Arc<Array4<f32>>,
     /// The metrics.
-    pub judge: Judge,
+    pub judge: Arc<Judge>,
     /// Points and bands.
-    pub thresholds: Thresholds,
+    pub thresholds: Arc<Thresholds>,
 }
 
 impl Bench {
@@ -40,7 +42,7 @@ impl Bench {
     /// # Errors
     ///
     /// If either is missing or damaged, or there are fewer than four hidden images.
-    pub fn new(seed: u64, prior_folder: &Path, hidden: &Path, thresholds: Thresholds) -> Result<Self> {
+    pub fn new(secret: Secret, prior_folder: &Path, hidden: &Path, thresholds: Thresholds) -> Result<Self> {
         let images = load_images(&[hidden.to_owned()], 64).with_context(|| {
             format!(
                 "cannot read the hidden images in `{}`; `grader hidden` draws some",
@@ -55,13 +57,52 @@ impl Bench {
         );
         let views: Vec<_> = images.iter().map(|image| image.pixels.view()).collect();
         Ok(Self {
-            seed,
-            prior_folder: prior_folder.to_owned(),
-            prior: Prior::load(prior_folder)?,
-            hidden: stack(&views)?,
-            judge: Judge::new()?,
-            thresholds,
+            secret,
+            prior: Arc::new(Prior::load(prior_folder)?),
+            hidden: Arc::new(stack(&views)?),
+            judge: Arc::new(Judge::new()?),
+            thresholds: Arc::new(thresholds),
         })
+    }
+
+    /// The same with random inputs of another secret.
+    #[must_use]
+    pub fn with_secret(&self, secret: Secret) -> Self {
+        Self { secret, ..self.clone() }
+    }
+
+    /// A number that only this secret gives, for what the words name.
+    #[must_use]
+    pub fn number(&self, words: &[&str]) -> u64 {
+        self.secret.derive(words).number()
+    }
+
+    /// What tells these hidden images from others.
+    #[must_use]
+    pub fn images_fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?}", self.hidden.shape()));
+        self.hidden.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        hash.finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Whether the bands were measured on these hidden images.
+    ///
+    /// # Errors
+    ///
+    /// If not: the reference solution itself would lose points.
+    pub fn check_calibrated(&self) -> Result<()> {
+        let (here, measured) = (self.images_fingerprint(), &self.thresholds.images);
+        ensure!(
+            *measured == here,
+            "the bands in thresholds.toml were measured on other hidden images (fingerprint `{measured}`, here \
+             `{here}`): run `grader calibrate`, or name the folder with the images that they were measured on"
+        );
+        Ok(())
     }
 
     /// A small batch of standard normal numbers; `stream` tells inputs of one check apart.
@@ -87,7 +128,7 @@ impl Bench {
     /// Random numbers of one stream.
     #[must_use]
     pub fn rng(&self, stream: u64) -> StdRng {
-        StdRng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(stream))
+        self.secret.derive(&["stream", &stream.to_string()]).rng()
     }
 
     /// Times of steps: neighbouring ones, ones that skip times, and a last one.

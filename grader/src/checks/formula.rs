@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use exchange::Message;
 use ndarray::{Array4, ArrayD, Axis};
 
-use super::{Verdict, named, reference};
+use super::asked::Answered;
+use super::{Bench, Verdict, named, reference};
 use crate::course::task::Task;
 
 /// The largest error allowed, relative to the largest expected value. The public tests ask for a tenth of it.
@@ -12,11 +13,11 @@ const TOLERANCE: f64 = 1e-4;
 
 /// Each answer that is right earns its share; the text tells of the first that is wrong. That errors are handed on
 /// counts only beside a right result: a function that always fails does so, too.
-pub fn judge(task: Task, formula: &str, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
+pub fn judge(bench: &Bench, task: Task, formula: &str, asked: &[Message], answers: &[Answered]) -> Result<Verdict> {
     let (mut faults, mut results) = (Vec::new(), 0);
     for (request, answer) in asked.iter().zip(answers) {
-        let expected = reference(task, request);
-        match compare(formula, request, &expected, answer) {
+        let expected = reference(bench, task, request)?.message;
+        match compare(formula, request, &expected, &answer.message) {
             Ok(()) if !expected.texts.contains_key("error") => results += 1,
             Ok(()) => {}
             Err(fault) => faults.push(fault),

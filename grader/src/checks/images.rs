@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use diffusion::ScoreModel;
-use exchange::{Message, operator};
+use exchange::{Message, operator, steps};
 use imaging::{Noise, grid, measure, to_byte};
 use ndarray::{Array3, Array4, ArrayView3, Axis, concatenate, s};
 
-use super::trace::failure;
+use super::asked::{Answered, Replay};
+use super::models::PRIOR;
+use super::path::{StepMean, Way};
+use super::trace::wrong_way;
 use super::{Bench, Verdict};
 use crate::bands::thresholds::Worse;
 
@@ -16,7 +19,16 @@ use crate::bands::thresholds::Worse;
 const IMAGES: usize = 2;
 const RUNS: usize = 2;
 
-/// A picture for the report.
+/// How images are judged.
+#[derive(Clone, Copy)]
+pub struct ImageCheck {
+    /// The figures of the answers to all requests.
+    pub measure: fn(&Bench, &[Message], &[Message]) -> Result<Measured>,
+    /// Why an answer does not lie on the way of the sampler that was asked for, by what it asked the network.
+    pub stray: fn(&Bench, &Message, &Answered) -> Result<Option<String>>,
+}
+
+/// A picture for the instructor.
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// What it shows.
@@ -68,6 +80,10 @@ impl Measured {
     }
 }
 
+/// What is said where a submission's own words would be.
+pub const WITHHELD: &str =
+    "What it says is not shown where hidden images are; the other checks of the exercise show it.";
+
 /// The hidden images of run number `run`.
 pub fn truth(bench: &Bench, run: usize) -> Array4<f32> {
     let from = (run * IMAGES) % (bench.hidden.dim().0 - IMAGES + 1);
@@ -75,32 +91,52 @@ pub fn truth(bench: &Bench, run: usize) -> Array4<f32> {
 }
 
 /// The requests of a case: so many runs, each with images and a seed of its own.
-pub fn runs(bench: &Bench, request: impl Fn(usize, u64) -> Result<Message>) -> Result<Vec<Message>> {
-    let prior = format!("prior:{}", bench.prior_folder.display());
+pub fn runs(bench: &Bench, request: impl Fn(usize) -> Result<Message>) -> Result<Vec<Message>> {
     (0..RUNS)
         .map(|run| {
-            let seed = bench.seed.wrapping_mul(RUNS as u64).wrapping_add(run as u64);
-            Ok(request(run, seed)?.with("model", &prior).with("seed", seed))
+            let seed = bench.number(&["sampler on images", &run.to_string()]);
+            Ok(request(run)?.with("model", PRIOR).with("seed", seed))
         })
         .collect()
 }
 
 /// A request to reconstruct hidden images from measurements, which are made here.
-pub fn measured_request(bench: &Bench, exercise: &str, operator_name: &str, run: usize, seed: u64) -> Result<Message> {
+pub fn measured_request(bench: &Bench, exercise: &str, operator_name: &str, run: usize) -> Result<Message> {
+    let number = |what: &str| bench.number(&[what, exercise, operator_name, &run.to_string()]);
     let request = Message::request(exercise)
         .with("operator", operator_name)
-        .with("operator_seed", seed);
+        .with("operator_seed", number("operator on images"));
     let operator = operator(&request, bench.prior.image_shape())?;
     let noise = Noise::Gaussian { sigma: Noise::SIGMA };
-    // Other random numbers than the sampler's, which come from `seed`.
-    let b = measure(
-        operator.as_ref(),
-        &truth(bench, run),
-        noise,
-        seed.wrapping_add(1 << 32),
-        0,
-    )?;
+    let truth = truth(bench, run);
+    let b = measure(operator.as_ref(), &truth, noise, number("measurement noise"), 0)?;
     Ok(request.with_batch("b", &b))
+}
+
+/// What is wrong with the way of a sampler that was run on the prior.
+///
+/// # Errors
+///
+/// If the network fails.
+pub fn stray_from(
+    bench: &Bench,
+    request: &Message,
+    answer: &Answered,
+    start: (f64, &Array4<f32>),
+    mean: &StepMean<'_>,
+) -> Result<Option<String>> {
+    let model = Replay {
+        model: &*bench.prior,
+        calls: &answer.calls,
+    };
+    let way = Way {
+        model: &model,
+        steps: &steps(request, bench.prior.schedule())?,
+        passes: request.number("repeats").unwrap_or(1),
+        start,
+        mean,
+    };
+    wrong_way(&way, answer)
 }
 
 /// The results of a case: the answers of its runs, one batch.
@@ -111,16 +147,14 @@ pub fn measured_request(bench: &Bench, exercise: &str, operator_name: &str, run:
 pub fn results(answers: &[Message], shape: [usize; 4]) -> Result<Array4<f32>> {
     let mut batches = Vec::new();
     for answer in answers {
-        if let Some(why) = failure(answer) {
-            anyhow::bail!(why);
+        // Nothing that the submission can choose goes back: it has seen measurements of hidden images.
+        match (answer.texts.get("panic"), answer.texts.get("error")) {
+            (Some(_), _) => anyhow::bail!("The code panicked. {WITHHELD}"),
+            (None, Some(_)) => anyhow::bail!("The function returned an error. {WITHHELD}"),
+            (None, None) => {}
         }
-        let result = answer.batch("result")?;
-        anyhow::ensure!(
-            result.shape() == shape,
-            "the result has shape {:?}, expected [B, C, H, W] = {shape:?}",
-            result.shape()
-        );
-        batches.push(result);
+        let result = answer.batch("result").ok().filter(|result| result.shape() == shape);
+        batches.push(result.with_context(|| format!("the result has another shape than [B, C, H, W] = {shape:?}"))?);
     }
     let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
     concatenate(Axis(0), &views).context("no results")
@@ -195,18 +229,43 @@ fn png(picture: &Array3<f32>) -> Result<Vec<u8>> {
     Ok(file.into_inner())
 }
 
-/// The share is the mean over the cases; in each its worst figure decides.
+/// What a submission could write a hidden image with is left out.
+fn without_numbers(text: &str) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for word in text.split(' ') {
+        let word = if word.contains(|c: char| c.is_ascii_digit()) {
+            "..."
+        } else {
+            word
+        };
+        if word != "..." || words.last() != Some(&"...") {
+            words.push(word);
+        }
+    }
+    words.join(" ")
+}
+
+/// The share is the mean over the cases; in each its worst figure decides. Nothing is earned where an answer is not the
+/// sampler's.
 pub fn judge(
     key: &str,
     bench: &Bench,
     measure: fn(&Bench, &[Message], &[Message]) -> Result<Measured>,
     asked: &[Message],
-    answers: &[Message],
+    answers: &[Answered],
 ) -> Result<Verdict> {
-    let measured = match measure(bench, asked, answers) {
+    let messages: Vec<Message> = answers.iter().map(|answer| answer.message.clone()).collect();
+    let measured = match measure(bench, asked, &messages) {
         Ok(measured) => measured,
         Err(error) => return Ok(Verdict::nothing(format!("{error:#}"))),
     };
+    if let Some(stray) = answers.iter().find_map(|answer| answer.stray.as_ref()) {
+        return Ok(Verdict::nothing(format!(
+            "These images are not what the exercise's function makes of what the network answered, so that their \
+             figures do not count. {}",
+            without_numbers(stray)
+        )));
+    }
     let (mut cases, mut lines) = (BTreeMap::new(), Vec::new());
     for figure in &measured.figures {
         let (share, band) = bench.thresholds.share(key, &figure.key(), figure.value)?;
@@ -225,4 +284,19 @@ pub fn judge(
         pictures: measured.pictures,
         figures: measured.figures,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_goes_back() {
+        let text = "The batch [B, C, H, W] = [2, 3, 64, 64] at t = 30, its mean is 0.123: draw it anew.";
+        let kept = without_numbers(text);
+        assert_eq!(
+            kept,
+            "The batch [B, C, H, W] = ... at t = ... its mean is ... draw it anew."
+        );
+    }
 }

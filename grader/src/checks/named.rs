@@ -8,12 +8,14 @@ use ndarray::Array4;
 use testing::formula::{direct_step, noising, posterior_step, step_through_x0, tweedie, x0_hat};
 use testing::quantities::{of_alpha_bar, of_step, with_remarks};
 
+use super::asked::Answered;
+
 /// What is wrong with the answers, if the exercise's result is a sum of known terms.
-pub fn fault(asked: &[Message], answers: &[Message]) -> Option<Fault> {
+pub fn fault(asked: &[Message], answers: &[Answered]) -> Option<Fault> {
     let exercise = asked.first()?.text("exercise").ok()?;
     let mut sum = with_remarks(sum_of(exercise)?);
     for (request, answer) in asked.iter().zip(answers) {
-        sum.add(case(exercise, request, answer).ok()?);
+        sum.add(case(exercise, request, &answer.message).ok()?);
     }
     sum.verdict().err()
 }
@@ -90,11 +92,14 @@ mod tests {
     }
 
     /// The step with a division by `alpha_t`.
-    fn wrong(request: &Message) -> Result<Message> {
+    fn wrong(request: &Message) -> Result<Answered> {
         let (x_t, score, step) = (request.batch("x_t")?, request.batch("score")?, step(request)?);
         let mean = (x_t + score * (1.0 - step.alpha) as f32) / step.alpha as f32;
         let next = mean + request.batch("z")? * step.sigma as f32;
-        Ok(Message::default().with_batch("result", &next))
+        Ok(Answered {
+            message: Message::default().with_batch("result", &next),
+            ..Answered::default()
+        })
     }
 
     #[test]

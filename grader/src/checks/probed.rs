@@ -13,7 +13,7 @@ use testing::sampler::{self, Take, ancestral};
 use testing::setting::{Draws, Operator, Setting};
 use testing::{dps, score_ald, sdedit};
 
-use super::reference;
+use super::reference_without_model;
 use crate::course::task::Task;
 
 /// A loop, and what judges it.
@@ -163,7 +163,7 @@ fn runs_of_reference(task: Task, part: &Part) -> Result<Vec<Message>> {
     let mut asked = Vec::new();
     let verdict = (part.judge)(&mut |setting| {
         let request = request(part, setting);
-        let path = path(setting, &reference(task, &request));
+        let path = path(setting, &reference_without_model(task, &request));
         asked.push(request);
         path.map_err(|error| Fault::new(format!("{error:#}")))
     });
@@ -235,7 +235,7 @@ mod tests {
         let asked = requests(task, check)?;
         let answers = asked
             .iter()
-            .map(|asked| change(asked, reference(task, asked)))
+            .map(|asked| change(asked, reference_without_model(task, asked)))
             .collect();
         Ok((asked, answers))
     }

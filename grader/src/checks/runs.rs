@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use exchange::Message;
 
+use super::asked::Answered;
+
 /// The five requests of every sampler check, from the first of them: a run that is watched, the same unwatched, another
 /// seed, a run that its observer stops, and one with the other variance of the steps' noise, watched as well.
 pub fn requests(run: &Message) -> Vec<Message> {
@@ -11,7 +13,7 @@ pub fn requests(run: &Message) -> Vec<Message> {
     vec![
         run.clone().with("watch", "yes"),
         run.clone(),
-        run.clone().with("seed", seed + 1),
+        run.clone().with("seed", seed.wrapping_add(1)),
         run.clone().with("watch", 2),
         run.clone().with("watch", "yes").with("variance", "posterior"),
     ]
@@ -20,16 +22,16 @@ pub fn requests(run: &Message) -> Vec<Message> {
 /// The answers to [`requests`], and those to whatever a check asks besides.
 pub struct Runs<'a> {
     /// The run that is watched.
-    pub watched: &'a Message,
+    pub watched: &'a Answered,
     /// The same run again, which nobody watches.
-    pub again: &'a Message,
+    pub again: &'a Answered,
     /// One with another seed.
-    pub other_seed: &'a Message,
+    pub other_seed: &'a Answered,
     /// One that its observer stops.
-    pub stopped: &'a Message,
+    pub stopped: &'a Answered,
     /// One whose steps have the posterior variance.
-    pub posterior: &'a Message,
-    more: &'a [Message],
+    pub posterior: &'a Answered,
+    more: &'a [Answered],
 }
 
 impl<'a> Runs<'a> {
@@ -38,7 +40,7 @@ impl<'a> Runs<'a> {
     /// # Errors
     ///
     /// If there are fewer than [`requests`] asks for.
-    pub fn of(answers: &'a [Message]) -> Result<Self> {
+    pub fn of(answers: &'a [Answered]) -> Result<Self> {
         let [watched, again, other_seed, stopped, posterior, more @ ..] = answers else {
             bail!("{} answers of a sampler, expected five or more", answers.len());
         };
@@ -57,13 +59,13 @@ impl<'a> Runs<'a> {
     /// # Errors
     ///
     /// If there is none.
-    pub fn more(&self, index: usize) -> Result<&'a Message> {
+    pub fn more(&self, index: usize) -> Result<&'a Answered> {
         self.more.get(index).context("an answer of a sampler is missing")
     }
 
     /// Those that should have a result.
     #[must_use]
-    pub fn finished(&self) -> [&'a Message; 3] {
+    pub fn finished(&self) -> [&'a Answered; 3] {
         [self.watched, self.again, self.other_seed]
     }
 }

@@ -4,7 +4,10 @@ use anyhow::Result;
 use diffusion::ScoreModel;
 use exchange::Message;
 
-use super::images::{Measured, compared, runs, truth};
+use super::asked::Answered;
+use super::images::{ImageCheck, Measured, compared, runs, truth};
+use super::models::{COSINE, SMALL};
+use super::path::close;
 use super::{Bench, Check, Kind};
 use crate::course::task::Task;
 
@@ -35,7 +38,16 @@ pub fn checks(task: Task) -> Vec<Check> {
             ask_denoise,
             Kind::Formula("one call of the model, then x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
-        Check::new(task, "2.3", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(
+            task,
+            "2.3",
+            "images",
+            ask_images,
+            Kind::Images(ImageCheck {
+                measure: measure_images,
+                stray,
+            }),
+        ),
     ]
 }
 
@@ -67,21 +79,21 @@ fn ask_tweedie(bench: &Bench) -> Result<Vec<Message>> {
 /// On two schedules, as `alpha_bar` has to come from the model's; with times and shapes that the model refuses, too:
 /// such an error is handed on.
 fn ask_denoise(bench: &Bench) -> Result<Vec<Message>> {
-    let request = |schedule: &str, t: usize| {
+    let request = |model: &str, t: usize| {
         Message::request("2.3")
-            .with("model", format!("{schedule}:{}", bench.seed))
+            .with("model", model)
             .with("t", t)
             .with_batch("x_t", &bench.noise(40 + t as u64))
     };
     let times = bench.times();
-    let schedules = ["small", "cosine"].into_iter().cycle();
+    let models = [SMALL, COSINE].into_iter().cycle();
     let mut requests: Vec<Message> = times
         .iter()
-        .zip(schedules)
+        .zip(models)
         .map(|((t, _), name)| request(name, *t))
         .collect();
-    requests.push(request("small", 0));
-    requests.push(request("small", 100).with_batch("x_t", &bench.noise_of((2, 3, 5, 6), 1)));
+    requests.push(request(SMALL, 0));
+    requests.push(request(SMALL, 100).with_batch("x_t", &bench.noise_of((2, 3, 5, 6), 1)));
     Ok(requests)
 }
 
@@ -89,14 +101,31 @@ fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
     for t in TIMES {
         let alpha_bar = bench.prior.schedule().alpha_bar(t);
-        requests.extend(runs(bench, |run, seed| {
+        requests.extend(runs(bench, |run| {
             let x0 = truth(bench, run);
-            let eps = bench.noise_of(x0.dim(), seed.wrapping_add(1000 * t as u64));
+            let eps = bench.noise_of(x0.dim(), (1000 + 1000 * t + run) as u64);
             let x_t = x0 * alpha_bar.sqrt() as f32 + eps * (1.0 - alpha_bar).sqrt() as f32;
             Ok(Message::request("2.3").with("t", t).with_batch("x_t", &x_t))
         })?);
     }
     Ok(requests)
+}
+
+/// Tweedie's formula of what the network answered at `x_t`, and nothing else.
+fn stray(bench: &Bench, request: &Message, answer: &Answered) -> Result<Option<String>> {
+    let (t, x_t) = (request.number("t")?, request.batch("x_t")?);
+    let Some(call) = answer.calls.iter().find(|call| call.t == t && call.x_t == x_t) else {
+        return Ok(Some(
+            "The network was not asked about the noisy images at their t.".into(),
+        ));
+    };
+    let alpha_bar = bench.prior.schedule().alpha_bar(t);
+    let x0_hat = (&x_t + &call.score * (1.0 - alpha_bar) as f32) / alpha_bar.sqrt() as f32;
+    let is_it = answer
+        .message
+        .batch("result")
+        .is_ok_and(|result| close(&result, &x0_hat));
+    Ok((!is_it).then(|| "They are not Tweedie's formula of its score.".into()))
 }
 
 fn measure_images(bench: &Bench, _: &[Message], answers: &[Message]) -> Result<Measured> {

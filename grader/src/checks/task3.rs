@@ -1,13 +1,16 @@
 //! The checks of task 3.
 
 use anyhow::Result;
-use diffusion::{Schedule, ScoreModel};
-use exchange::{Message, SMALL_SHAPE, small_model, steps};
+use diffusion::{Schedule, ScoreModel, Step};
+use exchange::{Message, SMALL_SHAPE, steps};
 use ndarray::{Array4, ArrayView3, Axis, s};
 use task3_generate::ddpm_step_direct;
 
-use super::images::{Measured, results, runs, side_by_side};
-use super::trace::{self, Expected, Runs, close, failure};
+use super::asked::Answered;
+use super::images::{ImageCheck, Measured, results, runs, side_by_side, stray_from};
+use super::models::{SMALL, small_model};
+use super::path::{Way, close};
+use super::trace::{self, Expected, Runs, failure};
 use super::{Bench, Check, Kind, Verdict};
 use crate::bands::thresholds::Worse;
 use crate::course::task::Task;
@@ -46,7 +49,16 @@ pub fn checks(task: Task) -> Vec<Check> {
             ),
         ),
         Check::new(task, "3.3", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        Check::new(task, "3.3", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(
+            task,
+            "3.3",
+            "images",
+            ask_images,
+            Kind::Images(ImageCheck {
+                measure: measure_images,
+                stray,
+            }),
+        ),
     ]
 }
 
@@ -89,8 +101,8 @@ fn ask_through_x0(bench: &Bench) -> Result<Vec<Message>> {
 /// The four runs of every sampler check, and one in the other form.
 fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     let run = Message::request("3.3")
-        .with("model", format!("small:{}", bench.seed))
-        .with("seed", bench.seed)
+        .with("model", SMALL)
+        .with("seed", bench.number(&["sampler"]))
         .with("images", SMALL_BATCH)
         .with("form", "direct")
         .with("from", 1000)
@@ -100,31 +112,33 @@ fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     Ok(requests)
 }
 
-fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
-    let model = small_model(bench.seed)?;
+/// The step without its noise.
+fn mean(model: &dyn ScoreModel, x_t: &Array4<f32>, step: &Step) -> Result<Array4<f32>> {
+    let score = model.score(x_t, step.t)?;
+    Ok(ddpm_step_direct(x_t, &score, &Array4::zeros(x_t.dim()), step))
+}
+
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Answered]) -> Result<Verdict> {
+    let model = small_model(bench)?;
     let steps = steps(&asked[0], &Schedule::linear())?;
     let [c, h, w] = SMALL_SHAPE;
     let nothing = Array4::zeros((SMALL_BATCH, c, h, w));
-    let expected = Expected {
+    let way = Way {
         model: &model,
         steps: &steps,
         passes: 1,
         start: (0.0, &nothing),
-        mean: &|x_t, step| {
-            Ok(ddpm_step_direct(
-                x_t,
-                &model.score(x_t, step.t)?,
-                &Array4::zeros(x_t.dim()),
-                step,
-            ))
-        },
+        mean: &mean,
+    };
+    let expected = Expected {
+        way,
         residuals: None,
         pullbacks: 0,
     };
     let runs = Runs::of(answers)?;
     let mut verdict = trace::judge(&expected, &runs)?;
-    let other_form = runs.more(0)?;
-    let is_same = match (runs.watched.batch("result"), other_form.batch("result")) {
+    let other_form = &runs.more(0)?.message;
+    let is_same = match (runs.watched.message.batch("result"), other_form.batch("result")) {
         (Ok(direct), Ok(through_x0)) => failure(other_form).is_none() && close(&through_x0, &direct),
         _ => false,
     };
@@ -138,13 +152,23 @@ fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
 }
 
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
-    runs(bench, |_, _| {
+    runs(bench, |_| {
         Ok(Message::request("3.3")
             .with("images", SAMPLES)
             .with("form", "direct")
             .with("from", 1000)
             .with("steps", STEPS))
     })
+}
+
+fn stray(bench: &Bench, request: &Message, answer: &Answered) -> Result<Option<String>> {
+    stray_from(
+        bench,
+        request,
+        answer,
+        (0.0, &Array4::zeros((SAMPLES, 3, 64, 64))),
+        &mean,
+    )
 }
 
 /// Fruit photographed on white have plain statistics that wrong samplers miss.

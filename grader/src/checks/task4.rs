@@ -1,14 +1,17 @@
 //! The checks of task 4.
 
 use anyhow::Result;
-use diffusion::{GaussianMixtureModel, Schedule, ScoreModel, Step};
-use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use diffusion::{Schedule, ScoreModel, Step};
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, steps};
 use imaging::{ForwardOperator, residual_norms};
-use ndarray::{Array2, Array4, ArrayD, Axis};
+use ndarray::{Array2, Array4, Axis};
 use task4_sdedit::reverse_step;
 
-use super::images::{Measured, compared, likeliness, measured_request, results, runs};
+use super::asked::Answered;
+use super::images::{ImageCheck, Measured, compared, likeliness, measured_request, results, runs, stray_from};
+use super::models::{SMALL, small_model};
 use super::noise::correlation;
+use super::path::Way;
 use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs, failure};
 use super::{Bench, Check, Kind, Verdict};
@@ -55,7 +58,16 @@ pub fn checks(task: Task) -> Vec<Check> {
             Kind::Formula("mask x_t + (1 - mask) (sqrt(alpha_bar_t) image + sqrt(1 - alpha_bar_t) eps)"),
         ),
         Check::new(task, "4.5", "sampler", ask_restore, Kind::Sampler(judge_restore)),
-        Check::new(task, "4.5", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(
+            task,
+            "4.5",
+            "images",
+            ask_images,
+            Kind::Images(ImageCheck {
+                measure: measure_images,
+                stray,
+            }),
+        ),
     ]
 }
 
@@ -94,8 +106,8 @@ fn ask_mask(bench: &Bench) -> Result<Vec<Message>> {
 /// The four runs of every sampler check, one with a mask, and one without steps.
 fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     let run = Message::request("4.3")
-        .with("model", format!("small:{}", bench.seed))
-        .with("seed", bench.seed)
+        .with("model", SMALL)
+        .with("seed", bench.number(&["sampler"]))
         .with_batch("guide", &(bench.noise(300) * LOUD))
         .with("from", 600)
         .with("steps", 15);
@@ -104,31 +116,31 @@ fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     Ok(requests)
 }
 
-fn mean(model: &GaussianMixtureModel, x_t: &Array4<f32>, step: &Step) -> Result<Array4<f32>> {
-    Ok(reverse_step(
-        x_t,
-        &model.score(x_t, step.t)?,
-        &Array4::zeros(x_t.dim()),
-        step,
-    ))
+/// The step without its noise.
+fn mean(model: &dyn ScoreModel, x_t: &Array4<f32>, step: &Step) -> Result<Array4<f32>> {
+    let score = model.score(x_t, step.t)?;
+    Ok(reverse_step(x_t, &score, &Array4::zeros(x_t.dim()), step))
 }
 
-fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
-    let model = small_model(bench.seed)?;
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Answered]) -> Result<Verdict> {
+    let model = small_model(bench)?;
     let steps = steps(&asked[0], &Schedule::linear())?;
     let guide = asked[0].batch("guide")?;
-    let expected = Expected {
+    let way = Way {
         model: &model,
         steps: &steps,
         passes: 1,
         start: (steps[0].alpha_bar, &guide),
-        mean: &|x_t, step| mean(&model, x_t, step),
+        mean: &mean,
+    };
+    let expected = Expected {
+        way,
         residuals: None,
         pullbacks: 0,
     };
     let runs = Runs::of(answers)?;
     let mut verdict = trace::judge(&expected, &runs)?;
-    if let Some(fault) = wrong_mask(&mask(bench), &guide, &steps, runs.more(0)?)
+    if let Some(fault) = wrong_mask(&mask(bench), &way, runs.more(0)?)
         && verdict.share > 0.0
     {
         verdict.share = (verdict.share - 1.0 / 3.0).max(0.0);
@@ -138,17 +150,21 @@ fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
 }
 
 /// Outside of the mask: the guide with the noise of each time, and at the end the guide itself. Inside: something else.
-fn wrong_mask(mask: &Array2<f32>, guide: &Array4<f32>, steps: &[Step], answer: &Message) -> Option<String> {
-    if let Some(why) = failure(answer) {
+fn wrong_mask(mask: &Array2<f32>, way: &Way<'_>, answer: &Answered) -> Option<String> {
+    if let Some(why) = failure(&answer.message) {
         return Some(why);
     }
-    let outside = 1.0 - mask;
-    let (Ok(result), Ok(x_t)) = (answer.batch("result"), answer.array("x_t")) else {
-        return Some("the observer was not shown the steps".into());
+    let (outside, guide) = (1.0 - mask, way.start.1);
+    let Ok(result) = answer.message.batch("result") else {
+        return Some("there is no result".into());
     };
-    if result.dim() != guide.dim() || x_t.shape()[1..] != *guide.shape() || x_t.shape()[0] != steps.len() {
-        return Some("the shapes are wrong".into());
+    if result.dim() != guide.dim() {
+        return Some("the shape of the result is wrong".into());
     }
+    let calls = match way.calls(&answer.calls) {
+        Ok(calls) => calls,
+        Err(fault) => return Some(fault),
+    };
     if &result * &outside != guide * &outside {
         return Some(
             "what must not change differs from the guide at the end: keep_outside belongs after the last step, too, \
@@ -164,13 +180,13 @@ fn wrong_mask(mask: &Array2<f32>, guide: &Array4<f32>, steps: &[Step], answer: &
     }
     let (mut squares, mut count) = (0.0, 0.0);
     let mut before = None;
-    for (step, x_t) in steps.iter().zip(x_t.outer_iter()) {
-        let eps = (&x_t - &(guide * step.alpha_bar.sqrt() as f32).into_dyn()) / (1.0 - step.alpha_bar).sqrt() as f32;
-        let eps = eps * outside.view().into_dyn();
+    for (step, call) in way.steps.iter().zip(calls) {
+        let eps = (&call.x_t - guide * step.alpha_bar.sqrt() as f32) / (1.0 - step.alpha_bar).sqrt() as f32;
+        let eps = eps * &outside;
         let n = f64::from(outside.sum()) * (guide.dim().0 * guide.dim().1) as f64;
         squares += eps.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         count += n;
-        let repeats = |before: &ArrayD<f32>| correlation(before.iter(), eps.iter()).abs() > 6.0 / n.sqrt();
+        let repeats = |before: &Array4<f32>| correlation(before.iter(), eps.iter()).abs() > 6.0 / n.sqrt();
         if before.as_ref().is_some_and(repeats) {
             return Some("outside of it the noise is that of the step before: draw a new eps in each step.".into());
         }
@@ -192,9 +208,9 @@ fn small_operator(bench: &Bench) -> Result<Box<dyn ForwardOperator>> {
 fn restore_request(bench: &Bench) -> Message {
     Message::request("4.5")
         .with("operator", LOPSIDED_BLUR)
-        .with("operator_seed", bench.seed)
-        .with("model", format!("small:{}", bench.seed))
-        .with("seed", bench.seed)
+        .with("operator_seed", bench.number(&["operator"]))
+        .with("model", SMALL)
+        .with("seed", bench.number(&["sampler"]))
         .with("repeats", 2)
         .with("from", 500)
         .with("steps", 12)
@@ -205,28 +221,40 @@ fn ask_restore(bench: &Bench) -> Result<Vec<Message>> {
     Ok(trace::requests(&restore_request(bench).with_batch("b", &b)))
 }
 
-fn judge_restore(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
-    let (model, operator) = (small_model(bench.seed)?, small_operator(bench)?);
+fn judge_restore(bench: &Bench, asked: &[Message], answers: &[Answered]) -> Result<Verdict> {
+    let (model, operator) = (small_model(bench)?, small_operator(bench)?);
     let steps = steps(&asked[0], &Schedule::linear())?;
     let b = asked[0].batch("b")?;
     let start = operator.start_image(&b)?;
     let expected = Expected {
-        model: &model,
-        steps: &steps,
-        passes: 2,
-        start: (steps[0].alpha_bar, &start),
-        mean: &|x_t, step| mean(&model, x_t, step),
+        way: Way {
+            model: &model,
+            steps: &steps,
+            passes: 2,
+            start: (steps[0].alpha_bar, &start),
+            mean: &mean,
+        },
         residuals: Some(&|x0_hat| Ok(residual_norms(operator.as_ref(), &b, x0_hat)?)),
         pullbacks: 0,
     };
     trace::judge(&expected, &Runs::of(answers)?)
 }
 
+/// A path from the start image of the measurement, noised.
+fn stray(bench: &Bench, request: &Message, answer: &Answered) -> Result<Option<String>> {
+    let operator = operator(request, bench.prior.image_shape())?;
+    let start = operator.start_image(&request.batch("b")?)?;
+    let alpha_bar = steps(request, bench.prior.schedule())?
+        .first()
+        .map_or(1.0, |step| step.alpha_bar);
+    stray_from(bench, request, answer, (alpha_bar, &start), &mean)
+}
+
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
     for (operator, from, steps) in CASES {
-        requests.extend(runs(bench, |run, seed| {
-            let request = measured_request(bench, "4.5", operator, run, seed)?;
+        requests.extend(runs(bench, |run| {
+            let request = measured_request(bench, "4.5", operator, run)?;
             Ok(request.with("repeats", 1).with("from", from).with("steps", steps))
         })?);
     }

@@ -1,13 +1,16 @@
 //! The checks of task 5.
 
 use anyhow::Result;
-use diffusion::{Schedule, ScoreModel};
-use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
-use imaging::{Noise, norms, residual};
+use diffusion::{Schedule, ScoreModel, Step};
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, steps};
+use imaging::{ForwardOperator, Noise, norms, residual};
 use ndarray::Array4;
 use task5_score_ald::{gamma, likelihood_score, posterior_step, tuned_lambda};
 
-use super::images::{Measured, compared, measured_request, runs};
+use super::asked::Answered;
+use super::images::{ImageCheck, Measured, compared, measured_request, runs, stray_from, truth};
+use super::models::{SMALL, small_model};
+use super::path::Way;
 use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
@@ -52,7 +55,16 @@ pub fn checks(task: Task) -> Vec<Check> {
             Kind::Formula("x0_hat = (x_t + (1 - alpha_bar_t) s) / sqrt(alpha_bar_t)"),
         ),
         Check::new(task, "5.4", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        Check::new(task, "5.4", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(
+            task,
+            "5.4",
+            "images",
+            ask_images,
+            Kind::Images(ImageCheck {
+                measure: measure_images,
+                stray,
+            }),
+        ),
     ]
 }
 
@@ -73,7 +85,7 @@ fn ask_likelihood(bench: &Bench) -> Result<Vec<Message>> {
         let stream = 500 + 10 * index as u64;
         let request = Message::request("5.2")
             .with("operator", name)
-            .with("operator_seed", bench.seed)
+            .with("operator_seed", bench.number(&["operator"]))
             .with_batch("x_t", &bench.noise(stream))
             .with("sigma", 0.05 + 0.1 * index as f64)
             .with("gamma_t", 0.2);
@@ -96,9 +108,9 @@ fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
 fn sampler_request(bench: &Bench) -> Message {
     Message::request("5.4b")
         .with("operator", LOPSIDED_BLUR)
-        .with("operator_seed", bench.seed)
-        .with("model", format!("small:{}", bench.seed))
-        .with("seed", bench.seed)
+        .with("operator_seed", bench.number(&["operator"]))
+        .with("model", SMALL)
+        .with("seed", bench.number(&["sampler"]))
         .with("sigma", SIGMA)
         .with("lambda", LAMBDA)
         .with("from", 1000)
@@ -111,26 +123,46 @@ fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     Ok(trace::requests(&request.with_batch("b", &b)))
 }
 
-fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
-    let (model, operator) = (small_model(bench.seed)?, operator(&asked[0], SMALL_SHAPE)?);
+/// What the guidance needs besides the score.
+#[derive(Clone, Copy)]
+struct Measurement<'a> {
+    operator: &'a dyn ForwardOperator,
+    b: &'a Array4<f32>,
+    sigma: f64,
+    lambda: f64,
+}
+
+/// The step without its noise.
+fn mean(model: &dyn ScoreModel, of: Measurement<'_>, x_t: &Array4<f32>, step: &Step) -> Result<Array4<f32>> {
+    let score = model.score(x_t, step.t)?;
+    let likelihood = likelihood_score(of.operator, of.b, x_t, of.sigma, gamma(step, of.lambda))?;
+    Ok(posterior_step(
+        x_t,
+        &score,
+        &likelihood,
+        &Array4::zeros(x_t.dim()),
+        step,
+    ))
+}
+
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Answered]) -> Result<Verdict> {
+    let (model, operator) = (small_model(bench)?, operator(&asked[0], SMALL_SHAPE)?);
     let steps = steps(&asked[0], &Schedule::linear())?;
     let b = asked[0].batch("b")?;
+    let of = Measurement {
+        operator: operator.as_ref(),
+        b: &b,
+        sigma: SIGMA,
+        lambda: LAMBDA,
+    };
     let nothing = Array4::zeros(bench.noise(0).dim());
     let expected = Expected {
-        model: &model,
-        steps: &steps,
-        passes: 1,
-        start: (0.0, &nothing),
-        mean: &|x_t, step| {
-            let score = model.score(x_t, step.t)?;
-            let likelihood = likelihood_score(operator.as_ref(), &b, x_t, SIGMA, gamma(step, LAMBDA))?;
-            Ok(posterior_step(
-                x_t,
-                &score,
-                &likelihood,
-                &Array4::zeros(x_t.dim()),
-                step,
-            ))
+        way: Way {
+            model: &model,
+            steps: &steps,
+            passes: 1,
+            start: (0.0, &nothing),
+            mean: &|model, x_t, step| mean(model, of, x_t, step),
         },
         residuals: Some(&|x0_hat| Ok(norms(&residual(operator.as_ref(), &b, x0_hat)?))),
         pullbacks: 0,
@@ -138,11 +170,26 @@ fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Resul
     trace::judge(&expected, &Runs::of(answers)?)
 }
 
+fn stray(bench: &Bench, request: &Message, answer: &Answered) -> Result<Option<String>> {
+    let operator = operator(request, bench.prior.image_shape())?;
+    let b = request.batch("b")?;
+    let of = Measurement {
+        operator: operator.as_ref(),
+        b: &b,
+        sigma: request.number("sigma")?,
+        lambda: request.number("lambda")?,
+    };
+    let nothing = Array4::zeros(truth(bench, 0).dim());
+    stray_from(bench, request, answer, (0.0, &nothing), &|model, x_t, step| {
+        mean(model, of, x_t, step)
+    })
+}
+
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
     for operator in OPERATORS {
-        requests.extend(runs(bench, |run, seed| {
-            Ok(measured_request(bench, "5.4b", operator, run, seed)?
+        requests.extend(runs(bench, |run| {
+            Ok(measured_request(bench, "5.4b", operator, run)?
                 .with("sigma", Noise::SIGMA)
                 .with("lambda", tuned_lambda(STEPS, 1.0))
                 .with("from", 1000)

@@ -2,12 +2,15 @@
 
 use anyhow::Result;
 use diffusion::{Schedule, ScoreModel, Step};
-use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, small_model, steps};
+use exchange::{LOPSIDED_BLUR, Message, SMALL_SHAPE, operator, steps};
 use imaging::{ForwardOperator, OperatorSpec, norms, residual};
 use ndarray::{Array4, arr1};
 use task6_dps::{StepSize, dps_step, measurement_gradient, predict_x0, step_sizes, tuned};
 
-use super::images::{Measured, compared, measured_request, runs};
+use super::asked::Answered;
+use super::images::{ImageCheck, Measured, compared, measured_request, runs, stray_from, truth};
+use super::models::{SMALL, small_model};
+use super::path::Way;
 use super::task3::{step_requests, with_both_variances};
 use super::trace::{self, Expected, Runs};
 use super::{Bench, Check, Kind, Verdict};
@@ -51,7 +54,16 @@ pub fn checks(task: Task) -> Vec<Check> {
             Kind::Formula("the DDPM step through x0_hat, minus zeta_t times the gradient of each image"),
         ),
         Check::new(task, "6.5", "sampler", ask_sampler, Kind::Sampler(judge_sampler)),
-        Check::new(task, "6.5", "images", ask_images, Kind::Images(measure_images)),
+        Check::new(
+            task,
+            "6.5",
+            "images",
+            ask_images,
+            Kind::Images(ImageCheck {
+                measure: measure_images,
+                stray,
+            }),
+        ),
     ]
 }
 
@@ -63,7 +75,7 @@ fn ask_gradient(bench: &Bench) -> Result<Vec<Message>> {
         let stream = 600 + 10 * index as u64;
         let request = Message::request("6.2")
             .with("operator", names[index % names.len()])
-            .with("operator_seed", bench.seed)
+            .with("operator_seed", bench.number(&["operator"]))
             .with_batch("x0_hat", &bench.noise(stream))
             .with_array("jacobian", bench.jacobian(stream + 1).into_dyn())
             .with("t", t)
@@ -108,9 +120,9 @@ fn ask_step(bench: &Bench) -> Result<Vec<Message>> {
 fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
     let request = Message::request("6.5")
         .with("operator", LOPSIDED_BLUR)
-        .with("operator_seed", bench.seed)
-        .with("model", format!("small:{}", bench.seed))
-        .with("seed", bench.seed)
+        .with("operator_seed", bench.number(&["operator"]))
+        .with("model", SMALL)
+        .with("seed", bench.number(&["sampler"]))
         .with("form", "normalised")
         .with("zeta", ZETA)
         .with("from", 1000)
@@ -123,14 +135,14 @@ fn ask_sampler(bench: &Bench) -> Result<Vec<Message>> {
 fn mean(
     model: &dyn ScoreModel,
     operator: &dyn ForwardOperator,
-    b: &Array4<f32>,
+    (b, zeta): (&Array4<f32>, f64),
     x_t: &Array4<f32>,
     step: &Step,
 ) -> Result<Array4<f32>> {
     let (score, pullback) = model.score_with_pullback(x_t, step.t)?;
     let x0_hat = predict_x0(x_t, &score, step);
     let r = residual(operator, b, &x0_hat)?;
-    let zeta_t = step_sizes(StepSize::Normalised(ZETA), &norms(&r));
+    let zeta_t = step_sizes(StepSize::Normalised(zeta), &norms(&r));
     let gradient = measurement_gradient(operator, &x0_hat, &r, pullback, step)?;
     Ok(dps_step(
         x_t,
@@ -142,28 +154,39 @@ fn mean(
     ))
 }
 
-fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Message]) -> Result<Verdict> {
-    let (model, operator) = (small_model(bench.seed)?, operator(&asked[0], SMALL_SHAPE)?);
+fn judge_sampler(bench: &Bench, asked: &[Message], answers: &[Answered]) -> Result<Verdict> {
+    let (model, operator) = (small_model(bench)?, operator(&asked[0], SMALL_SHAPE)?);
     let steps = steps(&asked[0], &Schedule::linear())?;
     let b = asked[0].batch("b")?;
     let nothing = Array4::zeros(bench.noise(0).dim());
     let expected = Expected {
-        model: &model,
-        steps: &steps,
-        passes: 1,
-        start: (0.0, &nothing),
-        mean: &|x_t, step| mean(&model, operator.as_ref(), &b, x_t, step),
+        way: Way {
+            model: &model,
+            steps: &steps,
+            passes: 1,
+            start: (0.0, &nothing),
+            mean: &|model, x_t, step| mean(model, operator.as_ref(), (&b, ZETA), x_t, step),
+        },
         residuals: Some(&|x0_hat| Ok(norms(&residual(operator.as_ref(), &b, x0_hat)?))),
         pullbacks: 1,
     };
     trace::judge(&expected, &Runs::of(answers)?)
 }
 
+fn stray(bench: &Bench, request: &Message, answer: &Answered) -> Result<Option<String>> {
+    let operator = operator(request, bench.prior.image_shape())?;
+    let (b, zeta) = (request.batch("b")?, request.number("zeta")?);
+    let nothing = Array4::zeros(truth(bench, 0).dim());
+    stray_from(bench, request, answer, (0.0, &nothing), &|model, x_t, step| {
+        mean(model, operator.as_ref(), (&b, zeta), x_t, step)
+    })
+}
+
 fn ask_images(bench: &Bench) -> Result<Vec<Message>> {
     let mut requests = Vec::new();
     for operator in OPERATORS {
-        requests.extend(runs(bench, |run, seed| {
-            Ok(measured_request(bench, "6.5", operator, run, seed)?
+        requests.extend(runs(bench, |run| {
+            Ok(measured_request(bench, "6.5", operator, run)?
                 .with("form", "normalised")
                 .with("zeta", tuned(operator.parse::<OperatorSpec>()?.kind(), STEPS))
                 .with("from", 1000)

@@ -1,46 +1,32 @@
-//! Looks at a sampler step by step: is each the step that the exercise asks for, with fresh noise?
-//!
-//! Nothing here depends on the order in which random numbers are drawn. From one `x_t` to the next the noise of the
-//! step is worked out, `z = (x_{t-1} - mean) / sigma`, and has to look standard normal, except at the end, where it is
-//! zero.
+//! Looks at a sampler's runs on a small model: is the path that it took right, was the observer shown it, does the seed
+//! decide?
 
 use anyhow::Result;
-use diffusion::{GaussianMixtureModel, ScoreModel, Step, StepVariance};
+use diffusion::{Step, StepVariance};
 use exchange::Message;
 use ndarray::{Array4, Axis};
 
 use super::Verdict;
-use super::noise::wrong_noise;
+use super::asked::{Answered, Call};
+use super::path::{Way, close};
 pub use super::runs::{Runs, requests};
 
-/// For comparisons to rounding, relative to the largest value.
-const TOLERANCE: f32 = 2e-3;
-
-/// From `x_t` and its step to the next images, without noise.
-pub type StepMean<'a> = dyn Fn(&Array4<f32>, &Step) -> Result<Array4<f32>> + 'a;
 /// From `x0_hat` to the residual norm of each image.
 pub type ResidualNorms<'a> = dyn Fn(&Array4<f32>) -> Result<Vec<f32>> + 'a;
 
 /// What a sampler should do.
 pub struct Expected<'a> {
-    /// The model that was sampled from.
-    pub model: &'a GaussianMixtureModel,
-    /// The steps of one pass.
-    pub steps: &'a [Step],
-    /// How many passes follow each other; each starts anew from a guide.
-    pub passes: usize,
-    /// What a pass starts from: `alpha_bar` of the start, 0 for pure noise, and the first guide.
-    pub start: (f64, &'a Array4<f32>),
-    /// The next images without the step's noise.
-    pub mean: &'a StepMean<'a>,
+    /// The way that it should go.
+    pub way: Way<'a>,
     /// The residual norms of `x0_hat`, where the sampler shows them.
     pub residuals: Option<&'a ResidualNorms<'a>>,
     /// How many pullbacks a step takes.
     pub pullbacks: usize,
 }
 
-/// A sampler's run, as its worker reported it.
-struct Trace {
+/// A sampler's run: what it asked, and what it showed.
+struct Trace<'c> {
+    calls: Vec<&'c Call>,
     x_t: Vec<Array4<f32>>,
     x0_hat: Vec<Array4<f32>>,
     result: Array4<f32>,
@@ -48,22 +34,28 @@ struct Trace {
 
 /// Judges the answers to [`requests`]: a wrong step earns nothing, each smaller fault costs a third.
 pub fn judge(expected: &Expected<'_>, runs: &Runs<'_>) -> Result<Verdict> {
-    if let Some(fault) = runs.finished().into_iter().find_map(failure) {
+    if let Some(fault) = runs.finished().into_iter().find_map(|answer| failure(&answer.message)) {
         return Ok(Verdict::nothing(fault));
     }
-    let trace = match read(expected, runs.watched) {
+    let trace = match read(&expected.way, runs.watched) {
         Ok(trace) => trace,
         Err(fault) => return Ok(Verdict::nothing(fault)),
     };
-    if let Some(fault) = wrong_step(expected, &trace)? {
+    // Also where nobody watches: one request is as good as another.
+    for answer in [runs.again, runs.other_seed] {
+        if let Some(fault) = wrong_way(&expected.way, answer)? {
+            return Ok(Verdict::nothing(fault));
+        }
+    }
+    if let Some(fault) = expected.way.fault(&trace.calls, &trace.result)? {
         return Ok(Verdict::nothing(fault));
     }
     let faults: Vec<String> = [
-        wrong_calls(expected, runs.watched),
-        wrong_view(expected, &trace, runs.watched)?,
+        wrong_calls(expected, &runs.watched.message),
+        wrong_view(expected, &trace, &runs.watched.message)?,
         wrong_seeds(runs),
-        wrong_posterior(expected, runs.posterior)?,
-        (!runs.stopped.texts.contains_key("error")).then(|| {
+        wrong_posterior(&expected.way, runs.posterior)?,
+        (!runs.stopped.message.texts.contains_key("error")).then(|| {
             "The observer stopped the sampler with an error, but it went on: hand the observer's error on with `?`."
                 .into()
         }),
@@ -75,7 +67,7 @@ pub fn judge(expected: &Expected<'_>, runs: &Runs<'_>) -> Result<Verdict> {
     let text = if faults.is_empty() {
         format!(
             "{} steps of a small model, looked at one by one: right.",
-            expected.steps.len()
+            expected.way.steps.len()
         )
     } else {
         format!("The steps are right, but:\n{}", faults.join("\n"))
@@ -85,6 +77,18 @@ pub fn judge(expected: &Expected<'_>, runs: &Runs<'_>) -> Result<Verdict> {
         text,
         ..Verdict::default()
     })
+}
+
+/// What is wrong with the way that a run took.
+pub fn wrong_way(way: &Way<'_>, answer: &Answered) -> Result<Option<String>> {
+    let result = match answer.message.batch("result") {
+        Ok(result) => result,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    match way.calls(&answer.calls) {
+        Ok(calls) => way.fault(&calls, &result),
+        Err(fault) => Ok(Some(fault)),
+    }
 }
 
 /// Why there is no result.
@@ -97,9 +101,10 @@ pub fn failure(answer: &Message) -> Option<String> {
     }
 }
 
-fn read(expected: &Expected<'_>, answer: &Message) -> Result<Trace, String> {
-    let count = expected.steps.len() * expected.passes;
-    let shape = expected.start.1.shape();
+fn read<'c>(way: &Way<'_>, answer: &'c Answered) -> Result<Trace<'c>, String> {
+    let count = way.steps.len() * way.passes;
+    let (calls, answer) = (way.calls(&answer.calls)?, &answer.message);
+    let shape = way.start.1.shape();
     let series = |name: &str| -> Result<Vec<Array4<f32>>, String> {
         let array = answer
             .array(name)
@@ -122,6 +127,7 @@ fn read(expected: &Expected<'_>, answer: &Message) -> Result<Trace, String> {
         ));
     }
     Ok(Trace {
+        calls,
         x_t: series("x_t")?,
         x0_hat: series("x0_hat")?,
         result,
@@ -129,68 +135,19 @@ fn read(expected: &Expected<'_>, answer: &Message) -> Result<Trace, String> {
 }
 
 /// What is wrong where the steps have the posterior variance: their noise has to follow.
-fn wrong_posterior(expected: &Expected<'_>, answer: &Message) -> Result<Option<String>> {
-    if let Some(fault) = failure(answer) {
+fn wrong_posterior(way: &Way<'_>, answer: &Answered) -> Result<Option<String>> {
+    if let Some(fault) = failure(&answer.message) {
         return Ok(Some(fault));
     }
     let posterior = |step: &Step| step.with_variance(StepVariance::Posterior);
-    let steps: Vec<Step> = expected.steps.iter().map(posterior).collect();
-    let expected = Expected {
-        steps: &steps,
-        ..*expected
-    };
-    let fault = match read(&expected, answer) {
-        Ok(trace) => wrong_step(&expected, &trace)?,
-        Err(fault) => Some(fault),
-    };
+    let steps: Vec<Step> = way.steps.iter().map(posterior).collect();
+    let fault = wrong_way(&Way { steps: &steps, ..*way }, answer)?;
     Ok(fault.map(|fault| format!("With steps of the posterior variance, whose sigma is step.sigma: {fault}")))
 }
 
-/// The first step that is not what it should be.
-fn wrong_step(expected: &Expected<'_>, trace: &Trace) -> Result<Option<String>> {
-    let (steps, (alpha_bar, first)) = (expected.steps, expected.start);
-    let mut guide = first.clone();
-    let mut noises: Vec<(String, Array4<f32>)> = Vec::new();
-    for (index, x_t) in trace.x_t.iter().enumerate() {
-        let step = &steps[index % steps.len()];
-        if index % steps.len() == 0 {
-            let eps = (x_t - &guide * alpha_bar.sqrt() as f32) / (1.0 - alpha_bar).sqrt() as f32;
-            noises.push((format!("the start, x_t at t = {}", step.t), eps));
-        }
-        let mean = (expected.mean)(x_t, step)?;
-        let next = if step.is_last() { None } else { trace.x_t.get(index + 1) };
-        let Some(next) = next else {
-            // The end of a pass: the next one starts from what came out, which only the last pass shows.
-            let is_end = index + 1 == trace.x_t.len();
-            if is_end && !close(&trace.result, &mean) {
-                return Ok(Some(format!(
-                    "The last step, from t = {}, does not lead to the result that it should: z = 0 there, and the \
-                     result of the step is returned.",
-                    step.t
-                )));
-            }
-            guide = mean;
-            continue;
-        };
-        let z = (next - &mean) / step.sigma as f32;
-        noises.push((format!("the step from t = {} to {}", step.t, step.t_prev), z));
-    }
-    Ok(wrong_noise(&noises))
-}
-
-/// Whether two batches are the same to rounding.
-pub fn close(got: &Array4<f32>, expected: &Array4<f32>) -> bool {
-    let scale = expected.iter().fold(1f32, |most, v| most.max(v.abs()));
-    got.dim() == expected.dim()
-        && got
-            .iter()
-            .zip(expected)
-            .all(|(a, b)| (a - b).abs() <= TOLERANCE * scale)
-}
-
 fn wrong_calls(expected: &Expected<'_>, answer: &Message) -> Option<String> {
-    let one_pass: Vec<String> = expected.steps.iter().map(|step| step.t.to_string()).collect();
-    let times = vec![one_pass.join(" "); expected.passes].join(" ");
+    let one_pass: Vec<String> = expected.way.steps.iter().map(|step| step.t.to_string()).collect();
+    let times = vec![one_pass.join(" "); expected.way.passes].join(" ");
     for (name, what) in [
         ("asked", "The model was asked"),
         ("seen", "The observer was shown steps"),
@@ -198,21 +155,28 @@ fn wrong_calls(expected: &Expected<'_>, answer: &Message) -> Option<String> {
         let got = answer.texts.get(name).map_or("", String::as_str);
         if got != times {
             let calls = got.split_whitespace().count();
-            let wanted = expected.steps.len() * expected.passes;
+            let wanted = expected.way.steps.len() * expected.way.passes;
             return Some(format!(
                 "{what} {calls} times, expected once in each of {wanted} steps, at the step's t."
             ));
         }
     }
-    let wanted = expected.pullbacks * expected.steps.len() * expected.passes;
+    let wanted = expected.pullbacks * expected.way.steps.len() * expected.way.passes;
     let got: usize = answer.number("pullbacks").unwrap_or(usize::MAX);
     (got != wanted).then(|| format!("The model was asked for {got} pullbacks, expected {wanted}."))
 }
 
-fn wrong_view(expected: &Expected<'_>, trace: &Trace, answer: &Message) -> Result<Option<String>> {
+fn wrong_view(expected: &Expected<'_>, trace: &Trace<'_>, answer: &Message) -> Result<Option<String>> {
     for (index, (x_t, x0_hat)) in trace.x_t.iter().zip(&trace.x0_hat).enumerate() {
-        let step = &expected.steps[index % expected.steps.len()];
-        let score = expected.model.score(x_t, step.t)?;
+        let step = &expected.way.steps[index % expected.way.steps.len()];
+        if !close(x_t, &trace.calls[index].x_t) {
+            return Ok(Some(format!(
+                "At t = {} the observer was shown another x_t than the model was asked about: show it the x_t from \
+                 before the step.",
+                step.t
+            )));
+        }
+        let score = expected.way.model.score(x_t, step.t)?;
         let right = (x_t + &score * (1.0 - step.alpha_bar) as f32) / step.alpha_bar.sqrt() as f32;
         if !close(x0_hat, &right) {
             return Ok(Some(format!(
@@ -245,7 +209,7 @@ fn wrong_view(expected: &Expected<'_>, trace: &Trace, answer: &Message) -> Resul
 }
 
 fn wrong_seeds(runs: &Runs<'_>) -> Option<String> {
-    let [first, again, other] = runs.finished().map(|answer| answer.batch("result").ok());
+    let [first, again, other] = runs.finished().map(|answer| answer.message.batch("result").ok());
     if first.is_none() || first != again {
         return Some("The same seed gave different images: draw all random numbers from `rng`.".into());
     }

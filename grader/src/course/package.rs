@@ -12,6 +12,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::course::tree::graders_files;
 use crate::report::write_file;
+use crate::secret;
 
 /// Runs once, when the platform builds its container, with network.
 const SETUP: &str = r#"#!/usr/bin/env bash
@@ -25,6 +26,8 @@ if ! command -v cargo >/dev/null; then
     curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --no-modify-path
 fi
 cd /autograder/source
+# The course's secret is nobody's but the grader's.
+[ ! -e grader/hidden/secret ] || chmod 600 grader/hidden/secret
 cargo build --locked -p grader
 # Another user, without rights, compiles and runs the submissions.
 chmod -R a+rX /opt/rust target
@@ -35,7 +38,15 @@ const RUN: &str = r#"#!/usr/bin/env bash
 # Grades one submission. GRADER_FLAGS may hold --unsafe, for platforms whose containers forbid isolation.
 export RUSTUP_HOME=/opt/rust/rustup CARGO_HOME=/opt/rust/cargo PATH="/opt/rust/cargo/bin:$PATH"
 cd /autograder/source
-target/debug/grader grade /autograder/submission --out /autograder/results ${GRADER_FLAGS:-}
+# Whatever happens to the grader, the platform shows a sentence.
+echo '{"score": 0, "output": "No grade: the points shown here are none. The grader did not start."}' \
+    > /autograder/results/results.json
+# The platform's own number of the student decides, with the course's secret, on the random inputs. GRADER_FLAGS may
+# hold --late-percent and --visibility as well.
+metadata=/autograder/submission_metadata.json
+[ -e "$metadata" ] || metadata=""
+target/debug/grader grade /autograder/submission --out /autograder/results ${metadata:+--metadata "$metadata"} \
+    ${GRADER_FLAGS:-}
 "#;
 
 /// For the students' repositories: the public tests at every push. Hidden images must not be there.
@@ -82,6 +93,8 @@ pub fn package(root: &Path, out: &Path, libraries: Libraries) -> Result<usize> {
         ("run_autograder".into(), RUN.into(), true),
         ("setup.sh".into(), SETUP.into(), true),
     ];
+    // One that cannot be used is told here, and not by the platform.
+    secret::Secret::read(&root.join("grader/hidden"))?;
     for path in graders_files(root)? {
         let bytes = fs::read(root.join(&path)).with_context(|| format!("cannot read `{path}`"))?;
         packed.push((path, bytes, false));
@@ -105,11 +118,19 @@ fn archive(files: &[(String, Vec<u8>, bool)]) -> Result<Vec<u8>> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .last_modified_time(DateTime::default())
-            .unix_permissions(if *executable { 0o755 } else { 0o644 });
+            .unix_permissions(mode(path, *executable));
         writer.start_file(path.as_str(), options)?;
         writer.write_all(bytes)?;
     }
     Ok(writer.finish()?.into_inner())
+}
+
+fn mode(path: &str, executable: bool) -> u32 {
+    match path.ends_with(&format!("hidden/{}", secret::FILE)) {
+        true => 0o600,
+        false if executable => 0o755,
+        false => 0o644,
+    }
 }
 
 fn add_vendored(root: &Path, files: &mut Vec<(String, Vec<u8>, bool)>) -> Result<()> {

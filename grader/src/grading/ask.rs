@@ -1,101 +1,185 @@
-//! Runs a worker on requests, in the sandbox, and takes its answers.
+//! Runs workers on requests, in the sandbox, and takes their answers.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use exchange::{Message, decode, encode};
+use diffusion::ScoreModel;
+use exchange::Message;
+use rand::seq::SliceRandom;
 use sandbox::{End, Finished, Isolation, Limits, Policy};
 
+use crate::checks::asked::{Answered, Recording, Silent};
+use crate::checks::{Bench, Check, Kind, for_worker, model};
 use crate::grading::compile::{Worker, system};
-use crate::grading::kit::Kit;
 use crate::grading::scratch;
+use crate::grading::talk::{Silence, talk};
+use crate::printable::printable;
 
-/// The name of the file with the answers.
-const ANSWERS: &str = "answers";
-/// The most bytes of answers that are read.
-const MOST_BYTES: u64 = 64 << 20;
 /// How a line begins that says nothing to a student: the program does not run on their machine.
 const BACKTRACE_HINT: &str = "note: run with `RUST_BACKTRACE";
 /// So much of what a program printed is shown to the student, in characters.
 const SHOWN: usize = 3000;
 
-/// What one check may use; a check sets the time.
+/// What the workers of one check may use; a check sets the time. The clock is there for what waits: it is generous, as
+/// others may use the processor as well.
 #[must_use]
-pub fn limits(wall: Duration) -> Limits {
+pub fn limits(time: Duration) -> Limits {
     Limits {
-        wall,
-        cpu: wall * 2,
-        memory_bytes: 2 << 30,
+        wall: time * 2,
+        cpu: time,
+        memory_bytes: 1 << 30,
         processes: 64,
         output_bytes: 64 << 10,
-        disk_bytes: MOST_BYTES + (16 << 20),
+        disk_bytes: 16 << 20,
     }
 }
 
-/// The worker's answers, one to each request, and what it printed on standard error; the inner error says, for the
-/// student, why there are none.
+/// Where and how workers run.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The program.
+    pub worker: &'a Worker,
+    /// A folder of the grader's, for scratch folders.
+    pub folder: &'a Path,
+    /// Whether to run without protection where there is none.
+    pub isolation: Isolation,
+}
+
+/// What came of a check's requests.
+pub enum Outcome {
+    /// An answer to each, and what was printed on standard error.
+    Answers(Vec<Answered>, String),
+    /// Why, for the student, there are none, and whether that is because time ran out.
+    Nothing {
+        /// A sentence, and what was printed.
+        why: String,
+        /// Whether it was stopped by a limit on time.
+        out_of_time: bool,
+    },
+}
+
+/// Asks a worker process of its own for each request, in random order, `time` for all of them together: a submission
+/// that counts or remembers learns nothing from it. The requests are those of `check`.
+///
+/// # Errors
+///
+/// If the sandbox cannot be set up, or the model fails.
+pub fn ask_each(
+    place: Place<'_>,
+    bench: &Bench,
+    check: &Check,
+    requests: &[Message],
+    time: Duration,
+) -> Result<Outcome> {
+    let clock = Instant::now();
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.shuffle(&mut rand::rng());
+    let (mut answers, mut said) = (vec![Answered::default(); requests.len()], String::new());
+    for index in order {
+        let request = &requests[index];
+        let model = model(bench, request)?;
+        let silent = Silent::default();
+        let as_dyn: &dyn ScoreModel = model.as_ref().map_or(&silent, |model| model.as_dyn());
+        let recording = Recording::new(as_dyn, check.most_calls(request));
+        let left = time.saturating_sub(clock.elapsed()).max(Duration::from_secs(1));
+        let asked = [for_worker(request, model.as_ref())];
+        let (finished, heard) = run(place, &asked, &recording, left)?;
+        said.push_str(&String::from_utf8_lossy(&finished.stderr));
+        let message = match answers_of(&finished, heard, 1) {
+            Ok(mut answers) => answers.pop().unwrap_or_default(),
+            Err(why) => return Ok(nothing(check, &finished, why)),
+        };
+        answers[index] = match model {
+            Some(_) => settled(check, bench, request, recording.with_calls(message))?,
+            None => Answered {
+                message,
+                ..Answered::default()
+            },
+        };
+    }
+    Ok(Outcome::Answers(answers, shown(&said)))
+}
+
+/// An answer that was looked at. One that nobody foresaw is the submission's fault, and stops nobody else.
+fn settled(check: &Check, bench: &Bench, request: &Message, answered: Answered) -> Result<Answered> {
+    catch_unwind(AssertUnwindSafe(|| check.settle(bench, request, answered))).unwrap_or_else(|_| {
+        Ok(Answered {
+            message: Message::default().with("error", "the answer has a form that no function of the exercise gives"),
+            ..Answered::default()
+        })
+    })
+}
+
+/// Asks one worker for all requests that need no model, which earn no points; nothing where it gives no answers.
 ///
 /// # Errors
 ///
 /// If the sandbox cannot be set up.
-pub fn ask(
-    kit: &Kit,
-    worker: &Worker,
-    requests: &[Message],
-    wall: Duration,
-    folder: &Path,
-    isolation: Isolation,
-) -> Result<Result<(Vec<Message>, String), String>> {
-    // A new one for each: nothing that one check left behind is there for the next.
-    let scratch = scratch::make(folder, "run")?;
-    let policy = Policy {
-        readable: vec![kit.prior()],
-        executable: [worker.program.clone()].into_iter().chain(system()).collect(),
-        writable: scratch.clone(),
-        limits: limits(wall),
-        environment: vec![("RUST_BACKTRACE".into(), "0".into())],
-    };
-    let finished = sandbox::run(
-        &worker.program,
-        &[ANSWERS.into()],
-        &encode(requests)?,
-        &policy,
-        isolation,
-    )?;
-    let answers = take(&scratch, requests.len(), &finished);
-    let _ = std::fs::remove_dir_all(&scratch);
-    let printed = printed(&finished);
-    Ok(match answers {
-        Ok(answers) => Ok((answers, printed)),
-        Err(why) if printed.is_empty() => Err(why),
-        Err(why) => Err(format!("{why}\nIt printed:\n{printed}")),
-    })
+pub fn ask_together(place: Place<'_>, requests: &[Message], time: Duration) -> Result<Vec<Message>> {
+    let (finished, heard) = run(place, requests, &Silent::default(), time)?;
+    Ok(answers_of(&finished, heard, requests.len()).unwrap_or_default())
 }
 
-fn take(scratch: &Path, expected: usize, finished: &Finished) -> Result<Vec<Message>, String> {
-    match finished.end {
-        End::Exit(0) => {}
-        end => return Err(format!("The program did not finish: {end}.")),
-    }
-    let bytes = sandbox::take_file(scratch, Path::new(ANSWERS), MOST_BYTES).map_err(|error| {
-        format!(
-            "The program ended without an answer, although it exited with code 0 ({error}). Does the code end the \
-             program (std::process::exit)?"
-        )
+type Heard = Result<Vec<Message>, Silence>;
+
+fn run(place: Place<'_>, requests: &[Message], model: &dyn ScoreModel, time: Duration) -> Result<(Finished, Heard)> {
+    // A new one for each: nothing that one run left behind is there for the next.
+    let scratch = scratch::make(place.folder, "run")?;
+    let policy = Policy {
+        readable: Vec::new(),
+        executable: [place.worker.program.clone()].into_iter().chain(system()).collect(),
+        writable: scratch.clone(),
+        limits: limits(time),
+        environment: vec![("RUST_BACKTRACE".into(), "0".into())],
+    };
+    let done = sandbox::converse(&place.worker.program, &[], &policy, place.isolation, |input, output| {
+        talk(input, output, requests, model)
     })?;
-    let answers = decode(&bytes).map_err(|error| format!("The answers cannot be read: {error:#}."))?;
+    scratch::remove(&scratch);
+    Ok(done)
+}
+
+/// The answers, or why there are none, in words for the student.
+fn answers_of(finished: &Finished, heard: Heard, expected: usize) -> Result<Vec<Message>, String> {
+    let answers = match (heard, finished.end) {
+        (Ok(answers), End::Exit(0)) => answers,
+        (Err(Silence::Nonsense(what)), _) => return Err(format!("What the program says cannot be read: {what}.")),
+        (Err(Silence::Ended), End::Exit(0)) => {
+            return Err(
+                "The program ended without an answer, although it exited with code 0. Does the code end the program \
+                 (std::process::exit)?"
+                    .into(),
+            );
+        }
+        (_, end) => return Err(format!("The program did not finish: {end}.")),
+    };
     if answers.len() != expected {
         return Err(format!("{} answers came back, expected {expected}.", answers.len()));
     }
     Ok(answers)
 }
 
+/// No answers. Of a check on images nothing goes back that the program could choose.
+fn nothing(check: &Check, finished: &Finished, why: String) -> Outcome {
+    let out_of_time = matches!(finished.end, End::TimedOut | End::CpuTime);
+    let printed = shown(&String::from_utf8_lossy(&finished.stderr));
+    let why = match (check.kind, finished.end) {
+        (Kind::Images(_), End::Exit(_) | End::Signal(_)) => {
+            format!("The program ended before it had an answer. {}", crate::checks::WITHHELD)
+        }
+        (Kind::Images(_), _) => why,
+        (_, _) if printed.is_empty() => why,
+        (_, _) => format!("{why}\nIt printed:\n{printed}"),
+    };
+    Outcome::Nothing { why, out_of_time }
+}
+
 /// What the program printed, a panic's words above all. A line is shown once: the same panic comes with every request.
-fn printed(finished: &Finished) -> String {
-    let text = String::from_utf8_lossy(&finished.stderr);
-    distinct_lines(text.trim()).chars().take(SHOWN).collect()
+fn shown(printed: &str) -> String {
+    printable(&distinct_lines(printed.trim())).chars().take(SHOWN).collect()
 }
 
 fn distinct_lines(text: &str) -> String {

@@ -15,14 +15,16 @@ use sandbox::{End, Finished, Isolation, Limits, Policy};
 use crate::course::task::Task;
 use crate::grading::kit::{Kit, MAY_NAME};
 use crate::grading::scratch;
+use crate::printable::printable;
 
-/// What compiling one task may use, unless told otherwise.
+/// What compiling one task may use, unless told otherwise. The clock is generous: somebody else may use the processor,
+/// too.
 pub const COMPILE_LIMITS: Limits = Limits {
-    wall: Duration::from_secs(120),
-    cpu: Duration::from_secs(240),
+    wall: Duration::from_secs(360),
+    cpu: Duration::from_secs(120),
     memory_bytes: 4 << 30,
     processes: 256,
-    output_bytes: 256 << 10,
+    output_bytes: 32 << 10,
     disk_bytes: 512 << 20,
 };
 /// Where the sandbox finds the linker and the system's libraries.
@@ -36,6 +38,9 @@ const SYSTEM: [&str; 6] = [
 ];
 /// Devices that programs expect.
 const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"];
+
+/// The largest program that is taken, in bytes.
+const MOST_PROGRAM: u64 = 128 << 20;
 
 /// A worker that was built from a student's sources.
 #[derive(Debug)]
@@ -58,7 +63,23 @@ pub fn compile(
     isolation: Isolation,
 ) -> Result<Result<Worker, String>> {
     let scratch = scratch::make(folder, "compile")?;
-    write_sources(&scratch, task, sources)?;
+    let built = compile_in(&scratch, kit, task, sources, folder, limits, isolation);
+    scratch::remove(&scratch);
+    built
+}
+
+fn compile_in(
+    scratch: &Path,
+    kit: &Kit,
+    task: Task,
+    sources: &BTreeMap<String, String>,
+    folder: &Path,
+    limits: Limits,
+    isolation: Isolation,
+) -> Result<Result<Worker, String>> {
+    if let Err(why) = write_sources(scratch, task, sources) {
+        return Ok(Err(format!("The sources cannot be compiled as they came: {why:#}.")));
+    }
     let name = task.crate_name();
     let library: Vec<OsString> = [
         format!("tasks/{name}/src/lib.rs"),
@@ -71,7 +92,7 @@ pub fn compile(
     .chain(kit.task_arguments())
     .map(OsString::from)
     .collect();
-    if let Err(message) = rustc(kit, &library, name, &scratch, limits, isolation)? {
+    if let Err(message) = rustc(kit, &library, name, scratch, limits, isolation)? {
         return Ok(Err(with_crates(message)));
     }
     let number = task.number();
@@ -85,15 +106,14 @@ pub fn compile(
     .chain(kit.worker_arguments())
     .map(OsString::from)
     .collect();
-    if let Err(message) = rustc(kit, &program, "worker", &scratch, limits, isolation)? {
+    if let Err(message) = rustc(kit, &program, "worker", scratch, limits, isolation)? {
         return Ok(Err(with_reason(message)));
     }
-    let program = folder.join("worker");
+    let program = folder.join(format!("worker-{name}"));
     let bytes =
-        sandbox::take_file(&scratch, Path::new("worker"), limits.disk_bytes).context("the compiler left no program")?;
+        sandbox::take_file(scratch, Path::new("worker"), MOST_PROGRAM).context("the compiler left no program")?;
     fs::write(&program, bytes)?;
     scratch::make_executable(&program)?;
-    let _ = fs::remove_dir_all(&scratch);
     Ok(Ok(Worker { program }))
 }
 
@@ -122,11 +142,13 @@ fn with_reason(message: String) -> String {
     }
 }
 
+/// Fails where one path is a file and a folder, or longer than the system has it: the submission's own fault.
 fn write_sources(scratch: &Path, task: Task, sources: &BTreeMap<String, String>) -> Result<()> {
     let folder = scratch.join("tasks").join(task.crate_name()).join("src");
     for (path, text) in sources {
         let file = folder.join(path);
-        fs::create_dir_all(file.parent().unwrap_or(&folder))?;
+        fs::create_dir_all(file.parent().unwrap_or(&folder))
+            .with_context(|| format!("cannot make the folder of the submission's `{path}`"))?;
         fs::write(&file, text).with_context(|| format!("cannot write the submission's `{path}`"))?;
     }
     Ok(())
@@ -173,7 +195,13 @@ pub fn system() -> impl Iterator<Item = PathBuf> {
 }
 
 fn compiler_message(finished: &Finished) -> String {
-    let mut message = String::from_utf8_lossy(&finished.stderr).into_owned();
+    let mut message = printable(&String::from_utf8_lossy(&finished.stderr));
+    if message.contains("the compiler unexpectedly panicked") {
+        message = format!(
+            "These sources are too much for the compiler, which failed on them; simpler ones are needed. It is no \
+             fault that you have to report.\n{message}"
+        );
+    }
     if finished.output_cut {
         message.push_str("\n(the compiler said more)");
     }

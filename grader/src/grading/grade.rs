@@ -1,18 +1,26 @@
 //! Grades one submission: read, compile, ask, judge.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use program::stop_asked;
 use sandbox::{Isolation, Limits};
 
 use crate::bands::thresholds::Thresholds;
 use crate::checks::{Bench, Check, Figure, Kind, Picture, Verdict};
 use crate::course::task::Task;
-use crate::grading::ask::ask;
+use crate::grading::ask::{Outcome, Place, ask_each, ask_together};
+use crate::grading::budget::Budget;
 use crate::grading::compile::{COMPILE_LIMITS, Worker, compile};
 use crate::grading::kit::Kit;
-use crate::submission::{Submission, read_submission};
+use crate::grading::proof;
+use crate::grading::scratch::{Work, remove_leftovers};
+use crate::printable::{line, printable};
+use crate::secret::{Owner, Secret};
+use crate::submission::{Submission, read_submission_for};
 
 /// How to grade.
 #[derive(Clone, Debug)]
@@ -25,13 +33,17 @@ pub struct GradeOptions {
     pub only: Vec<String>,
     /// Whether to run the checks on images, which take most of the time.
     pub images: bool,
-    /// Where all random inputs come from.
+    /// Goes into all random inputs, beside the course's secret and the student's id.
     pub seed: u64,
     /// Whether to run without protection where there is none.
     pub isolation: Isolation,
     /// What compiling one task may use.
     pub compile_limits: Limits,
-    /// The folder with the hidden images.
+    /// How long one submission may be graded; what is not done by then earns nothing.
+    pub budget: Duration,
+    /// Who sees the results of the checks on images.
+    pub visibility: Visibility,
+    /// The folder with the hidden images and the course's secret.
     pub hidden: PathBuf,
     /// The file with points and bands.
     pub thresholds: PathBuf,
@@ -49,12 +61,14 @@ impl GradeOptions {
             seed: 0,
             isolation: Isolation::Required,
             compile_limits: COMPILE_LIMITS,
+            budget: Duration::from_secs(15 * 60),
+            visibility: Visibility::default(),
             hidden: root.join("grader/hidden"),
             thresholds: root.join("grader/thresholds.toml"),
         }
     }
 
-    fn wants(&self, check: &Check) -> bool {
+    pub(crate) fn wants(&self, check: &Check) -> bool {
         let key = check.key();
         (self.images || !matches!(check.kind, Kind::Images(_)))
             && (self.only.is_empty() || self.only.iter().any(|only| key.starts_with(only.as_str())))
@@ -72,6 +86,48 @@ pub struct GradeReport {
     pub notes: Vec<String>,
     /// On the clock.
     pub seconds: f64,
+    /// The share of the points that is kept, where some are taken off for being late.
+    pub kept: Option<f64>,
+    /// Who sees what came of the checks on hidden images.
+    pub visibility: Visibility,
+}
+
+/// Who sees the result of a check on a platform, in Gradescope's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// The student, at once.
+    #[default]
+    Visible,
+    /// The student, when the assignment's due date has passed.
+    AfterDueDate,
+    /// The student, when grades are published.
+    AfterPublished,
+    /// Only the staff.
+    Hidden,
+}
+
+impl Visibility {
+    /// As platforms and flags call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Visible => "visible",
+            Self::AfterDueDate => "after_due_date",
+            Self::AfterPublished => "after_published",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+impl FromStr for Visibility {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Visible, Self::AfterDueDate, Self::AfterPublished, Self::Hidden];
+        all.into_iter()
+            .find(|visibility| visibility.name() == text)
+            .ok_or_else(|| format!("`{text}` is no visibility: expected {}", all.map(Self::name).join(", ")))
+    }
 }
 
 /// What came of one task.
@@ -110,13 +166,20 @@ impl GradeReport {
     /// All points earned.
     #[must_use]
     pub fn points(&self) -> f64 {
-        self.tasks.iter().map(TaskReport::points).sum()
+        sum(self.tasks.iter().map(TaskReport::points))
+    }
+
+    /// What counts: the points, less what being late costs.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        let kept = self.kept.unwrap_or(1.0);
+        (self.points() * kept * 100.0).round() / 100.0
     }
 
     /// All points that could have been earned.
     #[must_use]
     pub fn out_of(&self) -> f64 {
-        self.tasks.iter().map(TaskReport::out_of).sum()
+        sum(self.tasks.iter().map(TaskReport::out_of))
     }
 
     /// The report of a check, by its key.
@@ -133,21 +196,27 @@ impl TaskReport {
     /// The points earned.
     #[must_use]
     pub fn points(&self) -> f64 {
-        self.checks.iter().map(|check| check.points).sum()
+        sum(self.checks.iter().map(|check| check.points))
     }
 
     /// The points that could have been earned.
     #[must_use]
     pub fn out_of(&self) -> f64 {
-        self.checks.iter().map(|check| check.out_of).sum()
+        sum(self.checks.iter().map(|check| check.out_of))
     }
 }
 
-/// What grading needs, made once and used for any number of submissions.
+/// From 0.0 on: the sum of no numbers is -0.0 otherwise, which a platform shows.
+fn sum(points: impl Iterator<Item = f64>) -> f64 {
+    points.fold(0.0, |sum, points| sum + points)
+}
+
+/// What grading needs, made once and used for any number of submissions, several at a time.
 pub struct Grader {
     options: GradeOptions,
     kit: Kit,
     bench: Bench,
+    owner: Owner,
 }
 
 /// Grades one submission; for several, make a [`Grader`].
@@ -156,20 +225,91 @@ pub struct Grader {
 ///
 /// As [`Grader::new`] and [`Grader::grade`].
 pub fn grade(submission: &Path, options: &GradeOptions) -> Result<GradeReport> {
-    Grader::new(options.clone())?.grade(submission, &mut |_, _| {})
+    Grader::new(options.clone())?.grade(submission, &name_of(submission), &mut |_, _| {})
+}
+
+/// What a submission is called where nothing else is known: its file's or folder's name.
+#[must_use]
+pub fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl Grader {
-    /// Builds the kit, and reads hidden images and thresholds.
+    /// Builds the kit, reads hidden images, the course's secret and thresholds, and has the reference solution graded
+    /// where this machine has not done that yet.
     ///
     /// # Errors
     ///
-    /// If something of the instructor's is missing or broken.
+    /// If something of the instructor's is missing or broken, or the reference solution loses points here: nobody gets
+    /// points from a machine that cannot grade.
     pub fn new(options: GradeOptions) -> Result<Self> {
-        let kit = Kit::prepare(&options.root)?;
+        let grader = Self::unproved(options)?;
+        proof::prove(&grader)?;
+        Ok(grader)
+    }
+
+    fn unproved(options: GradeOptions) -> Result<Self> {
+        remove_leftovers();
+        // What is quickly looked at comes before the kit, which may take minutes.
         let thresholds = Thresholds::read(&options.thresholds)?;
-        let bench = Bench::new(options.seed, &kit.prior(), &options.hidden, thresholds)?;
-        Ok(Self { options, kit, bench })
+        let (secret, owner) = Secret::read(&options.hidden)?;
+        let prior = options.root.join("data/priors/fruits64");
+        let bench = Bench::new(secret, &prior, &options.hidden, thresholds)?;
+        if options.images {
+            bench.check_calibrated()?;
+        }
+        let kit = Kit::prepare(&options.root)?;
+        Ok(Self {
+            options,
+            kit,
+            bench,
+            owner,
+        })
+    }
+
+    /// How it grades.
+    #[must_use]
+    pub fn options(&self) -> &GradeOptions {
+        &self.options
+    }
+
+    /// The same without the checks on images.
+    pub(crate) fn without_images(&self) -> Self {
+        Self {
+            options: GradeOptions {
+                images: false,
+                ..self.options.clone()
+            },
+            kit: self.kit.clone(),
+            bench: self.bench.clone(),
+            owner: self.owner,
+        }
+    }
+
+    /// What it is built from.
+    pub(crate) fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    /// What tells this course from others: of its secret, and of its hidden images.
+    #[must_use]
+    pub fn fingerprints(&self) -> [String; 2] {
+        [self.bench.secret.fingerprint(), self.bench.images_fingerprint()]
+    }
+
+    /// What everybody has to know who sees results: where anybody could have seen the hidden images.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        (self.owner == Owner::Everybody).then(|| {
+            format!(
+                "THE DEMONSTRATION SET IS USED, WHICH EVERYBODY CAN SEE: `{}`. For a course draw images and a secret of \
+                 its own with `grader hidden`, then run `grader calibrate`.",
+                self.options.hidden.display()
+            )
+        })
     }
 
     /// The number of checks of each submission, for a progress bar.
@@ -185,55 +325,83 @@ impl Grader {
             .collect()
     }
 
-    /// Grades a submission. `progress` is called after each check with its key and what it earned.
+    /// Grades a submission of a student, whose id decides, with the course's secret, on all random inputs: they are the
+    /// same in every regrading. `progress` is called after each check with its key and what it earned.
     ///
     /// Whatever the submission does, there is a report; an unreadable one has notes and no points.
     ///
     /// # Errors
     ///
-    /// Only if the grader itself fails: no sandbox, no disk space.
-    pub fn grade(&self, path: &Path, progress: &mut dyn FnMut(&str, f64)) -> Result<GradeReport> {
-        let clock = Instant::now();
-        let submission = read_submission(path).unwrap_or_else(|error| Submission {
-            notes: vec![format!("{error:#}")],
+    /// Only if the grader itself fails (no sandbox, no disk space) or is stopped.
+    pub fn grade(&self, path: &Path, student: &str, progress: &mut dyn FnMut(&str, f64)) -> Result<GradeReport> {
+        let submission = read_submission_for(path, &self.options.tasks).unwrap_or_else(|error| Submission {
+            notes: vec![printable(&format!("{error:#}"))],
             ..Submission::default()
         });
-        let folder = work_folder()?;
-        let mut tasks = Vec::new();
-        for &task in &self.options.tasks {
-            tasks.push(self.grade_task(task, &submission, folder.path(), progress)?);
-        }
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        Ok(GradeReport {
-            submission: name.to_string_lossy().into_owned(),
-            tasks,
-            notes: submission.notes,
-            seconds: clock.elapsed().as_secs_f64(),
-        })
+        self.grade_read(&submission, student, progress)
     }
 
+    /// The same for a submission that was read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::grade`].
+    pub fn grade_read(
+        &self,
+        submission: &Submission,
+        student: &str,
+        progress: &mut dyn FnMut(&str, f64),
+    ) -> Result<GradeReport> {
+        let clock = Instant::now();
+        let secret = self
+            .bench
+            .secret
+            .derive(&["grading", &self.options.seed.to_string(), student]);
+        let work = Work::new()?;
+        let course = Sitting {
+            grader: self,
+            bench: self.bench.with_secret(secret),
+            folder: work.path(),
+        };
+        let (mut tasks, mut budget) = (Vec::new(), Budget::new(self.options.budget));
+        for &task in &self.options.tasks {
+            tasks.push(course.grade_task(task, submission, &mut budget, progress)?);
+        }
+        let warning = self.warning();
+        Ok(GradeReport {
+            submission: line(student, 200),
+            tasks,
+            notes: warning.into_iter().chain(submission.notes.iter().cloned()).collect(),
+            seconds: clock.elapsed().as_secs_f64(),
+            kept: None,
+            visibility: self.options.visibility,
+        })
+    }
+}
+
+/// The grading of one submission.
+struct Sitting<'a> {
+    grader: &'a Grader,
+    bench: Bench,
+    folder: &'a Path,
+}
+
+impl Sitting<'_> {
     fn grade_task(
         &self,
         task: Task,
         submission: &Submission,
-        folder: &Path,
+        budget: &mut Budget,
         progress: &mut dyn FnMut(&str, f64),
     ) -> Result<TaskReport> {
         let clock = Instant::now();
-        let built = match submission.sources.get(&task) {
-            None => Err(format!(
-                "tasks/{}/src/lib.rs did not come with the submission, or was not taken.",
-                task.crate_name()
-            )),
-            Some(sources) => {
-                let (limits, isolation) = (self.options.compile_limits, self.options.isolation);
-                compile(&self.kit, task, sources, folder, limits, isolation)?
-            }
-        };
+        let built = self.build(task, submission, budget)?;
+        budget.begin_task();
         let mut reports = Vec::new();
-        for check in self.checks(task) {
+        for check in self.grader.checks(task) {
+            ensure!(stop_asked().is_none(), "stopped by a signal");
             let report = match &built {
-                Ok(worker) => self.run_check(&check, worker, folder)?,
+                Ok(worker) => self.run_check(&check, worker, budget)?,
                 Err(_) => self.report(&check, Verdict::nothing("Not run: the task could not be built."), 0.0),
             };
             progress(&report.key, report.points);
@@ -247,23 +415,69 @@ impl Grader {
         })
     }
 
-    fn run_check(&self, check: &Check, worker: &Worker, folder: &Path) -> Result<CheckReport> {
+    fn build(&self, task: Task, submission: &Submission, budget: &Budget) -> Result<Result<Worker, String>> {
+        let Some(sources) = submission.sources.get(&task) else {
+            return Ok(Err(submission.missing(task)));
+        };
+        let options = &self.grader.options;
+        let mut limits = options.compile_limits;
+        limits.wall = limits.wall.min(budget.left());
+        if limits.wall.is_zero() {
+            return Ok(Err(budget.spent()));
+        }
+        let built = compile(&self.grader.kit, task, sources, self.folder, limits, options.isolation);
+        built.map(|built| built.map_err(|error| printable(&error)))
+    }
+
+    fn run_check(&self, check: &Check, worker: &Worker, budget: &mut Budget) -> Result<CheckReport> {
         let clock = Instant::now();
+        let verdict = match budget.for_check(check.time_limit()) {
+            Some(time) => self.verdict(check, worker, time, budget)?,
+            None => Verdict::nothing(budget.spent()),
+        };
+        Ok(self.report(check, verdict, clock.elapsed().as_secs_f64()))
+    }
+
+    fn verdict(&self, check: &Check, worker: &Worker, time: Duration, budget: &mut Budget) -> Result<Verdict> {
         let asked = check
             .requests(&self.bench)
             .with_context(|| format!("cannot make the inputs of {}", check.key()))?;
-        let isolation = self.options.isolation;
-        let verdict = match ask(&self.kit, worker, &asked, check.time_limit(), folder, isolation)? {
-            Ok((answers, printed)) => {
-                let mut verdict = check.judge(&self.bench, &asked, &answers)?;
-                if verdict.share < 1.0 && !printed.is_empty() {
-                    verdict.text.push_str(&format!("\nIt printed:\n{printed}"));
-                }
-                verdict
-            }
-            Err(why) => Verdict::nothing(why),
+        let place = Place {
+            worker,
+            folder: self.folder,
+            isolation: self.grader.options.isolation,
         };
-        Ok(self.report(check, verdict, clock.elapsed().as_secs_f64()))
+        let (answers, printed) = match ask_each(place, &self.bench, check, &asked, time)? {
+            Outcome::Answers(answers, printed) => (answers, printed),
+            Outcome::Nothing { why, out_of_time } => {
+                if stop_asked().is_some() {
+                    bail!("stopped by a signal");
+                }
+                if out_of_time {
+                    budget.note_timeout();
+                }
+                return Ok(Verdict::nothing(why));
+            }
+        };
+        // Answers come from the submission: one that no judge foresaw is the submission's fault, and nobody else's.
+        let judged = catch_unwind(AssertUnwindSafe(|| check.judge(&self.bench, &asked, &answers)));
+        let mut verdict = match judged {
+            Ok(verdict) => verdict?,
+            Err(_) => {
+                return Ok(Verdict::nothing(
+                    "The answers have a form that no function of the exercise gives.",
+                ));
+            }
+        };
+        let probes = check.probed_requests()?;
+        if verdict.share < 1.0 && !probes.is_empty() {
+            let told = ask_together(place, &probes, check.time_limit())?;
+            verdict = check.with_cause(verdict, &probes, &told);
+        }
+        if verdict.share < 1.0 && !printed.is_empty() && !matches!(check.kind, Kind::Images(_)) {
+            verdict.text.push_str(&format!("\nIt printed:\n{printed}"));
+        }
+        Ok(verdict)
     }
 
     fn report(&self, check: &Check, verdict: Verdict, seconds: f64) -> CheckReport {
@@ -272,20 +486,10 @@ impl Grader {
             key: check.key(),
             points: (out_of * verdict.share * 100.0).round() / 100.0,
             out_of,
-            text: verdict.text,
+            text: printable(&verdict.text),
             pictures: verdict.pictures,
             figures: verdict.figures,
             seconds,
         }
     }
-}
-
-/// A folder that only the grader lists, with what the sandbox may see inside it.
-fn work_folder() -> Result<tempfile::TempDir> {
-    let folder = tempfile::Builder::new()
-        .prefix("grader-")
-        .tempdir()
-        .context("cannot make a temporary folder")?;
-    crate::grading::scratch::make_executable(folder.path())?;
-    Ok(folder)
 }

@@ -1,7 +1,7 @@
 //! The kit: all that a worker is built from except the student's sources, compiled once and kept.
 //!
-//! It holds the compiled shared crates, the workers' sources and the prior's weights; no reference solution, no hidden
-//! image, no threshold. The sandbox may read it and cannot write to it, so that no submission can change what the next
+//! It holds the compiled crates that a task's functions stand on and the workers' sources; no network and no weights, no
+//! reference solution, no hidden image, no threshold. The sandbox may read it and cannot write to it, so that no submission can change what the next
 //! one is built from.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,12 +74,6 @@ impl Kit {
     #[must_use]
     pub fn worker_arguments(&self) -> Vec<String> {
         self.arguments(&self.worker_externs)
-    }
-
-    /// The prior that workers load.
-    #[must_use]
-    pub fn prior(&self) -> PathBuf {
-        self.folder.join("prior")
     }
 
     fn arguments(&self, externs: &BTreeMap<String, String>) -> Vec<String> {
@@ -213,7 +207,7 @@ fn collect(root: &Path, kits: &Path, libraries: &Libraries) -> Result<PathBuf> {
     fs::create_dir_all(kits)?;
     remove_old(kits);
     let draft = tempfile::tempdir_in(kits)?;
-    for name in ["deps", "worker", "prior"] {
+    for name in ["deps", "worker"] {
         fs::create_dir(draft.path().join(name))?;
     }
     for file in files {
@@ -223,12 +217,6 @@ fn collect(root: &Path, kits: &Path, libraries: &Libraries) -> Result<PathBuf> {
         copy_into(
             &sources.join(format!("task{}.rs", task.number())),
             &draft.path().join("worker"),
-        )?;
-    }
-    for name in ["config.json", "weights.safetensors"] {
-        copy_into(
-            &root.join("data/priors/fruits64").join(name),
-            &draft.path().join("prior"),
         )?;
     }
     make_readable(draft.path())?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::bands::thresholds::Worse;
 use crate::checks::Figure;
-use crate::grading::grade::{CheckReport, GradeReport};
+use crate::grading::grade::{CheckReport, GradeReport, Visibility};
 
 /// `results.json`.
 #[derive(Serialize)]
@@ -48,10 +48,13 @@ pub fn results(report: &GradeReport) -> Results {
     let mut extra_data = BTreeMap::new();
     for task in &report.tasks {
         extra_data.insert(format!("seconds_{}", task.task.crate_name()), task.seconds);
-        tests.extend(task.checks.iter().map(|check| test(check, task.build_error.as_deref())));
+        // What the compiler says stands with the first check, once.
+        let error = |index: usize| task.build_error.as_deref().filter(|_| index == 0);
+        let checks = task.checks.iter().enumerate();
+        tests.extend(checks.map(|(index, check)| test(check, error(index), visibility(report, check))));
     }
     Results {
-        score: report.points(),
+        score: report.score(),
         execution_time: report.seconds.round() as u64,
         output: output(report),
         output_format: "text",
@@ -63,7 +66,22 @@ pub fn results(report: &GradeReport) -> Results {
     }
 }
 
-fn test(check: &CheckReport, build_error: Option<&str>) -> Test {
+/// A result without a grade.
+pub fn no_grade(why: &str) -> Results {
+    Results {
+        score: 0.0,
+        execution_time: 0,
+        output: format!("No grade: the points shown here are none. {why}"),
+        output_format: "text",
+        visibility: "visible",
+        stdout_visibility: "hidden",
+        tests: Vec::new(),
+        leaderboard: Vec::new(),
+        extra_data: BTreeMap::new(),
+    }
+}
+
+fn test(check: &CheckReport, build_error: Option<&str>, visibility: &'static str) -> Test {
     Test {
         score: check.points,
         max_score: check.out_of,
@@ -79,13 +97,30 @@ fn test(check: &CheckReport, build_error: Option<&str>) -> Test {
             None => check.text.clone(),
         },
         output_format: "text",
-        visibility: "visible",
+        visibility,
     }
+}
+
+/// Checks on hidden images may be shown later than others.
+fn visibility(report: &GradeReport, check: &CheckReport) -> &'static str {
+    let visibility = if check.key.ends_with(" images") {
+        report.visibility
+    } else {
+        Visibility::Visible
+    };
+    visibility.name()
 }
 
 /// What arrived, and how long it took.
 fn output(report: &GradeReport) -> String {
-    let mut lines = vec![format!("{:.2} of {:.0} points", report.points(), report.out_of())];
+    let mut lines = vec![format!("{:.2} of {:.0} points", report.score(), report.out_of())];
+    if let Some(kept) = report.kept.filter(|kept| *kept < 1.0) {
+        let earned = report.points();
+        lines.push(format!(
+            "Late: {:.0} % of the {earned:.2} points earned are kept.",
+            100.0 * kept
+        ));
+    }
     for task in &report.tasks {
         let built = if task.build_error.is_some() {
             "not built"

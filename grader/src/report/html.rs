@@ -1,4 +1,4 @@
-//! The report as one page, pictures inside.
+//! The report as one page, and the pictures as another.
 
 use std::fmt::Write;
 
@@ -12,14 +12,13 @@ background:#f4f4f4;padding:.6em;overflow-wrap:anywhere}table{border-collapse:col
 text-align:left;border-bottom:1px solid #ddd}.bad{color:#a00}.good{color:#070}\
 img{image-rendering:pixelated;min-width:16em}";
 
-/// The page. All that comes from the student is escaped, and the page may load nothing and run nothing.
+/// The page. All that comes from the student is escaped.
 pub fn page(report: &GradeReport) -> String {
     let name = escaped(&report.submission);
-    let mut page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title><meta \
-         http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src \
-         'unsafe-inline'\"><style>{STYLE}</style></head><body><h1>{name}: {:.2} of {:.0} points</h1>\n<p>{:.0} \
-         seconds</p>\n",
+    let mut page = head(&name);
+    let _ = writeln!(
+        page,
+        "<h1>{name}: {:.2} of {:.0} points</h1>\n<p>{:.0} seconds</p>",
         report.points(),
         report.out_of(),
         report.seconds
@@ -72,14 +71,37 @@ fn add_check(page: &mut String, check: &CheckReport) {
         check.seconds,
         escaped(&check.text)
     );
-    for picture in &check.pictures {
+}
+
+/// The page for instructors: results beside the hidden images.
+pub fn pictures(report: &GradeReport) -> String {
+    let name = escaped(&report.submission);
+    let mut page = head(&name);
+    let _ = writeln!(
+        page,
+        "<h1>{name}: pictures</h1>\n<p class=\"bad\">Hidden images are shown here: not for students.</p>"
+    );
+    let checks = report.tasks.iter().flat_map(|task| &task.checks);
+    for (check, picture) in checks.flat_map(|check| check.pictures.iter().map(move |picture| (check, picture))) {
         let _ = writeln!(
             page,
-            "<figure><img alt=\"{title}\" src=\"data:image/png;base64,{}\"><figcaption>{title}</figcaption></figure>",
+            "<figure><img alt=\"{title}\" src=\"data:image/png;base64,{}\"><figcaption>{}: {title}</figcaption></figure>",
             BASE64_STANDARD.encode(&picture.png),
+            escaped(&check.key),
             title = escaped(&picture.title)
         );
     }
+    page.push_str("</body></html>\n");
+    page
+}
+
+/// The page may load nothing and run nothing.
+fn head(title: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><meta \
+         http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src \
+         'unsafe-inline'\"><style>{STYLE}</style></head><body>"
+    )
 }
 
 /// Text as it may stand in a page.

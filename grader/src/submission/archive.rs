@@ -1,88 +1,102 @@
-//! Looks for source files in a zip archive, without unpacking it.
+//! A zip archive, which is never unpacked.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use zip::ZipArchive;
-use zip::read::ZipFile;
 
-use super::sort::{MOST_BYTES, MOST_ENTRIES, is_source};
-use super::{Content, Found};
+use super::files::{Entry, Files, MOST_ARCHIVE, MOST_ENTRIES, read_capped};
 
-/// An archive of sources is smaller than that.
-const LARGEST: u64 = 256 << 20;
 /// The bits of a file's kind in its Unix mode, and the value for a symbolic link.
 const KIND: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
 
-/// All source files in the archive, and what stands in the place of one.
-///
-/// # Errors
-///
-/// If it is no zip archive, or a very large one.
-pub fn find(path: &Path) -> Result<Vec<Found>> {
-    let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
-    let size = file.metadata()?.len();
-    ensure!(
-        size <= LARGEST,
-        "`{}` has {size} bytes, expected at most {LARGEST}: hand in the source files without `target` and data",
-        path.display()
-    );
-    let mut archive = ZipArchive::new(BufReader::new(file))
-        .context("the submission is neither a folder nor a zip archive that can be read")?;
-    let mut found = Vec::new();
-    if archive.len() > MOST_ENTRIES {
-        found.push(Found {
-            path: String::new(),
-            content: Content::Refused(format!(
-                "only the first {MOST_ENTRIES} of {} entries were looked at",
-                archive.len()
-            )),
-        });
+trait Bytes: Read + Seek {}
+impl<T: Read + Seek> Bytes for T {}
+
+/// An open archive.
+pub struct Archive {
+    zip: ZipArchive<Box<dyn Bytes>>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Archive {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// If it is no zip archive, or a very large one.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
+        let size = file.metadata()?.len();
+        ensure!(
+            size <= MOST_ARCHIVE,
+            "`{}` has {size} bytes, expected at most {MOST_ARCHIVE}: hand in the source files without `target` and data",
+            path.display()
+        );
+        Self::of(Box::new(BufReader::new(file)))
+            .context("the submission is neither a folder nor a zip archive that can be read")
     }
-    for index in 0..archive.len().min(MOST_ENTRIES) {
-        let name = match archive.name_for_index(index) {
+
+    /// One that lies in memory.
+    ///
+    /// # Errors
+    ///
+    /// If it is no zip archive.
+    pub fn of_bytes(bytes: Vec<u8>) -> Result<Self> {
+        Self::of(Box::new(Cursor::new(bytes)))
+    }
+
+    fn of(bytes: Box<dyn Bytes>) -> Result<Self> {
+        Ok(Self {
+            zip: ZipArchive::new(bytes)?,
+            places: BTreeMap::new(),
+        })
+    }
+
+    fn entry(&mut self, index: usize) -> Option<Entry> {
+        let name = match self.zip.name_for_index(index) {
             Some(Ok(name)) => name.replace('\\', "/"),
-            _ => continue,
+            _ => return Some(Entry::refused("(a file)", "its name cannot be read")),
         };
-        match archive.by_index(index) {
-            Ok(entry) if entry.is_dir() => {}
-            Ok(entry) => found.extend(examine(name, entry)),
-            Err(error) if is_source(&name) => found.push(refused(name, format!("it cannot be read: {error}"))),
-            Err(_) => {}
+        if name.starts_with('/') || name.split('/').any(|part| part == "..") {
+            return Some(Entry::refused(name, "its path leads out of the submission"));
         }
+        let entry = match self.zip.by_index(index) {
+            Ok(entry) if entry.is_dir() => return None,
+            Ok(entry) if entry.unix_mode().is_some_and(|mode| mode & KIND == LINK) => {
+                Entry::refused(name, "it is a symbolic link, which is not followed")
+            }
+            Ok(_) => {
+                self.places.insert(name.clone(), index);
+                Entry::file(name)
+            }
+            Err(error) => Entry::refused(name, format!("it cannot be read: {error}")),
+        };
+        Some(entry)
     }
-    Ok(found)
 }
 
-fn refused(path: String, why: String) -> Found {
-    Found {
-        path,
-        content: Content::Refused(why),
+impl Files for Archive {
+    fn list(&mut self) -> (Vec<Entry>, Vec<String>) {
+        let count = self.zip.len();
+        let mut entries: Vec<Entry> = (0..count.min(MOST_ENTRIES))
+            .filter_map(|index| self.entry(index)?.looked_at())
+            .collect();
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let left = (count > MOST_ENTRIES)
+            .then(|| format!("Only the first {MOST_ENTRIES} of {count} entries of the archive were looked at."));
+        (entries, left.into_iter().collect())
     }
-}
 
-fn examine(name: String, entry: ZipFile<'_, BufReader<File>>) -> Option<Found> {
-    if name.starts_with('/') || name.split('/').any(|part| part == "..") {
-        return Some(refused(name, "its path leads out of the submission".into()));
-    }
-    if entry.unix_mode().is_some_and(|mode| mode & KIND == LINK) {
-        return Some(refused(name, "it is a symbolic link, which is not followed".into()));
-    }
-    is_source(&name).then(|| read(name, entry))
-}
-
-/// Reads at most [`MOST_BYTES`], whatever size the archive claims: a small archive can unpack to a huge file.
-fn read(name: String, entry: ZipFile<'_, BufReader<File>>) -> Found {
-    let mut bytes = Vec::new();
-    match entry.take(MOST_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() as u64 > MOST_BYTES => refused(name, format!("it is larger than {MOST_BYTES} bytes")),
-        Ok(_) => Found {
-            path: name,
-            content: Content::Bytes(bytes),
-        },
-        Err(error) => refused(name, format!("it cannot be read: {error}")),
+    fn read(&mut self, path: &str, most: u64) -> Result<Vec<u8>, String> {
+        let index = *self.places.get(path).ok_or("it is not there")?;
+        match self.zip.by_index(index) {
+            Ok(entry) => read_capped(entry, most),
+            Err(error) => Err(format!("it cannot be read: {error}")),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The quick tests of the grader; those that build or grade a lot are in `dear`.
 
+mod classes;
 mod commands;
 mod crates;
 mod doctor;

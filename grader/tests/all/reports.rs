@@ -6,7 +6,7 @@ use anyhow::Result;
 use grader::bands::thresholds::Worse;
 use grader::checks::Figure;
 use grader::report::write_reports;
-use grader::{CheckReport, GradeReport, TaskReport};
+use grader::{CheckReport, GradeReport, TaskReport, Visibility};
 
 use crate::task;
 
@@ -48,6 +48,8 @@ fn report() -> GradeReport {
         ],
         notes: vec![HOSTILE.into()],
         seconds: 10.0,
+        kept: Some(0.5),
+        visibility: Visibility::AfterDueDate,
     }
 }
 
@@ -58,7 +60,7 @@ fn gradescope_gets_what_it_asks_for() -> Result<()> {
     let results: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("results.json"))?)?;
     assert_eq!(
         (results["score"].as_f64(), results["execution_time"].as_u64()),
-        (Some(7.0), Some(10))
+        (Some(3.5), Some(10))
     );
     let tests = results["tests"].as_array().cloned().unwrap_or_default();
     assert_eq!(tests.len(), 3);
@@ -74,6 +76,10 @@ fn gradescope_gets_what_it_asks_for() -> Result<()> {
     ] {
         assert!(tests.iter().all(|test| !test[field].is_null()), "a test lacks {field}");
     }
+    assert_eq!(
+        (tests[0]["visibility"].as_str(), tests[1]["visibility"].as_str()),
+        (Some("visible"), Some("after_due_date"))
+    );
     assert_eq!(
         (tests[0]["status"].as_str(), tests[1]["status"].as_str()),
         (Some("passed"), Some("failed"))

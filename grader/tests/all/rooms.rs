@@ -18,15 +18,12 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     ("cuda_stand_in", ""),
     ("diffusion", "ndarray ndarray-rand rand thiserror"),
-    (
-        "exchange",
-        "anyhow diffusion imaging ndarray ndarray-rand probe rand safetensors score_unet",
-    ),
+    ("exchange", "anyhow diffusion imaging ndarray nix probe safetensors"),
     ("files", "tempfile"),
     (
         "grader",
         "anyhow base64 cargo_metadata check checks clap cli csv diffusion exchange files image imaging \
-         indicatif libc metrics ndarray ndarray-rand program quick-xml rand sandbox score_unet serde serde_json \
+         indicatif libc metrics ndarray ndarray-rand nix program quick-xml rand sandbox score_unet serde serde_json \
          sha2 task3_generate task4_sdedit task5_score_ald task6_dps tempfile testing toml toml_edit walkdir \
          worker zip",
     ),

@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use anyhow::Result;
-use grader::submission::{MOST_BYTES, MOST_FILES, read_submission};
+use grader::Task;
+use grader::submission::{MOST_BYTES, MOST_FILES, read_submission, read_submission_for};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -20,7 +21,10 @@ fn put(root: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     Ok(fs::write(file, bytes)?)
 }
 
-fn archive(entries: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+/// Paths and contents of an archive.
+type Entries<'a> = &'a [(&'a str, &'a [u8])];
+
+fn archive(entries: Entries<'_>) -> Result<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (path, bytes) in entries {
         writer.start_file(*path, SimpleFileOptions::default())?;
@@ -129,5 +133,101 @@ fn no_archive_is_an_error_in_words() -> Result<()> {
         .unwrap_or_default();
     assert!(error.contains("nor a zip archive"), "{error}");
     assert!(read_submission(Path::new("nowhere")).is_err());
+    Ok(())
+}
+
+/// What students upload, each with task 2 alone: taken where there is no doubt, else told what came and what is needed.
+#[test]
+fn oddly_named_uploads_of_one_task_are_taken() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let inner = archive(&[("tasks/task2_denoise/src/lib.rs", LIB.as_bytes())])?;
+    let source = LIB.as_bytes();
+    let cases: [(Entries<'_>, bool); 12] = [
+        (&[("lib.rs", source)], true),
+        (&[("src/lib.rs", source)], true),
+        (&[("tasks/task2_denoise/src/lib (1).rs", source)], true),
+        (&[("tasks/task2_denoise (1)/src/lib.rs", source)], true),
+        (&[("tasks/Task2_denoise/src/lib.rs", source)], true),
+        (&[("task2/src/lib.rs", source)], true),
+        (&[("diffusion-main/tasks/task2_denoise/src/lib.rs", source)], true),
+        (&[("s.zip", &inner)], true),
+        (&[("s-1.zip", b"broken"), ("s-2.zip", &inner)], true),
+        (&[("a/lib.rs", source), ("b/lib.rs", source)], false),
+        (&[("solution.py", source), ("report.pdf", source)], false),
+        (&[("a.zip", &inner), ("b.zip", &inner)], false),
+    ];
+    for (entries, is_taken) in cases {
+        let path = folder.path().join("submission.zip");
+        fs::write(&path, archive(entries)?)?;
+        let submission = read_submission_for(&path, &[task(2)])?;
+        assert_eq!(
+            submission.sources.contains_key(&task(2)),
+            is_taken,
+            "{:?}",
+            submission.notes
+        );
+        if !is_taken {
+            let said = submission.missing(task(2));
+            assert!(said.contains("tasks/task2_denoise/src/lib.rs"), "{said}");
+            assert!(entries.iter().all(|(name, _)| said.contains(name)), "{said}");
+        }
+        // With all tasks a lone file could be any of them.
+        let all = read_submission_for(&path, &Task::all())?;
+        let is_named = entries[0].0.to_lowercase().contains("task2") || entries[0].0.ends_with(".zip");
+        assert_eq!(
+            all.sources.contains_key(&task(2)),
+            is_taken && is_named,
+            "{:?}",
+            entries[0].0
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn conflicting_and_overlong_names_cost_only_their_files() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let long = format!("task6_dps/src/{}.rs", "x".repeat(300));
+    let path = folder.path().join("submission.zip");
+    let entries = [
+        ("task6_dps/src/lib.rs", LIB.as_bytes()),
+        ("task6_dps/src/x.rs", b""),
+        ("task6_dps/src/x.rs/y.rs", b""),
+        (&long, b""),
+    ];
+    fs::write(&path, archive(&entries)?)?;
+    let submission = read_submission(&path)?;
+    assert_eq!(
+        submission.sources[&task(6)].keys().collect::<Vec<_>>(),
+        ["lib.rs", "x.rs"]
+    );
+    let text = submission.notes.join("\n");
+    assert!(
+        text.contains("the name of its folder") && text.contains("longer than 200 bytes"),
+        "{text}"
+    );
+    Ok(())
+}
+
+/// All sources of a task together have a limit, which is applied while they are read.
+#[test]
+fn the_sources_of_a_task_are_not_read_without_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    put(folder.path(), "task6_dps/src/lib.rs", LIB.as_bytes())?;
+    for index in 0..12 {
+        put(
+            folder.path(),
+            &format!("task6_dps/src/z{index:02}.rs"),
+            &vec![b' '; MOST_BYTES as usize],
+        )?;
+    }
+    let submission = read_submission(folder.path())?;
+    let bytes: usize = submission.sources[&task(6)].values().map(String::len).sum();
+    assert!(bytes <= 4 << 20, "{bytes}");
+    assert!(
+        submission.notes.iter().any(|note| note.contains("larger than")),
+        "{:?}",
+        submission.notes
+    );
     Ok(())
 }

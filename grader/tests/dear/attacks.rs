@@ -1,7 +1,7 @@
 //! Hostile submissions, one file each in `attacks`: none earns a point that it should not, none harms this machine, and
 //! each gets a result that says what happened.
 //!
-//! It compiles and runs some fifty submissions, which takes minutes; one alone:
+//! It compiles and runs some hundred submissions, which takes minutes; one alone:
 //!
 //! ```text
 //! ATTACK=fork-bomb cargo test -p grader --test dear attack -- --ignored --nocapture
@@ -27,11 +27,10 @@ use zip::write::SimpleFileOptions;
 use crate::part::Part;
 use crate::{root, task_of, use_helper};
 
-/// The task and the file that most attacks change.
+/// The task that most attacks change.
 const TASK: u8 = 2;
-const SOURCE: &str = "tasks/task2_denoise/src/lib.rs";
 
-/// An attack: how its submission differs from the reference solution of task 2, and what has to come of it.
+/// An attack: how its submission differs from the reference solution of its task, and what has to come of it.
 ///
 /// In all texts, words such as `{CANARY}` are replaced: see [`Host::filled_in`].
 #[derive(Deserialize)]
@@ -39,6 +38,9 @@ const SOURCE: &str = "tasks/task2_denoise/src/lib.rs";
 struct Attack {
     /// What it does, in a sentence.
     what: String,
+    /// The task whose solution it changes.
+    #[serde(default = "usual_task")]
+    task: u8,
     /// The checks that are run.
     #[serde(default = "first_formula")]
     checks: Vec<String>,
@@ -76,6 +78,20 @@ struct Attack {
     /// Files of zeros, and their sizes in bytes.
     #[serde(default)]
     zeros: BTreeMap<String, u64>,
+    /// Further sources of blanks, so many of so many bytes each.
+    #[serde(default)]
+    many: Option<(usize, usize)>,
+    /// The most bytes that `results.json` may have.
+    most_bytes: Option<usize>,
+}
+
+fn usual_task() -> u8 {
+    TASK
+}
+
+/// The file of a task that is handed in.
+fn source(task: u8) -> String {
+    format!("tasks/{}/src/lib.rs", task_of(task).crate_name())
 }
 
 fn first_formula() -> Vec<String> {
@@ -164,7 +180,7 @@ impl Host {
 }
 
 #[test]
-#[ignore = "compiles and runs fifty submissions: minutes"]
+#[ignore = "compiles and runs a hundred submissions: minutes"]
 fn no_attack_earns_or_harms_anything() -> Result<()> {
     use_helper();
     let host = Host::new()?;
@@ -173,7 +189,7 @@ fn no_attack_earns_or_harms_anything() -> Result<()> {
     let mut graders: BTreeMap<_, Grader> = BTreeMap::new();
     let mut failed = Vec::new();
     let all = attacks(&host)?;
-    ensure!(all.len() >= 25, "only {} attacks were found", all.len());
+    ensure!(all.len() >= 100, "only {} attacks were found", all.len());
     let attacks = match only {
         Some(only) => Part::whole("attacks").of(all.into_iter().filter(|(name, _)| *name == only).collect()),
         None => Part::from_environment("attacks")?.of(all.into_iter().collect()),
@@ -181,9 +197,9 @@ fn no_attack_earns_or_harms_anything() -> Result<()> {
     println!("{attacks}");
     ensure!(!attacks.taken.is_empty(), "there is no such attack");
     for (name, attack) in &attacks.taken {
-        let key = (attack.checks.clone(), attack.compile_seconds);
+        let key = (attack.task, attack.checks.clone(), attack.compile_seconds);
         if !graders.contains_key(&key) {
-            let mut options = options(&host, &attack.checks);
+            let mut options = options(&host, attack.task, &attack.checks);
             options.compile_limits.wall = attack.compile_seconds.map_or(COMPILE_LIMITS.wall, Duration::from_secs);
             graders.insert(key.clone(), Grader::new(options)?);
         }
@@ -206,9 +222,13 @@ fn the_reference_earns_what_attacks_do_not() -> Result<()> {
     use_helper();
     let host = Host::new()?;
     let submission = tempfile::tempdir()?;
-    put(submission.path(), SOURCE, &fs::read(host.root.join(SOURCE))?)?;
+    put(
+        submission.path(),
+        &source(TASK),
+        &fs::read(host.root.join(source(TASK)))?,
+    )?;
     let checks = ["2.1 formula", "2.2 formula", "2.3"].map(String::from);
-    let report = Grader::new(options(&host, &checks))?.grade(submission.path(), &mut |_, _| {})?;
+    let report = Grader::new(options(&host, TASK, &checks))?.grade(submission.path(), "mallory", &mut |_, _| {})?;
     ensure!(
         report.points() == report.out_of() && report.out_of() > 0.0,
         "{}",
@@ -217,9 +237,9 @@ fn the_reference_earns_what_attacks_do_not() -> Result<()> {
     Ok(())
 }
 
-fn options(host: &Host, only: &[String]) -> GradeOptions {
+fn options(host: &Host, task: u8, only: &[String]) -> GradeOptions {
     GradeOptions {
-        tasks: vec![task_of(TASK)],
+        tasks: vec![task_of(task)],
         only: only.to_vec(),
         ..GradeOptions::new(&host.root)
     }
@@ -243,7 +263,7 @@ fn attacks(host: &Host) -> Result<BTreeMap<String, Attack>> {
 fn carry_out(host: &Host, grader: &Grader, attack: &Attack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let submission = make_submission(host, attack, folder.path())?;
-    let report = grader.grade(&submission, &mut |_, _| {})?;
+    let report = grader.grade(&submission, "mallory", &mut |_, _| {})?;
     host.is_unharmed()?;
     let text = text_of(&report);
     ensure!(
@@ -267,7 +287,13 @@ fn carry_out(host: &Host, grader: &Grader, attack: &Attack) -> Result<()> {
 /// Whether there is a result that can be read, and a page that is no attack itself.
 fn is_written(report: &GradeReport, attack: &Attack, out: &Path) -> Result<()> {
     write_reports(report, out)?;
-    let results: serde_json::Value = serde_json::from_slice(&fs::read(out.join("results.json"))?)?;
+    let bytes = fs::read(out.join("results.json"))?;
+    ensure!(
+        attack.most_bytes.is_none_or(|most| bytes.len() <= most),
+        "results.json has {} bytes",
+        bytes.len()
+    );
+    let results: serde_json::Value = serde_json::from_slice(&bytes)?;
     ensure!(
         results["tests"].as_array().is_some_and(|tests| !tests.is_empty()),
         "results.json lists no tests"
@@ -297,8 +323,9 @@ fn text_of(report: &GradeReport) -> String {
 fn make_submission(host: &Host, attack: &Attack, folder: &Path) -> Result<PathBuf> {
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     if !attack.without_reference {
-        let source = patched(&fs::read_to_string(host.root.join(SOURCE))?, &attack.solutions)?;
-        files.insert(SOURCE.into(), source.into());
+        let path = source(attack.task);
+        let text = patched(&fs::read_to_string(host.root.join(&path))?, &attack.solutions)?;
+        files.insert(path, text.into());
     }
     for (path, text) in &attack.tail {
         files.entry(path.clone()).or_default().extend(text.bytes());
@@ -309,6 +336,10 @@ fn make_submission(host: &Host, attack: &Attack, folder: &Path) -> Result<PathBu
             .iter()
             .map(|(path, text)| (path.clone(), text.clone().into_bytes())),
     );
+    if let Some((count, bytes)) = attack.many {
+        let folder = source(attack.task).replace("lib.rs", "");
+        files.extend((0..count).map(|index| (format!("{folder}z{index}.rs"), vec![b' '; bytes])));
+    }
     let submission = folder.join("submission");
     fs::create_dir(&submission)?;
     if attack.zip {

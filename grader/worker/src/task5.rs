@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use diffusion::ScoreModel;
 use exchange::{Message, SMALL_SHAPE, operator, run_sampler, step};
 use task5_score_ald::{Guidance, gamma, likelihood_score, posterior_step, predict_x0, score_ald};
 
@@ -11,7 +12,7 @@ use task5_score_ald::{Guidance, gamma, likelihood_score, posterior_step, predict
 /// # Errors
 ///
 /// What the student's function returns, and requests that lack something.
-pub fn answer(request: &Message) -> Result<Message> {
+pub fn answer(request: &Message, model: &dyn ScoreModel) -> Result<Message> {
     let batch = |name: &str| request.batch(name);
     let number = |name: &str| request.number::<f64>(name);
     let result = match request.text("exercise")? {
@@ -26,19 +27,19 @@ pub fn answer(request: &Message) -> Result<Message> {
             posterior_step(&batch("x_t")?, &score, &likelihood, &batch("z")?, &step(request)?)
         }
         "5.4a" => predict_x0(&batch("x_t")?, &batch("score")?, &step(request)?),
-        "5.4b" => return restored(request),
+        "5.4b" => return restored(request, model),
         other => bail!("task 5 has no exercise {other}"),
     };
     Ok(Message::default().with_batch("result", &result))
 }
 
-fn restored(request: &Message) -> Result<Message> {
+fn restored(request: &Message, model: &dyn ScoreModel) -> Result<Message> {
     let b = request.batch("b")?;
     let guidance = Guidance {
         sigma: request.number("sigma")?,
         lambda: request.number("lambda")?,
     };
-    run_sampler(request, &mut |model, steps, rng, observer| {
+    run_sampler(request, model, &mut |model, steps, rng, observer| {
         let operator = operator(request, model.image_shape())?;
         score_ald(model, operator.as_ref(), &b, guidance, steps, rng, observer)
     })

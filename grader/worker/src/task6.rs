@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use diffusion::Pullback;
+use diffusion::{Pullback, ScoreModel};
 use exchange::{Message, SMALL_SHAPE, operator, run_sampler, step};
 use ndarray::{Array2, Array4};
 use task6_dps::{StepSize, dps, dps_step, measurement_gradient, predict_x0, step_sizes};
@@ -13,7 +13,7 @@ use task6_dps::{StepSize, dps, dps_step, measurement_gradient, predict_x0, step_
 /// # Errors
 ///
 /// What the student's function returns, and requests that lack something.
-pub fn answer(request: &Message) -> Result<Message> {
+pub fn answer(request: &Message, model: &dyn ScoreModel) -> Result<Message> {
     let batch = |name: &str| request.batch(name);
     let result = match request.text("exercise")? {
         "6.1" => predict_x0(&batch("x_t")?, &batch("score")?, &step(request)?),
@@ -31,7 +31,7 @@ pub fn answer(request: &Message) -> Result<Message> {
                 &step(request)?,
             )
         }
-        "6.5" => return restored(request),
+        "6.5" => return restored(request, model),
         other => bail!("task 6 has no exercise {other}"),
     };
     Ok(Message::default().with_batch("result", &result))
@@ -74,9 +74,9 @@ fn transposed_times(jacobian: &Array2<f32>, v: &Array4<f32>) -> Array4<f32> {
     result
 }
 
-fn restored(request: &Message) -> Result<Message> {
+fn restored(request: &Message, model: &dyn ScoreModel) -> Result<Message> {
     let (b, step_size) = (request.batch("b")?, step_size(request)?);
-    run_sampler(request, &mut |model, steps, rng, observer| {
+    run_sampler(request, model, &mut |model, steps, rng, observer| {
         let operator = operator(request, model.image_shape())?;
         dps(model, operator.as_ref(), &b, step_size, steps, rng, observer)
     })

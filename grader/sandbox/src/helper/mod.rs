@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use plan::{Plan, Report, Task};
 
-pub(crate) use probe::{LANDLOCK_SIGNALS, LANDLOCK_TRUNCATE, Probe};
+pub(crate) use probe::Probe;
 
 /// What the helper program does, given the folder that [`crate::run`] prepared for it: the whole of its `main`.
 ///

@@ -13,6 +13,13 @@ use crate::policy::{End, Layers, Policy};
 
 const PLAN: &str = "plan.json";
 const REPORT: &str = "report.jsonl";
+const STOP: &str = "stop";
+
+/// Asks the helper that was started on this folder to stop the program.
+pub(crate) fn ask_to_stop(folder: &Path) {
+    // Where it cannot be written, the helper notices that its caller ends.
+    let _ = std::fs::write(folder.join(STOP), "");
+}
 
 /// What the helper shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +47,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Whether the caller wants the program stopped.
+    pub fn is_to_stop(&self) -> bool {
+        self.root.with_file_name(STOP).exists()
+    }
+
     /// Leaves the plan in the folder, for the helper to read.
     pub fn write(&self, folder: &Path) -> Result<(), String> {
         let text = serde_json::to_vec(self).map_err(|e| format!("a path of the policy is not valid UTF-8 ({e})"))?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 
-use landlock::{ABI, LandlockStatus};
+use landlock::LandlockStatus;
 use nix::sys::wait::waitpid;
 use nix::unistd::pipe;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,3 @@ fn attempt(what: impl FnOnce() -> Result<u32, String>) -> Result<u32, String> {
     waitpid(child, None).map_err(|errno| format!("waiting: {errno}"))?;
     serde_json::from_slice(&answer).map_err(|_| "the attempt ended without an answer".to_owned())?
 }
-
-/// The first version of Landlock's rules that covers cutting files short, and the first that covers signals.
-pub(crate) const LANDLOCK_TRUNCATE: u32 = ABI::V3 as u32;
-pub(crate) const LANDLOCK_SIGNALS: u32 = ABI::V6 as u32;

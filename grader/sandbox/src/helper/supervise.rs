@@ -113,7 +113,13 @@ impl Use {
         if self.start.elapsed() > limits.wall {
             return Some(End::TimedOut);
         }
-        if !plan.layers.limits || !due(&mut self.looked_at_processes, LOOK_AT_PROCESSES) {
+        if !due(&mut self.looked_at_processes, LOOK_AT_PROCESSES) {
+            return None;
+        }
+        if plan.is_to_stop() {
+            return Some(End::Signal(Signal::SIGTERM as i32));
+        }
+        if !plan.layers.limits {
             return None;
         }
         let processes = processes::descendants(getpid().as_raw());
@@ -124,7 +130,7 @@ impl Use {
             return Some(End::Memory);
         }
         if due(&mut self.looked_at_disk, LOOK_AT_DISK) {
-            let used = disk::folder(&plan.policy.writable, self.most_disk) + disk::deleted(&processes);
+            let used = disk::folder(&plan.policy.writable, self.most_disk).saturating_add(disk::deleted(&processes));
             return (used > self.most_disk).then_some(End::Disk);
         }
         None

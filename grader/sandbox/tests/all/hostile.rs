@@ -67,6 +67,15 @@ fn carry_out(attack: &str, aim: &str) -> io::Result<()> {
         "sleep" => sleep(),
         "daemon" => leave_daemon(aim),
         "disk" => fill_disk(number()?, false),
+        "deep disk" => fill_disk_far_below(number()?),
+        "closed disk" => {
+            fs::create_dir("closed")?;
+            env::set_current_dir("closed")?;
+            fs::set_permissions(".", std::os::unix::fs::PermissionsExt::from_mode(0o300))?;
+            fill_disk(number()?, false)
+        }
+        "limits of another" => succeeds(Command::new("prlimit").args(["--pid", aim])),
+        "processors of another" => succeeds(Command::new("taskset").args(["-p", "ffffffff", aim])),
         "deleted files" => fill_disk(number()?, true),
         "one file" => fs::write("file", vec![1; number()? as usize]),
         "empty files" => (0..number()?)
@@ -80,6 +89,23 @@ fn carry_out(attack: &str, aim: &str) -> io::Result<()> {
         "echo" => io::copy(&mut io::stdin(), &mut io::stdout()).map(drop),
         other => Err(io::Error::other(format!("no attack is called {other}"))),
     }
+}
+
+fn succeeds(command: &mut Command) -> io::Result<()> {
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err(io::Error::other("it was refused")),
+    }
+}
+
+/// Behind folders whose path is longer than any path may be.
+fn fill_disk_far_below(megabytes: i32) -> io::Result<()> {
+    let long = "d".repeat(250);
+    for _ in 0..18 {
+        fs::create_dir(&long)?;
+        env::set_current_dir(&long)?;
+    }
+    fill_disk(megabytes, false)
 }
 
 fn send_udp(aim: &str) -> io::Result<()> {

@@ -136,6 +136,17 @@ fn the_disk_cannot_be_filled() {
     assert_ends("disk", "10", &[End::Exit(0)]);
 }
 
+/// What cannot be counted counts as too much.
+#[test]
+fn the_disk_cannot_be_filled_where_no_path_leads() {
+    for layers in [all_layers(), layers_in_container()] {
+        let arena = arena();
+        assert_eq!(arena.attack("deep disk", "10", layers).end, End::Disk);
+        sandbox::remove_tree(arena.scratch.path()).expect("it is removed");
+    }
+    assert_ends("closed disk", "60", &[End::Disk]);
+}
+
 #[test]
 fn there_are_no_core_dumps() {
     assert_ends("raise limit", "", &[End::Exit(STOPPED)]);

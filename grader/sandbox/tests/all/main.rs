@@ -6,4 +6,5 @@ mod hostile;
 mod limits;
 mod raw;
 mod reach;
+mod removing;
 mod taking;

@@ -226,3 +226,17 @@ fn the_standard_input_arrives() {
     assert_eq!(finished.end, End::Exit(0));
     assert!(String::from_utf8_lossy(&finished.stdout).contains("a question"));
 }
+
+/// A user's own process may change the limits and processors of all others of that user.
+#[test]
+fn other_processes_keep_their_limits_and_processors() {
+    let caller = std::process::id().to_string();
+    assert_stopped("limits of another", &caller);
+    assert_stopped("processors of another", &caller);
+    let only_seccomp = Layers {
+        seccomp: true,
+        ..no_layers()
+    };
+    assert_stopped_by("limits of another", &caller, only_seccomp);
+    assert_stopped_by("processors of another", &caller, only_seccomp);
+}
