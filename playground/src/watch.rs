@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use cli::Symmetry;
 use diffusion::{FiniteCheck, Observer, ScoreError, StepView};
+use imaging::Symmetry;
 use ndarray::{Array3, ArrayRef3, Axis};
 
 use crate::event::{Event, Frame, StepOfOne};

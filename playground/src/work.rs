@@ -2,9 +2,9 @@
 //! numbers, so that their results are the same.
 
 use anyhow::{Error, Result, ensure};
-use cli::{Judge, Judged, Symmetry, WHITE_STD};
+use cli::{Judge, Judged, WHITE_STD};
 use diffusion::{ScoreError, ScoreModel};
-use imaging::{OperatorError, measure, sampler_rng};
+use imaging::{OperatorError, Symmetry, measure, sampler_rng};
 use methods::Problem;
 use ndarray::{Array3, Array4, ArrayRef3, Axis, stack};
 use rand::SeedableRng;

@@ -153,7 +153,10 @@ impl<D: DeviceExt> Backend for Composed<D> {
         T: Tape<f32, D> + Merge<U>,
         U: Tape<f32, D>,
     {
-        Self::features(combine::shift_channels::<Self, T, U>(Self::images(x)?, shift.into_tensor())?)
+        Self::features(combine::shift_channels::<Self, T, U>(
+            Self::images(x)?,
+            shift.into_tensor(),
+        )?)
     }
 
     fn attend<T: Tape<f32, D>>(qkv: Features<Self, T>, heads: usize) -> Result<Features<Self, T>, D::Err> {
