@@ -17,8 +17,8 @@ difference is undone in the next:
 - Score-ALD. deepinv's residual is that of x_t / sqrt(alpha_bar_t), the lecture's that of x_t.
 - DDRM. deepinv divides the noise of each step by sqrt(2), as is right for the parts of complex coefficients (the blur)
   and too little for real ones (the mask). It takes singular values below the noise for zero.
-- DiffPIR. deepinv's lambda is half of the paper's and is given twice as large; its times are others, and after the last
-  step it denoises once more, which the paper's algorithm 1 does not.
+- DiffPIR. deepinv's lambda is half of the paper's and is given twice as large; its times are others, and it clips x0_hat
+  to [-1, 1].
 """
 
 import argparse
@@ -176,27 +176,12 @@ class Patched:
         return getattr(self.module, name)
 
 
-class WithoutLast(deepinv.models.Denoiser):
-    """A denoiser whose last call gives back what it is given."""
-
-    def __init__(self, denoiser, calls):
-        super().__init__()
-        self.denoiser, self.left = denoiser, calls
-
-    def forward(self, x, sigma, **kwargs):
-        self.left -= 1
-        return self.denoiser(x, sigma, **kwargs) if self.left > 0 else x
-
-
-def diffpir(times, end, twin, steps, physics, b, settings):
-    """With deepinv's own times, or with ours; with its last denoising, which no look at the measurement follows, or without."""
+def diffpir(times, clipped, twin, steps, physics, b, settings):
+    """With deepinv's own times, or with ours; with x0_hat clipped to [-1, 1], as deepinv does, or not."""
     physics.update(noise_model=deepinv.physics.GaussianNoise(physics.noise_model.sigma / 2))
     ones = physics.A(torch.ones_like(b))
-    denoiser = Unit(twin)
-    if end == "ours":
-        denoiser = WithoutLast(denoiser, len(steps.times))
     model = deepinv.sampling.DiffPIR(
-        denoiser,
+        Unit(twin),
         deepinv.optim.data_fidelity.L2(),
         sigma=physics.noise_model.sigma,
         max_iter=len(steps.times) - 1,
@@ -209,7 +194,8 @@ def diffpir(times, end, twin, steps, physics, b, settings):
         # Numbered from T down; at the last one, t = 1, it stops.
         places = torch.tensor([1000 - t for t in steps.times[:-1]] + [999])
         model.get_noise_schedule = lambda sigma: (*plan(sigma)[:2], places)
-    return 2 * model((b + ones) / 2, physics) - 1
+    with contextlib.nullcontext() if clipped else mock.patch.object(torch.Tensor, "clamp", lambda x, *_: x):
+        return 2 * model((b + ones) / 2, physics) - 1
 
 
 def physics_of(name, probe, sigma):
@@ -242,9 +228,9 @@ def runs(method, problem):
         "pigdm": [("", pigdm)],
         "ddrm": [("as deepinv has it (*)", partial(ddrm, 1.0)), ("noise times sqrt(2)", partial(ddrm, 2.0**0.5))],
         "diffpir": [
-            ("as deepinv has it (*)", partial(diffpir, "theirs", "theirs")),
-            ("our times (*)", partial(diffpir, "ours", "theirs")),
-            ("our times, no last denoising", partial(diffpir, "ours", "ours")),
+            ("as deepinv has it (*)", partial(diffpir, "theirs", True)),
+            ("our times (*)", partial(diffpir, "ours", True)),
+            ("our times, no clipping", partial(diffpir, "ours", False)),
         ],
     }[method]
 
