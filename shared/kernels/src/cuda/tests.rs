@@ -9,7 +9,7 @@ use crate::channels_last::Onto;
 use crate::conv::ConvShape;
 use crate::cuda::conv::Problem;
 use crate::cuda::tiling::Tiling;
-use crate::cuda::{AdamStep, Buffer, Kernels, LinearShape, PARTS, Turn};
+use crate::cuda::{AdamStep, Buffer, FILES, Kernels, LinearShape, PARTS, Turn};
 use crate::norm::Activation;
 use crate::testing::{assert_close, relative_error, rng, to_f64, values};
 
@@ -128,6 +128,26 @@ fn products(shape: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
                 }
             }
         }
+    }
+}
+
+/// The driver looks for a kernel in the file that is said to have it; the stand-in has all of them in one place.
+#[test]
+fn cuda_kernels_are_listed_with_the_files_that_declare_them() {
+    for (file, _, names) in FILES {
+        let path = format!("{}/cuda/{file}.cu", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let declared = text.lines().filter(|line| line.starts_with("KERNEL "));
+        // `KERNEL name(` or `KERNEL __launch_bounds__(128, 4) name(`.
+        let declared: Vec<&str> = declared
+            .filter_map(|line| {
+                line.split('(')
+                    .map(|part| part.rsplit(' ').next())
+                    .find(|name| *name != Some("__launch_bounds__"))?
+            })
+            .collect();
+        assert_eq!(declared.len(), names.len(), "{file}: {declared:?}");
+        assert!(names.iter().all(|name| declared.contains(name)), "{file}: {declared:?}");
     }
 }
 
