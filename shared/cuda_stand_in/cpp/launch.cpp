@@ -1,12 +1,15 @@
 // Runs a grid: one block after the other, the threads of a block in turn.
 //
 // A thread runs until it ends or waits for its block in __syncthreads. So that it can wait, it has a stack of its own; a
-// thread that never waits leaves its stack to the next one. On a GPU the order is another, and many run at once: a
-// kernel with a race gives the same result here every time.
+// thread that never waits leaves its stack to the next one. On a GPU many run at once. Here their order is drawn anew each
+// time, and that of the blocks for each launch, so that a kernel whose result depends on it does not give it twice.
 #include "cuda_fp16.h"
 #include "stand_in.h"
 
+#include <algorithm>
 #include <csetjmp>
+#include <numeric>
+#include <random>
 #include <ucontext.h>
 #include <vector>
 
@@ -30,6 +33,14 @@ void **arguments;
 std::vector<Fibre *> idle, waiting;
 Fibre *running;
 jmp_buf scheduler;
+std::minstd_rand dice; // From the same seed in each process.
+
+std::vector<unsigned> in_any_order(unsigned count) {
+    std::vector<unsigned> order(count);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), dice);
+    return order;
+}
 
 void back_to_the_scheduler() {
     if (_setjmp(running->at) == 0) _longjmp(scheduler, 1);
@@ -70,7 +81,7 @@ Fibre *an_idle_fibre() {
 }
 
 void run_block(unsigned threads) {
-    for (unsigned thread = 0; thread < threads; thread++) {
+    for (unsigned thread : in_any_order(threads)) {
         Fibre *fibre = an_idle_fibre();
         fibre->thread = thread;
         go_on(fibre);
@@ -78,6 +89,7 @@ void run_block(unsigned threads) {
     while (!waiting.empty()) {
         std::vector<Fibre *> round;
         round.swap(waiting);
+        std::shuffle(round.begin(), round.end(), dice);
         for (Fibre *fibre : round) go_on(fibre);
     }
 }
@@ -93,10 +105,8 @@ void run_grid(Kernel of, void **with, Dim3 blocks, unsigned threads) {
     arguments = with;
     gridDim = blocks;
     blockDim = {threads, 1, 1};
-    for (unsigned z = 0; z < blocks.z; z++)
-        for (unsigned y = 0; y < blocks.y; y++)
-            for (unsigned x = 0; x < blocks.x; x++) {
-                blockIdx = {x, y, z};
-                run_block(threads);
-            }
+    for (unsigned block : in_any_order(blocks.x * blocks.y * blocks.z)) {
+        blockIdx = {block % blocks.x, block / blocks.x % blocks.y, block / blocks.x / blocks.y};
+        run_block(threads);
+    }
 }
