@@ -55,9 +55,8 @@ def eps_and_gradient(model, x, v):
     return eps.detach(), torch.autograd.grad((eps * v).sum(), x)[0]
 
 
-def work_of_pytorch(path, work, threads):
-    """In a process of its own: prints seconds, after one run that does not count, and memory."""
-    torch.set_num_threads(threads)
+def work_of_pytorch(path, work):
+    """Prints seconds, after one run that does not count."""
     model = load(path)
     x, v = torch.randn(2, 1, 3, 256, 256)
     for index in range(3):
@@ -81,9 +80,10 @@ def run(command):
     return output, usage.ru_maxrss * 1024 / 1e9
 
 
-def compare(folder, checkpoint, prior):
+def compare(checkpoint, prior, folder):
     from safetensors.torch import load_file, save_file
 
+    folder = pathlib.Path(folder)
     x, v = torch.randn(2, 1, 3, 256, 256)
     save_file({"x": x, "v": v}, folder / "in.safetensors")
     program = ROOT / "target/debug/examples/noise_and_gradient"
@@ -99,20 +99,24 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pytorch", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.pytorch:
-        return work_of_pytorch(*options.pytorch, options.threads)
+    if options.part:
+        torch.set_num_threads(options.threads)
+        name, *arguments = options.part
+        return {"checkpoint": random_checkpoint, "compare": compare, "pytorch": work_of_pytorch}[name](*arguments)
+    # A process begins with the memory of the one that starts it, so that this one must stay small.
+    part = lambda *arguments: [sys.executable, __file__, "--threads", options.threads, "--part", *arguments]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         checkpoint, prior = folder / "random.pt", folder / "prior"
-        random_checkpoint(checkpoint)
+        run(part("checkpoint", checkpoint))
         run([ROOT / "target/debug/import", checkpoint, "--out", prior])
-        compare(folder, checkpoint, prior)
+        print(run(part("compare", checkpoint, prior, folder))[0], end="")
         for work in ["forward", "pullback"]:
             sides = {
                 "ours": [ROOT / "target/debug/bench", "--prior", prior, "--work", work, "--repeats", 2, "--threads", options.threads],
-                "PyTorch": [sys.executable, __file__, "--pytorch", checkpoint, work, "--threads", options.threads],
+                "PyTorch": part("pytorch", checkpoint, work),
             }
             seconds, memory = {side: [] for side in sides}, dict.fromkeys(sides, 0.0)
             for _ in range(options.rounds):
