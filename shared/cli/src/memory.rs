@@ -32,10 +32,11 @@ pub fn check_batch(session: &Session, prior: &Prior, batch: usize) -> Result<()>
     let of_one = bytes_per_image(prior.config());
     let of_weights = PREPARED * prior.parameters() as u64;
     let needed = of_one.saturating_mul(batch as u64).saturating_add(of_weights);
-    let about = format!(
-        "{batch} images at a time take about {:.1} GiB of memory",
-        needed as f64 / GIB
-    );
+    let images = match batch {
+        1 => "one image at a time takes".into(),
+        _ => format!("{batch} images at a time take"),
+    };
+    let about = format!("{images} about {:.1} GiB of memory", needed as f64 / GIB);
     if !is_granted(needed) {
         bail!("{about}, and the system grants no more: {}", less(batch));
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use nn::{
-    Conv2d, Cpu, FloatType, NamedTensor, Parameters, WeightsError, load_weights, read_weights, save_tensors,
-    save_weights,
+    Conv2d, Cpu, FloatType, NamedTensor, Parameters, WeightsError, load_weights, read_weights, read_weights_into,
+    save_tensors, save_weights,
 };
 
 fn layer() -> Conv2d<Cpu> {
@@ -43,6 +43,10 @@ fn both_float_types_are_read_back() {
         load_weights(&mut other, &read_weights(&path).unwrap()).unwrap();
         assert_eq!(other.weight.to_vec(), layer().weight.to_vec(), "{float_type:?}");
         assert_eq!(other.bias.to_vec(), layer().bias.to_vec(), "{float_type:?}");
+        // Straight from the file, the same.
+        let mut third = Conv2d::zeros(&Cpu::default(), 2, 3, 3);
+        read_weights_into(&path, &mut third).unwrap();
+        assert_eq!(tensors(&third), tensors(&other), "{float_type:?}");
     }
 }
 
@@ -64,6 +68,12 @@ fn a_wrong_shape_is_named_and_nothing_is_changed() {
         text.contains("`bias`") && text.contains("[4]") && text.contains("[3]"),
         "{text}"
     );
+    assert_eq!(network.weight.to_vec(), before, "half of the weights were loaded");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    write(&path, &wrong);
+    let straight = read_weights_into(&path, &mut network).unwrap_err();
+    assert_eq!(straight.to_string(), text);
     assert_eq!(network.weight.to_vec(), before, "half of the weights were loaded");
 }
 
@@ -96,6 +106,8 @@ fn numbers_that_are_not_finite_are_refused() {
     write(&path, &bad);
     let text = read_weights(&path).unwrap_err().to_string();
     assert!(text.contains("`weight`") && text.contains("index 5"), "{text}");
+    let straight = read_weights_into(&path, &mut layer()).unwrap_err();
+    assert_eq!(straight.to_string(), text);
 }
 
 #[test]
@@ -119,6 +131,11 @@ fn a_damaged_or_missing_file_is_named() {
     for cut in [0, 4, 20, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..cut]).unwrap();
         let error = read_weights(&path).unwrap_err();
+        assert!(
+            matches!(error, WeightsError::Format { .. }),
+            "cut to {cut} bytes: {error}"
+        );
+        let error = read_weights_into(&path, &mut layer()).unwrap_err();
         assert!(
             matches!(error, WeightsError::Format { .. }),
             "cut to {cut} bytes: {error}"

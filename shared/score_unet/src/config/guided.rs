@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, require};
 
-/// The sizes of a [`GuidedUNet`](crate::guided::GuidedUNet) and the noise schedule it was trained for. What that code
-/// base calls `num_channels`, `channel_mult`, `attention_resolutions` and so on stands here as the numbers that follow
+/// The sizes of a network of guided-diffusion and the noise schedule it was trained for. What that code base calls `num_channels`, `channel_mult`, `attention_resolutions` and so on stands here as the numbers that follow
 /// from them, so that diffusers' networks can be said as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, require};
 
-/// The sizes of a [`SmallUNet`](crate::small::SmallUNet) and the noise schedule it was trained for.
+/// The sizes of the small network and the noise schedule it was trained for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmallConfig {

@@ -5,6 +5,7 @@ mod going_on;
 mod gpu_counts;
 #[cfg(feature = "cuda-stand-in")]
 mod gpu_faults;
+mod guided;
 mod printing;
 #[cfg(unix)]
 mod signals;

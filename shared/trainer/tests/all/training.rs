@@ -23,7 +23,7 @@ fn network() -> UNetConfig {
     .into()
 }
 
-fn settings() -> TrainerConfig {
+pub fn settings() -> TrainerConfig {
     TrainerConfig {
         batch: 8,
         warmup_steps: 10,
@@ -33,7 +33,7 @@ fn settings() -> TrainerConfig {
 }
 
 /// Images of one flat colour each.
-fn flat_colours(count: usize) -> PixelSet {
+pub fn flat_colours(count: usize) -> PixelSet {
     let pixels = (0..count)
         .flat_map(|i| (0..3 * 64).map(move |p| if p / 64 == i % 3 { 230 } else { 40 }))
         .collect();
@@ -47,13 +47,13 @@ fn flat_colours(count: usize) -> PixelSet {
     }
 }
 
-fn values(network: &UNet<Cpu>) -> Vec<f32> {
+pub fn values(network: &UNet<Cpu>) -> Vec<f32> {
     let mut values = Vec::new();
     network.visit("", &mut |_, p| values.extend(p.to_vec()));
     values
 }
 
-fn train(trainer: &mut Trainer<Cpu>, images: &PixelSet, steps: usize) {
+pub fn train(trainer: &mut Trainer<Cpu>, images: &PixelSet, steps: usize) {
     std::thread::scope(|scope| {
         let mut batches = trainer.batches(scope, images);
         for _ in 0..steps {
