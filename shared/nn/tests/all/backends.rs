@@ -305,7 +305,7 @@ fn average_pool<B: Backend>(backend: &B) -> Found {
     op_case(backend, (2, 3, 6, 4), |x| B::images(B::average_pool2(B::features(x)?)?))
 }
 
-/// On every backend the same ops of dfdx's, so that the values are held here.
+/// On most backends the same ops of dfdx's, so that the values are held here.
 fn half_turn<B: Backend>(backend: &B) -> Found {
     let x: Tensor4<B> = backend
         .device()
