@@ -23,20 +23,34 @@ KERNEL take_channels(const float *joined, const float *add, float *out, unsigned
     if (i < count) out[i] = joined[i / part * whole + first + i % part] + (add ? add[i] : 0.f);
 }
 
-// Every pixel twice in both directions: y has 2 height rows of 2 width.
-KERNEL upsample(const float *x, float *y, unsigned height, unsigned width, unsigned count) {
+// `factor` times every pixel, twice in both directions: y has 2 height rows of 2 width; plus `add`, which may be null, or
+// y itself. With a factor of 1 that is upsampling, with 1/4 the gradient of a mean over 2x2.
+KERNEL repeat_pixels(const float *x, const float *add, float *y, float factor, unsigned height, unsigned width,
+                     unsigned count) {
     const unsigned i = thread_number();
     if (i >= count) return;
     const unsigned row = i / (2 * width), map = row / (2 * height);
-    y[i] = x[(map * height + row % (2 * height) / 2) * width + i % (2 * width) / 2];
+    y[i] = factor * x[(map * height + row % (2 * height) / 2) * width + i % (2 * width) / 2] + (add ? add[i] : 0.f);
 }
 
-// Its gradient: sums of 2x2, in rows of `width`; plus `add`, which may be null, or dx itself.
-KERNEL upsample_gradient(const float *dy, const float *add, float *dx, unsigned width, unsigned count) {
+// The gradient of that: `factor` times the sums of 2x2, in rows of `width`; plus `add` as above.
+KERNEL sum_blocks(const float *x, const float *add, float *y, float factor, unsigned width, unsigned count) {
     const unsigned i = thread_number();
     if (i >= count) return;
-    const float *at = dy + i / width * 4 * width + i % width * 2;
-    dx[i] = at[0] + at[1] + (at[2 * width] + at[2 * width + 1]) + (add ? add[i] : 0.f);
+    const float *at = x + i / width * 4 * width + i % width * 2;
+    y[i] = factor * (at[0] + at[1] + (at[2 * width] + at[2 * width + 1])) + (add ? add[i] : 0.f);
+}
+
+// Every map of so many pixels backwards: turned by 180 degrees; plus `add` as above.
+KERNEL half_turn(const float *x, const float *add, float *y, unsigned pixels, unsigned count) {
+    const unsigned i = thread_number();
+    if (i < count) y[i] = x[i / pixels * pixels + (pixels - 1 - i % pixels)] + (add ? add[i] : 0.f);
+}
+
+// A number for each image and channel, added to its pixels.
+KERNEL shift_channels(const float *x, const float *shift, float *y, unsigned pixels, unsigned count) {
+    const unsigned i = thread_number();
+    if (i < count) y[i] = x[i] + shift[i / pixels];
 }
 
 // Where value number `i` of [.., factor factor, height, width] lies in [.., factor height, factor width].

@@ -1,14 +1,14 @@
 // Group normalisation (Wu and He 2018) with a scale and a shift per channel, and a modulation [a | b] per image:
-// y = (xhat weight + bias)(1 + a) + b with xhat = (x - mean) / sqrt(variance + 1e-5).
+// y = (xhat weight + bias)(1 + a) + b with xhat = (x - mean) / sqrt(variance + epsilon).
 //
-// The normalised map is never written: these kernels find y = x scale + shift for each image and channel, and who reads
-// x applies that (conv_input.cuh).
+// In front of a convolution the normalised map is never written: these kernels find y = x scale + shift for each image
+// and channel, and who reads x applies that (conv_input.cuh).
 #include "common.cuh"
 
-// statistics [batch, groups, 2]: mean and 1 / sqrt(variance + 1e-5). affine [batch, channels, 2]: scale and shift.
+// statistics [batch, groups, 2]: mean and 1 / sqrt(variance + epsilon). affine [batch, channels, 2]: scale and shift.
 // modulation [batch, 2 channels], or null: a = b = 0. One block for each image and group.
 KERNEL norm_affine(const float *x, const float *weight, const float *bias, const float *modulation, float *statistics,
-                   float *affine, int channels, int groups, int pixels) {
+                   float *affine, int channels, int groups, int pixels, float epsilon) {
     const int image = blockIdx.x / groups, each = channels / groups, first = blockIdx.x % groups * each;
     const int count = each * pixels;
     const float *from = x + ((size_t)image * channels + first) * pixels;
@@ -19,7 +19,7 @@ KERNEL norm_affine(const float *x, const float *weight, const float *bias, const
     sum = 0.f;
 #pragma unroll 4
     for (int i = threadIdx.x; i < count; i += blockDim.x) sum += (from[i] - mean) * (from[i] - mean);
-    const float inverse = rsqrtf(block_sum(sum) / count + 1e-5f);
+    const float inverse = rsqrtf(block_sum(sum) / count + epsilon);
     if (threadIdx.x == 0) statistics[2 * blockIdx.x] = mean, statistics[2 * blockIdx.x + 1] = inverse;
     for (int c = first + threadIdx.x; c < first + each; c += blockDim.x) {
         const float *of_image = modulation + (size_t)image * 2 * channels;
@@ -29,6 +29,15 @@ KERNEL norm_affine(const float *x, const float *weight, const float *bias, const
         pair[0] = scale * gain;
         pair[1] = (bias[c] - mean * scale) * gain + b;
     }
+}
+
+// Where no convolution reads x: act(x scale + shift). One thread for each value.
+KERNEL norm_apply(const float *x, const float *affine, float *y, unsigned pixels, int act, unsigned count) {
+    const unsigned i = thread_number();
+    if (i >= count) return;
+    const float2 pair = ((const float2 *)affine)[i / pixels];
+    const float u = x[i] * pair.x + pair.y;
+    y[i] = act ? silu(u) : u;
 }
 
 // With u = x scale + shift and du = dy act'(u): sums [batch, channels, 2] of du and of du xhat over the pixels, which

@@ -1,6 +1,16 @@
 // Sums over everything: losses, and norms of gradients. Every block writes one partial sum, and somebody adds these in
-// the order of their numbers: no sum depends on chance.
+// the order of their numbers: no sum depends on chance. And sums over the pixels of a map, one block for each.
 #include "common.cuh"
+
+// The gradient of `shift_channels`: for each image and channel the sum of its pixels.
+KERNEL sum_pixels(const float *x, float *sums, int pixels) {
+    const size_t first = (size_t)blockIdx.x * pixels;
+    float sum = 0.f;
+#pragma unroll 8
+    for (int i = threadIdx.x; i < pixels; i += blockDim.x) sum += x[first + i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
 
 // The sum of x v.
 KERNEL dot_product(const float *x, const float *v, float *partial, unsigned count) {

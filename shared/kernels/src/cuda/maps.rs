@@ -5,6 +5,14 @@ use cudarc::driver::DeviceSlice;
 use crate::channels_last::Onto;
 use crate::cuda::{Address, Buffer, Kernels, Launched, check, check_any, index};
 
+/// Where a kernel that writes `y` finds what it adds: there, or nowhere.
+fn address_to_add(onto: Onto, y: &Buffer) -> Address {
+    match onto {
+        Onto::Overwrite => Address(0),
+        Onto::Add => Address::of(y),
+    }
+}
+
 impl Kernels {
     /// `x + y`.
     ///
@@ -87,19 +95,8 @@ impl Kernels {
     /// # Errors
     ///
     /// What the device reports, such as lack of memory.
-    pub fn upsample(&self, height: usize, width: usize, x: &Buffer) -> Launched<Buffer> {
-        check("whole maps", x.len() / (height * width) * height * width, x);
-        let count = 4 * x.len();
-        let mut y = self.take(count)?;
-        // SAFETY: upsample(x, y, height, width, count), one thread for each value that is written.
-        unsafe {
-            self.for_each(
-                "upsample",
-                count,
-                (x, &mut y, index(height), index(width), index(count)),
-            )?
-        };
-        Ok(y)
+    pub fn upsample(&self, size: [usize; 2], x: &Buffer) -> Launched<Buffer> {
+        self.repeat_pixels(size, 1.0, x, None)
     }
 
     /// The gradient of that, in rows of `width`; plus `add`, which has the shape of the result.
@@ -108,16 +105,91 @@ impl Kernels {
     ///
     /// What the device reports, such as lack of memory.
     pub fn upsample_gradient(&self, width: usize, dy: &Buffer, add: Option<&Buffer>) -> Launched<Buffer> {
-        let count = dy.len() / 4;
-        check("whole rows", count / width * 4 * width, dy);
+        self.sum_blocks(width, 1.0, dy, add)
+    }
+
+    /// The means of 2x2 pixels, in rows of `width`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn average_pool(&self, width: usize, x: &Buffer) -> Launched<Buffer> {
+        self.sum_blocks(width, 0.25, x, None)
+    }
+
+    /// The gradient of that, for means in `height` rows and `width` columns; plus `add`, which has the shape of the
+    /// result.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn average_pool_gradient(&self, size: [usize; 2], dy: &Buffer, add: Option<&Buffer>) -> Launched<Buffer> {
+        self.repeat_pixels(size, 0.25, dy, add)
+    }
+
+    fn repeat_pixels(
+        &self,
+        [height, width]: [usize; 2],
+        factor: f32,
+        x: &Buffer,
+        add: Option<&Buffer>,
+    ) -> Launched<Buffer> {
+        check("whole maps", x.len() / (height * width) * height * width, x);
+        let count = 4 * x.len();
         check_any("what is added", count, add);
-        let mut dx = self.take(count)?;
-        // SAFETY: upsample_gradient(dy, add, dx, width, count), one thread for each value that is written.
+        let mut y = self.take(count)?;
+        let [height, width] = [height, width].map(index);
+        // SAFETY: repeat_pixels(x, add, y, factor, height, width, count), one thread for each value that is written.
         unsafe {
-            let parameters = (dy, Address::of_any(add), &mut dx, index(width), index(count));
-            self.for_each("upsample_gradient", count, parameters)?;
+            let parameters = (x, Address::of_any(add), &mut y, factor, height, width, index(count));
+            self.for_each("repeat_pixels", count, parameters)?;
         }
-        Ok(dx)
+        Ok(y)
+    }
+
+    fn sum_blocks(&self, width: usize, factor: f32, x: &Buffer, add: Option<&Buffer>) -> Launched<Buffer> {
+        let count = x.len() / 4;
+        check("whole rows", count / width * 4 * width, x);
+        check_any("what is added", count, add);
+        let mut y = self.take(count)?;
+        // SAFETY: sum_blocks(x, add, y, factor, width, count), one thread for each value that is written.
+        unsafe {
+            let parameters = (x, Address::of_any(add), &mut y, factor, index(width), index(count));
+            self.for_each("sum_blocks", count, parameters)?;
+        }
+        Ok(y)
+    }
+
+    /// Writes maps of so many `pixels`, turned by 180 degrees, to `y`, or adds them.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports.
+    pub fn half_turn(&self, pixels: usize, x: &Buffer, onto: Onto, y: &mut Buffer) -> Launched {
+        let count = x.len();
+        check("whole maps", count / pixels * pixels, x);
+        check("the result", count, y);
+        let add = address_to_add(onto, y);
+        // SAFETY: half_turn(x, add, y, pixels, count), one thread for each value of y, which is read before it is
+        // written.
+        unsafe { self.for_each("half_turn", count, (x, add, y, index(pixels), index(count))) }
+    }
+
+    /// `x`, `[.., pixels]`, with a number of `shift`, `[..]`, added to all pixels of each map.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn shift_channels(&self, x: &Buffer, shift: &Buffer) -> Launched<Buffer> {
+        let (count, pixels) = (x.len(), x.len() / shift.len().max(1));
+        check("whole maps", pixels * shift.len(), x);
+        let mut y = self.take(count)?;
+        // SAFETY: shift_channels(x, shift, y, pixels, count), one thread for each value.
+        unsafe {
+            let parameters = (x, shift, &mut y, index(pixels), index(count));
+            self.for_each("shift_channels", count, parameters)?;
+        }
+        Ok(y)
     }
 
     /// Writes `x`, `[.., factor height, factor width]`, to `y`, `[.., factor factor, height, width]`, or adds it:
@@ -165,10 +237,7 @@ impl Kernels {
         let (count, block) = (x.len(), height * width * factor * factor);
         check("whole blocks of pixels", count / block * block, x);
         check("the result", count, y);
-        let add = match onto {
-            Onto::Overwrite => Address(0),
-            Onto::Add => Address::of(y),
-        };
+        let add = address_to_add(onto, y);
         let [height, width, factor] = [height, width, factor].map(index);
         // SAFETY: pixel_unshuffle and pixel_shuffle(x, add, y, height, width, factor, count), one thread for each
         // value, each of which has a place of its own in x and in y and is read before it is written.

@@ -64,13 +64,16 @@ const FILES: [File; 8] = files![
     ],
     "linear": ["linear", "linear_input_gradient", "linear_weight_gradient", "silu_forward", "silu_backward"],
     "maps": [
-        "add_maps", "join_channels", "take_channels", "upsample", "upsample_gradient",
+        "add_maps", "join_channels", "take_channels", "repeat_pixels", "sum_blocks", "half_turn", "shift_channels",
         "pixel_unshuffle", "pixel_shuffle", "blend", "add_scaled",
     ],
-    "norm": ["norm_affine", "norm_sums", "norm_input_gradient", "norm_parameter_gradient", "modulation_gradient"],
+    "norm": [
+        "norm_affine", "norm_apply", "norm_sums", "norm_input_gradient", "norm_parameter_gradient",
+        "modulation_gradient",
+    ],
     "optimiser": ["adam", "move_average"],
     "sums": [
-        "dot_product", "weighted_squares", "sum_up", "add_product", "add_weighted_differences",
+        "sum_pixels", "dot_product", "weighted_squares", "sum_up", "add_product", "add_weighted_differences",
         "sum_of_squares", "scale",
     ],
     "weight_gradient": [
@@ -201,6 +204,11 @@ impl Address {
     fn of_any<T>(buffer: Option<&CudaSlice<T>>) -> Self {
         buffer.map_or(Self(0), Self::of)
     }
+}
+
+/// Threads for a block that goes over `count` values.
+fn threads_for(count: usize) -> usize {
+    count.div_ceil(4).next_multiple_of(32).clamp(32, 1024)
 }
 
 /// Whether an activation is SiLU, for a kernel.

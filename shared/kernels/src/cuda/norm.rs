@@ -2,42 +2,27 @@
 
 use cudarc::driver::DeviceSlice;
 
-use crate::cuda::{Address, Buffer, Kernels, Launched, check, check_any, is_silu, small};
-use crate::norm::Activation;
+use crate::cuda::{Address, Buffer, Kernels, Launched, check, check_any, index, is_silu, small, threads_for};
+use crate::norm::{Activation, NormShape};
 
 /// What a norm found in its input.
 #[derive(Debug)]
 pub struct Statistics {
-    /// `[batch, groups, 2]`: mean and 1 / sqrt(variance + 1e-5).
+    /// `[batch, groups, 2]`: mean and 1 / sqrt(variance + epsilon).
     groups: Buffer,
     /// `[batch, channels, 2]`: scale and shift, see [`Normalised`].
     affine: Buffer,
     shape: NormShape,
 }
 
-/// The sizes of a norm.
-#[derive(Clone, Copy, Debug)]
-struct NormShape {
-    batch: usize,
-    channels: usize,
-    groups: usize,
-    pixels: usize,
+/// Sizes as kernels take them: channels, groups, pixels.
+fn sizes(shape: &NormShape) -> [i32; 3] {
+    [shape.channels, shape.groups, shape.pixels].map(small)
 }
 
-impl NormShape {
-    fn len(&self) -> usize {
-        self.batch * self.channels * self.pixels
-    }
-
-    /// Sizes as kernels take them: channels, groups, pixels.
-    fn sizes(&self) -> [i32; 3] {
-        [self.channels, self.groups, self.pixels].map(small)
-    }
-
-    /// Threads for a block that goes over `count` values.
-    fn threads(count: usize) -> usize {
-        count.div_ceil(4).next_multiple_of(32).clamp(32, 1024)
-    }
+/// Values of the maps: on a GPU nothing fills up their channels.
+fn values_in(shape: &NormShape) -> usize {
+    shape.batch * shape.channels * shape.pixels
 }
 
 /// A map that is to be read as `act(x scale + shift)`, with a scale and a shift for each image and channel.
@@ -59,8 +44,8 @@ impl Statistics {
 }
 
 impl Kernels {
-    /// The norm of `x`, `[batch, channels, pixels]`, in `groups` groups of channels, with weight and bias `[channels]`
-    /// and the modulation `[a | b]`, `[batch, 2 channels]`: `(xhat weight + bias) (1 + a) + b`.
+    /// The norm of `x`, `[batch, channels, pixels]`, with weight and bias `[channels]` and the modulation `[a | b]`,
+    /// `[batch, 2 channels]`: `(xhat weight + bias) (1 + a) + b`.
     ///
     /// # Panics
     ///
@@ -71,37 +56,36 @@ impl Kernels {
     /// What the device reports, such as lack of memory.
     pub fn norm(
         &self,
-        batch: usize,
-        groups: usize,
+        shape: &NormShape,
         x: &Buffer,
         weight: &Buffer,
         bias: &Buffer,
         modulation: Option<&Buffer>,
     ) -> Launched<Statistics> {
-        let channels = weight.len();
+        let &NormShape {
+            batch,
+            channels,
+            pixels,
+            groups,
+            epsilon,
+        } = shape;
         assert!(
             groups > 0 && channels.is_multiple_of(groups),
             "{channels} channels in {groups} groups"
         );
-        let pixels = x.len() / (batch * channels).max(1);
-        let shape = NormShape {
-            batch,
-            channels,
-            groups,
-            pixels,
-        };
-        check("the input of a norm", shape.len(), x);
+        check("the input of a norm", values_in(shape), x);
+        check("the weight of a norm", channels, weight);
         check("the bias of a norm", channels, bias);
         check_any("a modulation", 2 * batch * channels, modulation);
         let mut statistics = Statistics {
             groups: self.take(2 * batch * groups)?,
             affine: self.take(2 * batch * channels)?,
-            shape,
+            shape: *shape,
         };
-        let [c, g, p] = shape.sizes();
-        let threads = NormShape::threads(channels / groups * pixels);
-        // SAFETY: norm_affine(x, weight, bias, modulation, statistics, affine, channels, groups, pixels), with buffers
-        // of the lengths that it asks for: checked above, or made here.
+        let [c, g, p] = sizes(shape);
+        let threads = threads_for(channels / groups * pixels);
+        // SAFETY: norm_affine(x, weight, bias, modulation, statistics, affine, channels, groups, pixels, epsilon), with
+        // buffers of the lengths that it asks for: checked above, or made here.
         unsafe {
             let parameters = (
                 x,
@@ -113,10 +97,37 @@ impl Kernels {
                 c,
                 g,
                 p,
+                epsilon as f32,
             );
             self.launch("norm_affine", [batch * groups, 1, 1], threads, parameters)?;
         }
         Ok(statistics)
+    }
+
+    /// `act(norm(x))`, with what the norm found in `x`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn apply_norm(&self, statistics: &Statistics, activation: Activation, x: &Buffer) -> Launched<Buffer> {
+        let Statistics { affine, shape, .. } = statistics;
+        let count = values_in(shape);
+        check("the input of a norm", count, x);
+        let mut y = self.take(count)?;
+        // SAFETY: norm_apply(x, affine, y, pixels, act, count), one thread for each value; `affine` has a pair for each
+        // `pixels` of them.
+        unsafe {
+            let parameters = (
+                x,
+                affine,
+                &mut y,
+                index(shape.pixels),
+                is_silu(activation),
+                index(count),
+            );
+            self.for_each("norm_apply", count, parameters)?;
+        }
+        Ok(y)
     }
 
     /// The gradient of the input of a norm, `dy` being that of `act(norm(x))`; plus `add`, which has the same shape.
@@ -133,17 +144,17 @@ impl Kernels {
         dy: &Buffer,
         add: Option<&Buffer>,
     ) -> Launched<(Buffer, Buffer)> {
-        let shape = statistics.shape;
-        check("the input of a norm", shape.len(), x);
-        check("the gradient of a norm's output", shape.len(), dy);
-        check_any("what is added", shape.len(), add);
-        let Statistics { groups, affine, .. } = statistics;
+        let Statistics { groups, affine, shape } = statistics;
+        let count = values_in(shape);
+        check("the input of a norm", count, x);
+        check("the gradient of a norm's output", count, dy);
+        check_any("what is added", count, add);
         let maps = shape.batch * shape.channels;
         let mut sums = self.take(2 * maps)?;
-        let mut dx = self.take(shape.len())?;
-        let [c, g, p] = shape.sizes();
+        let mut dx = self.take(count)?;
+        let [c, g, p] = sizes(shape);
         let act = is_silu(activation);
-        let threads = NormShape::threads(shape.pixels);
+        let threads = threads_for(shape.pixels);
         // SAFETY: norm_sums(x, dy, statistics, affine, sums, channels, groups, pixels, act) and norm_input_gradient(x,
         // dy, statistics, affine, sums, add, dx, channels, groups, pixels, act), one block for each image and channel,
         // with buffers of the lengths that they ask for.

@@ -1,8 +1,8 @@
-//! Sums over everything: losses and their gradients, norms of gradients.
+//! Sums over everything: losses and their gradients, norms of gradients. And sums over the pixels of a map.
 
 use cudarc::driver::DeviceSlice;
 
-use crate::cuda::{Address, Buffer, Kernels, Launched, check, index, small};
+use crate::cuda::{Address, Buffer, Kernels, Launched, check, index, small, threads_for};
 
 const THREADS: usize = 256;
 
@@ -15,6 +15,23 @@ fn blocks(count: usize) -> usize {
 }
 
 impl Kernels {
+    /// The sum of each of so many `maps`: `[maps, pixels] -> [maps]`.
+    ///
+    /// # Errors
+    ///
+    /// What the device reports, such as lack of memory.
+    pub fn sum_pixels(&self, maps: usize, x: &Buffer) -> Launched<Buffer> {
+        let pixels = x.len() / maps.max(1);
+        check("whole maps", maps * pixels, x);
+        let mut sums = self.take(maps)?;
+        // SAFETY: sum_pixels(x, sums, pixels), one block for each map.
+        unsafe {
+            let parameters = (x, &mut sums, small::<i32>(pixels));
+            self.launch("sum_pixels", [maps, 1, 1], threads_for(pixels), parameters)?;
+        }
+        Ok(sums)
+    }
+
     /// `sum(x v)`, one number.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images.
+//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images; a map
+//! and a vector.
 
 use dfdx::shapes::HasShape;
-use dfdx::tensor::{Cuda, CudaError, PutTape, SplitTape, Tape};
+use dfdx::tensor::{Cuda, CudaError, Merge, PutTape, SplitTape, Tape};
 
 use crate::backend::Tensor4;
-use crate::features::Features;
+use crate::features::{Features, Vectors};
 use crate::gpu::Gpu;
 use crate::gpu::context::read;
 use crate::gpu::map::Recorded;
@@ -49,6 +50,37 @@ pub fn concat_channels<T: Tape<f32, Cuda>>(
         });
     }
     Ok(Features::new(joined, tape))
+}
+
+pub fn shift_channels<T, U>(x: Features<Gpu, T>, shift: Vectors<Gpu, U>) -> Result<Features<Gpu, T>, CudaError>
+where
+    T: Tape<f32, Cuda> + Merge<U>,
+    U: Tape<f32, Cuda>,
+{
+    let (x, mut tape) = x.split();
+    let (shift, shift_tape) = shift.split();
+    let (batch, channels, ..) = x.map.shape;
+    assert_eq!(
+        shift.map.shape,
+        (batch, channels, 1, 1),
+        "{batch} images of {channels} channels need as many numbers"
+    );
+    let y = x.map.kernels().shift_channels(&x.map.values, &shift.map.values)?;
+    let y = Recorded::new(x.map.beside(y, x.map.shape));
+    if T::OWNS_TAPE {
+        tape = tape.merge(shift_tape);
+        let (context, y_gradient) = (x.map.context.clone(), y.gradient.clone());
+        let (x, shift) = (x.gradient, shift.gradient);
+        tape.add_backward_op(move |_| {
+            let Some(d) = y_gradient.take() else { return Ok(()) };
+            let kernels = &context.kernels;
+            if U::OWNS_TAPE {
+                shift.add_part(kernels, kernels.sum_pixels(batch * channels, &d)?)?;
+            }
+            x.add_part(kernels, d)
+        });
+    }
+    Ok(Features::new(y, tape))
 }
 
 pub fn blend<T: Tape<f32, Cuda>>(

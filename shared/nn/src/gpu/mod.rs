@@ -14,6 +14,7 @@ mod ends;
 mod linear;
 mod loss;
 mod map;
+mod norm;
 mod norm_conv;
 mod optimiser;
 mod parameter;
@@ -113,6 +114,30 @@ impl Backend for Gpu {
         U: Tape<f32, Cuda>,
     {
         residual::residual(x, modulation, layers)
+    }
+
+    fn norm<T: Tape<f32, Cuda>>(
+        x: Features<Gpu, T>,
+        norm: &GroupNorm<Gpu>,
+        activation: Activation,
+    ) -> Result<Features<Gpu, T>, CudaError> {
+        norm::norm(x, norm, activation)
+    }
+
+    fn shift_channels<T, U>(x: Features<Gpu, T>, shift: Vectors<Gpu, U>) -> Result<Features<Gpu, T>, CudaError>
+    where
+        T: Tape<f32, Cuda> + Merge<U>,
+        U: Tape<f32, Cuda>,
+    {
+        combine::shift_channels(x, shift)
+    }
+
+    fn average_pool2<T: Tape<f32, Cuda>>(x: Features<Gpu, T>) -> Result<Features<Gpu, T>, CudaError> {
+        resample::average_pool2(x)
+    }
+
+    fn half_turn<T: Tape<f32, Cuda>>(x: Tensor4<Gpu, T>) -> Result<Tensor4<Gpu, T>, CudaError> {
+        resample::half_turn(x)
     }
 
     fn attend<T: Tape<f32, Cuda>>(qkv: Features<Gpu, T>, heads: usize) -> Result<Features<Gpu, T>, CudaError> {

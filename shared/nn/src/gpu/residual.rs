@@ -9,7 +9,8 @@ use kernels::norm::Activation;
 use crate::features::{Features, Vectors};
 use crate::gpu::Gpu;
 use crate::gpu::map::Recorded;
-use crate::gpu::norm_conv::{Modulation, NormConv};
+use crate::gpu::norm::Modulation;
+use crate::gpu::norm_conv::NormConv;
 use crate::layers::Residual;
 
 pub fn residual<T, U>(

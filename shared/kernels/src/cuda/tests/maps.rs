@@ -25,7 +25,7 @@ fn cuda_maps_are_moved_as_on_the_cpu() {
 
     let mut twice = vec![0.0; 4 * count];
     crate::resample::upsample2(batch * channels * height, width, 1, &f32s(&x), &mut twice);
-    let got = kernels.upsample(height, width, &x.device).expect("a pass");
+    let got = kernels.upsample([height, width], &x.device).expect("a pass");
     assert_eq!(bench.read(&got), twice);
     let large = Both {
         host: (0..4 * count).map(|i| (i % 13) as f64).collect(),
@@ -70,6 +70,74 @@ fn cuda_maps_are_moved_as_on_the_cpu() {
     let mut added = bench.upload(&f32s(&x));
     kernels.add_assign(&mut added, &y.device).expect("a pass");
     assert_close("sum", &bench.read(&added), &sum, 1e-6);
+}
+
+#[test]
+fn cuda_means_of_blocks_and_their_gradient() {
+    let Some(mut bench) = Bench::open(7) else { return };
+    let (maps, height, width) = (6, 5, 7);
+    let count = maps * height * width;
+    let [x, more] = [4 * count; 2].map(|len| bench.random(len));
+    let [dy, other] = [count; 2].map(|len| bench.random(len));
+    let place = |i: usize, (row, column)| {
+        let (map_and_row, at) = (i / width, i % width);
+        (2 * map_and_row + row) * 2 * width + 2 * at + column
+    };
+    let block = [(0, 0), (0, 1), (1, 0), (1, 1)];
+    let kernels = &bench.kernels;
+
+    let means: Vec<f64> = (0..count)
+        .map(|i| block.map(|at| x.host[place(i, at)]).iter().sum::<f64>() / 4.0)
+        .collect();
+    bench.check(
+        "means",
+        &kernels.average_pool(width, &x.device).expect("a pass"),
+        &means,
+    );
+
+    let mut expected = vec![0.0; 4 * count];
+    (0..count).for_each(|i| block.iter().for_each(|&at| expected[place(i, at)] = dy.host[i] / 4.0));
+    let back = kernels.average_pool_gradient([height, width], &dy.device, None);
+    bench.check("gradient", &back.expect("a pass"), &expected);
+    let back = kernels.average_pool_gradient([height, width], &dy.device, Some(&more.device));
+    expected.iter_mut().zip(&more.host).for_each(|(d, more)| *d += more);
+    bench.check("gradient and more", &back.expect("a pass"), &expected);
+
+    let mut turned = bench.upload(&f32s(&other));
+    let done = kernels.half_turn(height * width, &dy.device, Onto::Add, &mut turned);
+    done.expect("a pass");
+    let expected: Vec<f64> = dy
+        .host
+        .chunks(height * width)
+        .flat_map(|map| map.iter().rev())
+        .zip(&other.host)
+        .map(|(x, other)| x + other)
+        .collect();
+    bench.check("half a turn onto something", &turned, &expected);
+}
+
+#[test]
+fn cuda_channels_are_shifted_and_summed() {
+    let Some(mut bench) = Bench::open(8) else { return };
+    for (maps, pixels) in [(1, 1), (6, 35), (3, 5000)] {
+        let (x, shift) = (bench.random(maps * pixels), bench.random(maps));
+        let shifted: Vec<f64> = x
+            .host
+            .chunks(pixels)
+            .zip(&shift.host)
+            .flat_map(|(map, shift)| map.iter().map(move |x| x + shift))
+            .collect();
+        let kernels = &bench.kernels;
+        let what = |of: &str| format!("{of} of {maps} maps of {pixels} pixels");
+        let got = kernels.shift_channels(&x.device, &shift.device);
+        bench.check(&what("shift"), &got.expect("a pass"), &shifted);
+        let sums: Vec<f64> = shifted.chunks(pixels).map(|map| map.iter().sum()).collect();
+        let got = kernels.sum_pixels(
+            maps,
+            &bench.upload(&shifted.iter().map(|&x| x as f32).collect::<Vec<_>>()),
+        );
+        bench.check(&what("sums"), &got.expect("a pass"), &sums);
+    }
 }
 
 #[test]

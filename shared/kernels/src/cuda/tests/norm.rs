@@ -3,7 +3,7 @@
 use crate::conv::ConvShape;
 use crate::cuda::Turn;
 use crate::cuda::tests::Bench;
-use crate::norm::Activation;
+use crate::norm::{Activation, EPSILON, NormShape};
 
 /// A norm in f64: `act(norm(x))`, and the gradients of everything against `dy`.
 struct NormReference {
@@ -14,10 +14,8 @@ struct NormReference {
     dmodulation: Vec<f64>,
 }
 
-#[allow(clippy::too_many_arguments)] // They are the op's.
 fn norm_reference(
-    batch: usize,
-    groups: usize,
+    shape: &NormShape,
     x: &[f64],
     weight: &[f64],
     bias: &[f64],
@@ -25,8 +23,13 @@ fn norm_reference(
     activation: Activation,
     dy: &[f64],
 ) -> NormReference {
-    let channels = weight.len();
-    let pixels = x.len() / batch / channels;
+    let &NormShape {
+        batch,
+        channels,
+        pixels,
+        groups,
+        epsilon,
+    } = shape;
     let count = channels / groups * pixels;
     let mut result = NormReference {
         y: vec![0.0; x.len()],
@@ -39,7 +42,7 @@ fn norm_reference(
         let range = group * count..(group + 1) * count;
         let mean = x[range.clone()].iter().sum::<f64>() / count as f64;
         let variance = x[range.clone()].iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count as f64;
-        let inverse = 1.0 / (variance + 1e-5).sqrt();
+        let inverse = 1.0 / (variance + epsilon).sqrt();
         // The gradient with respect to xhat, and its means.
         let (mut dhat, mut m, mut d) = (vec![0.0; count], 0.0, 0.0);
         for index in range.clone() {
@@ -74,32 +77,32 @@ fn norm_reference(
 #[test]
 fn cuda_norms_and_all_their_gradients() {
     let Some(mut bench) = Bench::open(2) else { return };
-    for (batch, channels, groups, pixels, modulated, activation) in [
-        (2, 6, 3, 35, true, Activation::Silu),
-        (1, 4, 4, 130, false, Activation::Silu),
-        (3, 40, 1, 5, true, Activation::None),
+    for (batch, channels, groups, pixels, epsilon, modulated, activation) in [
+        (2, 6, 3, 35, EPSILON, true, Activation::Silu),
+        (1, 4, 4, 130, 0.2, false, Activation::Silu),
+        (3, 40, 1, 5, 1e-6, true, Activation::None),
     ] {
+        let sizes = NormShape {
+            batch,
+            channels,
+            pixels,
+            groups,
+            epsilon,
+        };
         let len = batch * channels * pixels;
         let [x, dy, more] = [len; 3].map(|len| bench.random(len));
         let [weight, bias] = [channels; 2].map(|len| bench.random(len));
         let modulation = modulated.then(|| bench.random(2 * batch * channels));
         let on_host = modulation.as_ref().map(|m| m.host.as_slice());
         let on_device = modulation.as_ref().map(|m| &m.device);
-        let expected = norm_reference(
-            batch,
-            groups,
-            &x.host,
-            &weight.host,
-            &bias.host,
-            on_host,
-            activation,
-            &dy.host,
-        );
+        let expected = norm_reference(&sizes, &x.host, &weight.host, &bias.host, on_host, activation, &dy.host);
         let what = |of: &str| format!("{of} of {batch} x {channels} channels in {groups}, {pixels} pixels");
 
         let kernels = &bench.kernels;
-        let norm = kernels.norm(batch, groups, &x.device, &weight.device, &bias.device, on_device);
+        let norm = kernels.norm(&sizes, &x.device, &weight.device, &bias.device, on_device);
         let norm = norm.expect("a norm");
+        let y = kernels.apply_norm(&norm, activation, &x.device);
+        bench.check(&what("output"), &y.expect("a pass"), &expected.y);
         // A convolution with the identity shows what it reads.
         let shape = ConvShape {
             batch,
@@ -117,7 +120,7 @@ fn cuda_norms_and_all_their_gradients() {
             .expect("packed");
         let read = norm.followed_by(activation);
         let y = kernels.conv(&shape, &x.device, Some(&read), &packed, &bench.zeros(channels), None);
-        bench.check(&what("output"), &y.expect("a pass"), &expected.y);
+        bench.check(&what("what is read"), &y.expect("a pass"), &expected.y);
         // And so does the gradient of its weights: sum of dy y.
         let mut dw = bench.zeros(channels * channels);
         kernels
