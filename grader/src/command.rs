@@ -96,8 +96,15 @@ pub fn run(options: Options) -> Result<ExitCode> {
                 Libraries::FromRegistry
             };
             let count = package::package(&root, &out, libraries)?;
+            if Secret::read(&root.join(HIDDEN))?.1 == Owner::Everybody {
+                say(
+                    "warning: THE PACKAGE HOLDS THE DEMONSTRATION SET, WHICH EVERYBODY CAN SEE. For a course run \
+                     `grader hidden` and `grader calibrate` first.",
+                );
+            }
             print(&format!(
-                "{count} files in `{}`; classroom.yml is beside it.",
+                "{count} files in `{}`, with the course's secret: give it to nobody but the platform. classroom.yml is \
+                 beside it.",
                 out.display()
             ));
         }

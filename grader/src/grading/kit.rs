@@ -15,6 +15,7 @@ use cargo_metadata::{DependencyKind, Message, Metadata, Node, PackageId};
 use sha2::{Digest, Sha256};
 
 use crate::course::task::Task;
+use crate::grading::compile::system;
 
 /// The crates that a task's sources may name, besides the standard library.
 pub const MAY_NAME: [&str; 6] = ["anyhow", "diffusion", "imaging", "ndarray", "ndarray_rand", "rand"];
@@ -40,8 +41,17 @@ impl Kit {
     ///
     /// # Errors
     ///
-    /// If cargo or rustc fail, or the kit cannot be written.
+    /// If cargo or rustc fail, the kit cannot be written, or the workspace lies where submissions can read it.
     pub fn prepare(root: &Path) -> Result<Self> {
+        let real = root.canonicalize().context("cannot find the workspace")?;
+        if let Some(open) = system().find(|open| real.starts_with(open)) {
+            bail!(
+                "the workspace `{}` lies in `{}`, which submissions can read, with all hidden images and solutions: \
+                 move it, to /srv or /opt for example",
+                root.display(),
+                open.display()
+            );
+        }
         let libraries = build(root)?;
         let metadata = metadata(root)?;
         let mut for_workers = dependencies(&metadata, "worker")?;

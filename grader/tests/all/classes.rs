@@ -298,3 +298,36 @@ fn tables_hold_what_instructors_decide() -> Result<()> {
     assert!(folder.path().join("jplag/ada/task2_denoise/lib.rs").is_file());
     Ok(())
 }
+
+/// Two submissions that sleep for ten seconds each end at about the same time.
+#[test]
+fn two_jobs_grade_two_submissions_at_a_time() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (class, out) = (folder.path().join("class"), folder.path().join("out"));
+    let source = String::from_utf8(reference()?)?;
+    let sleep = "std::thread::sleep(std::time::Duration::from_secs(2));\n    // BEGIN SOLUTION 2.1";
+    let asleep = source.replacen("// BEGIN SOLUTION 2.1", sleep, 1);
+    ensure!(asleep != source, "it does not sleep");
+    for name in ["ada", "ben"] {
+        put(&class, &format!("{name}/{LIB}"), asleep.as_bytes())?;
+    }
+    let (class, out_text) = (class.display().to_string(), out.display().to_string());
+    let batch = [
+        "batch",
+        &class,
+        "--out",
+        &out_text,
+        "--jobs",
+        "2",
+        "--no-images",
+        "--tasks",
+        "2",
+    ];
+    let output = grader(&batch)?;
+    assert!(output.status.success(), "{}", said(&output));
+    let done = |name: &str| fs::metadata(out.join("reports").join(name).join("summary.json"))?.modified();
+    let (ada, ben) = (done("ada")?, done("ben")?);
+    let apart = ada.duration_since(ben).or_else(|_| ben.duration_since(ada))?;
+    assert!(apart.as_secs() < 8, "one was graded after the other: {apart:?}");
+    Ok(())
+}

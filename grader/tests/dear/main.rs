@@ -5,13 +5,16 @@
 //! cargo test -p grader --test dear mistakes -- --ignored --nocapture
 //! cargo test -p grader --test dear fairness -- --ignored --nocapture
 //! cargo test -p grader --test dear releases -- --ignored --nocapture
+//! cargo test -p grader --test dear classical -- --ignored --nocapture
 //! ```
 //!
 //! With `EVERY=8` the first three take every eighth of their attacks or mistakes, other ones at each commit, and with
 //! `TASK=6` the second and the third look at one task only.
 
 mod attacks;
+mod classical;
 mod fairness;
+mod latency;
 mod list;
 mod mistakes;
 mod part;
