@@ -305,8 +305,8 @@ impl Grader {
     pub fn warning(&self) -> Option<String> {
         (self.owner == Owner::Everybody).then(|| {
             format!(
-                "THE DEMONSTRATION SET IS USED, WHICH EVERYBODY CAN SEE: `{}`. For a course draw images and a secret of \
-                 its own with `grader hidden`, then run `grader calibrate`.",
+                "THE DEMONSTRATION SET IS USED, WHICH EVERYBODY CAN SEE: `{}`. For a course draw images and a secret \
+                 of its own with `grader hidden`, then run `grader calibrate`.",
                 self.options.hidden.display()
             )
         })

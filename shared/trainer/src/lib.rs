@@ -7,10 +7,12 @@
 //! * [`Trainer`]: one step after the other, validation, and what is kept.
 //! * [`draw_batch`]: images, times and noise.
 //! * [`Checkpoint`]: everything that a training needs to go on.
-//! * [`validation_losses`], [`denoising_psnrs`], [`denoising_preview`]: how good a network is; [`Halves`]: on which images.
+//! * [`validation_losses`], [`denoising_psnrs`], [`denoising_preview`]: how good a network is; [`Halves`]: on which
+//!   images.
 //! * [`write_card`]: what is said of it afterwards.
 //! * [`Length`]: how long a training is.
-//! * [`Ahead`]: the next batches are drawn while the network trains on this one; [`Changes`]: mirrored, turned, coloured.
+//! * [`Ahead`]: the next batches are drawn while the network trains on this one; [`Changes`]: mirrored, turned,
+//!   coloured.
 
 mod ahead;
 mod augment;

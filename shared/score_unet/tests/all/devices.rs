@@ -141,8 +141,8 @@ fn gradient<B: Backend, S: Shape>(of: &Tensor<S, f32, B::Device>, all: &mut Grad
     B::Device::gradient_to_vec(gradient).expect("its values")
 }
 
-/// The output of a network for two images at two times, and the gradients of `sum(output v)`: of the image by the frozen
-/// network; of the image and all parameters by one that is trained.
+/// The output of a network for two images at two times, and the gradients of `sum(output v)`: of the image by the
+/// frozen network; of the image and all parameters by one that is trained.
 fn output_and_gradients<B: Backend>(config: &GuidedConfig, backend: &B) -> Found {
     let mut network = random_network(config, backend);
     let shape = (2, 3, config.image_size, config.image_size);
