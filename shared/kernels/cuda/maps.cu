@@ -18,13 +18,14 @@ KERNEL join_channels(const float *x, const float *y, float *joined, unsigned par
 
 // The `part` values of each image from value `first` on, of images of `whole` values; plus `add`, which may be null, or
 // the result itself.
-KERNEL take_channels(const float *joined, const float *add, float *out, unsigned whole, unsigned first, unsigned part, unsigned count) {
+KERNEL take_channels(const float *joined, const float *add, float *out, unsigned whole, unsigned first,
+                     unsigned part, unsigned count) {
     const unsigned i = thread_number();
     if (i < count) out[i] = joined[i / part * whole + first + i % part] + (add ? add[i] : 0.f);
 }
 
-// `factor` times every pixel, twice in both directions: y has 2 height rows of 2 width; plus `add`, which may be null, or
-// y itself. With a factor of 1 that is upsampling, with 1/4 the gradient of a mean over 2x2.
+// `factor` times every pixel, twice in both directions: y has 2 height rows of 2 width; plus `add`, which may be null,
+// or y itself. With a factor of 1 that is upsampling, with 1/4 the gradient of a mean over 2x2.
 KERNEL repeat_pixels(const float *x, const float *add, float *y, float factor, unsigned height, unsigned width,
                      unsigned count) {
     const unsigned i = thread_number();
@@ -78,7 +79,8 @@ KERNEL pixel_shuffle(const float *x, const float *add, float *y, unsigned height
 }
 
 // a_i x + b_i y for image i of `each` values.
-KERNEL blend(const float *x, const float *a, const float *y, const float *b, float *out, unsigned each, unsigned count) {
+KERNEL blend(const float *x, const float *a, const float *y, const float *b, float *out, unsigned each,
+             unsigned count) {
     const unsigned i = thread_number();
     if (i < count) out[i] = a[i / each] * x[i] + b[i / each] * y[i];
 }

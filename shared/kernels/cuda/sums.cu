@@ -22,7 +22,8 @@ KERNEL dot_product(const float *x, const float *v, float *partial, unsigned coun
 }
 
 // The sum of w_i (x - target)^2, image i having `each` values.
-KERNEL weighted_squares(const float *x, const float *target, const float *w, float *partial, unsigned each, unsigned count) {
+KERNEL weighted_squares(const float *x, const float *target, const float *w, float *partial, unsigned each,
+                        unsigned count) {
     float sum = 0.f;
 #pragma unroll 8
     for (unsigned i = thread_number(); i < count; i += gridDim.x * blockDim.x)

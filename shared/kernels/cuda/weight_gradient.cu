@@ -121,8 +121,8 @@ KERNEL add_splits(const float *partial, float *gradient, int count, int splits) 
     gradient[i] += sum;
 }
 
-// Adds the bias gradient: the sum of dy over pixels and images. One block for each channel, one warp for each image at a
-// time.
+// Adds the bias gradient: the sum of dy over pixels and images. One block for each channel, one warp for each image at
+// a time.
 KERNEL bias_gradient(const float *dy, float *gradient, int batch, int channels, int pixels) {
     const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
     float sum = 0.f;
