@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn the_first_submitter_counts() {
         let text = "---\nsubmission_7:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid: '1815'\n    :email: a@b.c\n\
-                    \x20 - :name: Ben\n    :sid: '2'\n  :created_at: 2026-01-31\nsubmission_8:\n  :submitters:\n  - :name: \
-                    \"Eva\"\n    :sid: \n";
+                    \x20 - :name: Ben\n    :sid: '2'\n  :created_at: 2026-01-31\nsubmission_8:\n  :submitters:\n\
+                    \x20 - :name: \"Eva\"\n    :sid: \n";
         let students = of_text(text);
         let of = |name: &str| (students[name].id.as_str(), students[name].name.as_str());
         assert_eq!(of("submission_7"), ("1815", "Ada Lovelace"));
