@@ -89,7 +89,8 @@ pub enum Command {
         #[command(flatten)]
         how: How,
     },
-    /// Join the parts of a class that `batch --shard` graded on several machines, and say what is missing or there twice.
+    /// Join the parts of a class that `batch --shard` graded on several machines, and say what is missing or there
+    /// twice.
     Merge {
         /// The folders that the parts were graded into.
         #[arg(required = true, value_name = "DIR")]
@@ -187,8 +188,8 @@ pub struct Tables {
     /// (2026-01-31T23:59:00+01:00).
     #[arg(long, value_name = "FILE")]
     due: Option<PathBuf>,
-    /// Points given by hand, a CSV file with the columns id,check,points,comment: in the place of a check's, or, for the
-    /// check `manual`, besides.
+    /// Points given by hand, a CSV file with the columns id,check,points,comment: in the place of a check's, or, for
+    /// the check `manual`, besides.
     #[arg(long, value_name = "FILE")]
     overrides: Option<PathBuf>,
     #[command(flatten)]
@@ -214,7 +215,8 @@ pub struct How {
     /// Leave out the checks on images, which take most of the time.
     #[arg(long)]
     no_images: bool,
-    /// Who sees on a platform what came of the checks on hidden images: visible, after_due_date, after_published, hidden.
+    /// Who sees on a platform what came of the checks on hidden images: visible, after_due_date, after_published,
+    /// hidden.
     #[arg(long, value_name = "WHO", default_value = "visible")]
     visibility: Visibility,
     /// So many minutes one submission may take; what is not done by then earns nothing.

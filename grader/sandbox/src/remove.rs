@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// Removes a folder with all that is in it; that there is none is fine.
 ///
-/// Neither depth nor permissions are in the way: what lies in a folder of the folder is moved up before, so that no path
-/// grows, and no folder is open while another is looked into. Links are not followed. Nothing may write there any more.
+/// Neither depth nor permissions are in the way: what lies in a folder of the folder is moved up before, so that no
+/// path grows, and no folder is open while another is looked into. Links are not followed. Nothing may write there any
+/// more.
 ///
 /// # Errors
 ///

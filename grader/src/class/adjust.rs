@@ -11,7 +11,8 @@ use crate::late::{LatePolicy, Times, seconds};
 /// The name in the column `check` of points that no check gives.
 pub const MANUAL: &str = "manual";
 
-/// All adjustments, by the student's id. They are applied to the tables anew each time, so that no regrading loses them.
+/// All adjustments, by the student's id. They are applied to the tables anew each time, so that no regrading loses
+/// them.
 #[derive(Clone, Debug, Default)]
 pub struct Adjustments {
     times: BTreeMap<String, Times>,

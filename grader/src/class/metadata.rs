@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_first_submitter_counts() {
-        let text = "---\nsubmission_7:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid: '1815'\n    :email: a@b.c\n  \
+        let text = "---\nsubmission_7:\n  :submitters:\n  - :name: Ada Lovelace\n    :sid: '1815'\n    :email: a@b\n  \
                     - :name: Ben\n    :sid: '2'\n  :created_at: 2026-01-31\nsubmission_8:\n  :submitters:\n  - :name: \
                     \"Eva\"\n    :sid: \n";
         let students = of_text(text);

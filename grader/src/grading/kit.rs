@@ -1,7 +1,8 @@
 //! The kit: all that a worker is built from except the student's sources, compiled once and kept.
 //!
-//! It holds the compiled crates that a task's functions stand on and the workers' sources; no network and no weights, no
-//! reference solution, no hidden image, no threshold. The sandbox may read it and cannot write to it, so that no submission can change what the next
+//! It holds the compiled crates that a task's functions stand on and the workers' sources; no network and no weights,
+//! no reference solution, no hidden image, no threshold. The sandbox may read it and cannot write to it, so that no
+//! submission can change what the next
 //! one is built from.
 
 use std::collections::{BTreeMap, BTreeSet};

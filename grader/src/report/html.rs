@@ -85,7 +85,8 @@ pub fn pictures(report: &GradeReport) -> String {
     for (check, picture) in checks.flat_map(|check| check.pictures.iter().map(move |picture| (check, picture))) {
         let _ = writeln!(
             page,
-            "<figure><img alt=\"{title}\" src=\"data:image/png;base64,{}\"><figcaption>{}: {title}</figcaption></figure>",
+            "<figure><img alt=\"{title}\" src=\"data:image/png;base64,{}\"><figcaption>{}: \
+             {title}</figcaption></figure>",
             BASE64_STANDARD.encode(&picture.png),
             escaped(&check.key),
             title = escaped(&picture.title)

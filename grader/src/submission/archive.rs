@@ -34,7 +34,8 @@ impl Archive {
         let size = file.metadata()?.len();
         ensure!(
             size <= MOST_ARCHIVE,
-            "`{}` has {size} bytes, expected at most {MOST_ARCHIVE}: hand in the source files without `target` and data",
+            "`{}` has {size} bytes, expected at most {MOST_ARCHIVE}: hand in the source files without `target` and \
+             data",
             path.display()
         );
         Self::of(Box::new(BufReader::new(file)))

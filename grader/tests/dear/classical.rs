@@ -1,4 +1,5 @@
-//! What the bands alone would give to methods without a sampler, and that the path that is asked for gives them nothing.
+//! What the bands alone would give to methods without a sampler, and that the path that is asked for gives them
+//! nothing.
 //!
 //! ```text
 //! cargo test -p grader --test dear classical -- --ignored --nocapture

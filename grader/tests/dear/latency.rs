@@ -1,5 +1,5 @@
-//! What it costs that the network is asked through a pipe: a check on images with a worker, beside the same calls of the
-//! network in this process.
+//! What it costs that the network is asked through a pipe: a check on images with a worker, beside the same calls of
+//! the network in this process.
 //!
 //! ```text
 //! cargo test -p grader --test dear latency -- --ignored --nocapture
