@@ -35,7 +35,7 @@ impl Model<'_> {
     }
 }
 
-/// The model that a request's text `model` names, if it has one: [`PRIOR`], [`SMALL`] or [`COSINE`].
+/// The model that a request's text `model` names, if it has one: `prior`, `small` or `cosine`.
 ///
 /// # Errors
 ///

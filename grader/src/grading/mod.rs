@@ -5,6 +5,7 @@ mod budget;
 pub mod compile;
 pub mod grade;
 pub mod kit;
+mod outcome;
 mod proof;
 pub(crate) mod scratch;
 mod talk;
