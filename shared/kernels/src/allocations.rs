@@ -91,15 +91,7 @@ impl Conv {
             activation: Activation::Silu,
         };
         let mut d = Scratch::take(map.len());
-        norm_conv_input_grad(
-            shape,
-            &y,
-            &self.input_grad,
-            input,
-            &mut d,
-            &mut dscale,
-            &mut dshift,
-        );
+        norm_conv_input_grad(shape, &y, &self.input_grad, input, &mut d, &mut dscale, &mut dshift);
         from_channels_last(shape.c_in, pixels, &d, Onto::Overwrite, x);
     }
 }
