@@ -31,8 +31,9 @@ use crate::store::Store;
 /// Measures all tasks: PSNR, SSIM and LPIPS of every method on every problem, as tables in Markdown. With `samplers` it
 /// measures the samplers instead, with `calibration` whether what the methods draw is the posterior.
 ///
-/// The images are --photographs of a data set's test split, evenly spread over it, and those of --images, or, where none
-/// are named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the measurement noise as well as the sampler's numbers.
+/// The images are --photographs of a data set's test split, evenly spread over it, and those of --images, or, where
+/// none are named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the
+/// measurement noise as well as the sampler's numbers.
 /// Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a run which was
 /// stopped goes on where it was.
 #[derive(Parser)]
