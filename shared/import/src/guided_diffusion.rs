@@ -90,7 +90,8 @@ pub fn recognise(file: &Path, tensors: BTreeMap<String, NamedTensor>, wishes: &W
     );
     ensure!(
         image_channels <= 3,
-        "it reads {image_channels} channels, expected 3 (RGB) or 1: a network that enlarges images reads 6, and is no prior"
+        "it reads {image_channels} channels, expected 3 (RGB) or 1: a network that enlarges images reads 6, and is \
+         no prior"
     );
     if output_channels == 2 * image_channels {
         remarks.push(format!(

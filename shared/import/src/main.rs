@@ -35,7 +35,8 @@ struct Options {
     #[arg(long, value_name = "CHANNELS", value_parser = value_parser!(u16).range(1..=4096))]
     head_channels: Option<u16>,
     /// Heads of attention (num_heads) where that is what the network was made with
-    #[arg(long, value_name = "HEADS", conflicts_with = "head_channels", value_parser = value_parser!(u16).range(1..=4096))]
+    #[arg(long, value_name = "HEADS", conflicts_with = "head_channels",
+          value_parser = value_parser!(u16).range(1..=4096))]
     heads: Option<u16>,
     /// The order of queries, keys and values (new: use_new_attention_order), which a checkpoint does not say [default:
     /// old]

@@ -17,8 +17,8 @@ pub struct Origin {
     pub remarks: Vec<String>,
 }
 
-/// Writes `config.json`, `weights.safetensors` and a card, `README.md`, into `folder`, which is made and must not hold a
-/// prior yet.
+/// Writes `config.json`, `weights.safetensors` and a card, `README.md`, into `folder`, which is made and must not hold
+/// a prior yet.
 ///
 /// # Errors
 ///

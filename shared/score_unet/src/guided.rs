@@ -160,8 +160,8 @@ impl<B: Backend> GuidedUNet<B> {
         })
     }
 
-    /// `eps(x, t)` for a batch `[B, C, H, W]`, image `i` being at time `t[i]`. `T` is the tape of the image, `U` that of
-    /// the time embedding, which only training needs.
+    /// `eps(x, t)` for a batch `[B, C, H, W]`, image `i` being at time `t[i]`. `T` is the tape of the image, `U` that
+    /// of the time embedding, which only training needs.
     ///
     /// # Errors
     ///

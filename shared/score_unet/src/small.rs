@@ -39,7 +39,8 @@ pub struct SmallUNet<B: Backend> {
     conv_out: Conv2d<B>,
 }
 parameters!(
-    SmallUNet: time_in, time_out, conv_in, down, downsample, mid_in, mid_attention, mid_out, up, upsample, norm_out, conv_out
+    SmallUNet: time_in, time_out, conv_in, down, downsample, mid_in, mid_attention, mid_out, up, upsample, norm_out,
+    conv_out
 );
 
 impl<B: Backend> SmallUNet<B> {
@@ -113,8 +114,8 @@ impl<B: Backend> SmallUNet<B> {
         })
     }
 
-    /// `eps(x, t)` for a batch `[B, C, H, W]`, image `i` being at time `t[i]`. `T` is the tape of the image, `U` that of
-    /// the time embedding, which only training needs.
+    /// `eps(x, t)` for a batch `[B, C, H, W]`, image `i` being at time `t[i]`. `T` is the tape of the image, `U` that
+    /// of the time embedding, which only training needs.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images; a map
-//! and a vector.
+//! Two become one, on the tape: the sum of two feature maps, their channels side by side, the blend of two images; a
+//! map and a vector.
 
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, Merge, PutTape, SplitTape, Tape, TensorFromVec};

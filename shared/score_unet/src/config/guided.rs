@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, require};
 
-/// The sizes of a network of guided-diffusion and the noise schedule it was trained for. What that code base calls `num_channels`, `channel_mult`, `attention_resolutions` and so on stands here as the numbers that follow
-/// from them, so that diffusers' networks can be said as well.
+/// The sizes of a network of guided-diffusion and the noise schedule it was trained for. What that code base calls
+/// `num_channels`, `channel_mult`, `attention_resolutions` and so on stands here as the numbers that follow from them,
+/// so that diffusers' networks can be said as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuidedConfig {
@@ -239,7 +240,8 @@ impl GuidedConfig {
             require(
                 (1..=16_384).contains(&channels) && channels.is_multiple_of(self.norm_groups),
                 format!(
-                    "level_channels must be from 1 to 16384 and multiples of norm_groups {}, level {level} has {channels}",
+                    "level_channels must be from 1 to 16384 and multiples of norm_groups {}, level {level} has \
+                     {channels}",
                     self.norm_groups
                 ),
             )?;
