@@ -35,8 +35,9 @@ use crate::table::Costs;
 ///
 /// The images are --photographs of a data set's test split, evenly spread over it, and those of --images, or, where
 /// none are named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the
-/// measurement noise as well as the sampler's numbers. Reconstructions are kept in the folder of --out, and what is
-/// there is not computed again, so that a run which was stopped goes on where it was.
+/// measurement noise as well as the sampler's numbers.
+/// Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a run which was
+/// stopped goes on where it was.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Options {

@@ -23,8 +23,8 @@ pub struct OperatorSpec {
 /// Side of an image in pixels from which on the parameters that nobody names are those of the DPS paper.
 pub const LARGE: usize = 256;
 
-/// What the DPS paper asks of images of 256x256 pixels (Chung et al. 2023, section 4.1): the blurs and the box are
-/// larger there than the pinned ones for 64x64.
+/// What the DPS paper asks of images of 256x256 pixels (Chung et al. 2023, section 4.1): blurs and box are larger there
+/// than the pinned ones for 64x64.
 const OF_LARGE: [(&str, &str); 3] = [
     ("deconvolution", "61,3"),
     ("motion-blur", "61,0.5"),

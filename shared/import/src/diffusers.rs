@@ -252,8 +252,8 @@ impl Network {
         );
         ensure!(
             !self.center_input_sample && self.add_attention && self.mid_block_scale_factor == 1.0,
-            "center_input_sample, add_attention and mid_block_scale_factor must be false, true and 1, are {}, {} \
-             and {}",
+            "center_input_sample, add_attention and mid_block_scale_factor must be false, true and 1, are {}, {} and \
+             {}",
             self.center_input_sample,
             self.add_attention,
             self.mid_block_scale_factor

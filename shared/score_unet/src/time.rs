@@ -6,8 +6,8 @@ use nn::{Backend, Linear, Tensor2, Vectors};
 
 use crate::config::{WaveOrder, Waves};
 
-/// `[cos(t f_0), .., cos(t f_{n-1}), sin(t f_0), .., sin(t f_{n-1})]` with `f_i = 10000^(-i / (n - s))`, `n = features
-/// / 2`, and `s` 0 or 1; or the sines first.
+/// `[cos(t f_0), .., cos(t f_{n-1}), sin(t f_0), .., sin(t f_{n-1})]` with `f_i = 10000^(-i / (n - s))`, `n` half of
+/// the features, and `s` 0 or 1; or the sines first.
 pub(crate) fn sinusoids(t: usize, features: usize, waves: Waves) -> Vec<f32> {
     let n = features / 2;
     let intervals = n as f64 - waves.frequency_shift;
