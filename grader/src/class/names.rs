@@ -46,21 +46,17 @@ fn moodle(stem: &str) -> Option<Named> {
 }
 
 fn canvas(stem: &str) -> Option<Named> {
-    let mut parts = stem.split('_');
-    let name = parts.next().filter(|name| !name.is_empty() && !is_number(name))?;
-    let mut next = parts.next()?;
-    let late = next == "LATE";
-    if late {
-        next = parts.next()?;
-    }
-    let upload = parts.next().filter(|upload| is_number(upload))?;
-    // Behind both numbers there is the file's name.
-    parts.next()?;
-    is_number(next).then(|| Named {
-        id: next.into(),
-        name: name.into(),
+    let parts: Vec<&str> = stem.split('_').collect();
+    // Behind both numbers there is the file's name, before them the student's, which may have such lines itself.
+    let place =
+        (1..parts.len().saturating_sub(2)).find(|&place| is_number(parts[place]) && is_number(parts[place + 1]))?;
+    let late = parts[place - 1] == "LATE";
+    let name = parts[..place - usize::from(late)].join("_");
+    (!name.is_empty()).then(|| Named {
+        id: parts[place].into(),
+        name,
         late,
-        attempt: upload.parse().unwrap_or(0),
+        attempt: parts[place + 1].parse().unwrap_or(0),
     })
 }
 
@@ -105,6 +101,7 @@ mod tests {
             ("Müller Özgür_7_assignsubmission_file_", "7", "Müller Özgür", false),
             ("Doe_Jane_123_assignsubmission_file_hw", "123", "Doe_Jane", false),
             ("smithann_LATE_44_55_s", "44", "smithann", true),
+            ("smith_ann_LATE_44_55_s", "44", "smith_ann", true),
             ("smithann_44_55_my_homework-1", "44", "smithann", false),
             ("Lovelace_Ada_ada1815_4711", "4711", "Ada Lovelace", false),
             ("homework-ada", "homework-ada", "homework-ada", false),
