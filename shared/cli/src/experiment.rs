@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use diffusion::{FiniteCheck, TrajectoryFrame};
 use imaging::{NamedImage, Symmetry, measure, sampler_rng, stack};
-use ndarray::{Array4, ArrayRef3, Axis, s};
+use ndarray::{Array3, Array4, ArrayRef3, Axis, s};
 use program::say;
 
 use crate::first_image::FirstImage;
@@ -19,6 +19,7 @@ use crate::problem_options::ProblemOptions;
 use crate::progress::Progress;
 use crate::range::{LastStep, check_finite, far_from_images};
 use crate::report::Report;
+use crate::run::was_interrupted;
 
 /// So many steps of the path are kept at most; the residual is drawn at each.
 const PATH_STEPS: usize = 1000;
@@ -30,6 +31,8 @@ pub(crate) struct Experiment<'a> {
     pub(crate) judge: Judge,
     pub(crate) progress: Progress,
     pub(crate) report: Report,
+    /// The picture so far, `[C, H, W]`, where the user stopped in the middle of one.
+    pub(crate) unfinished: Option<Array3<f32>>,
 }
 
 /// What the figures show of one operator.
@@ -122,12 +125,19 @@ impl Experiment<'_> {
             let mut trajectory = (batch.first == 0 && sample == 0).then(|| FirstImage::new(PATH_STEPS));
             let clock = Instant::now();
             let mut last = LastStep::default();
-            let observer = &mut (FiniteCheck, &mut self.progress, &mut trajectory, &mut last);
+            // Progress is what stops a sampler, after the step was seen.
+            let observer = &mut (FiniteCheck, &mut last, &mut self.progress, &mut trajectory);
             let results = (contender.solve)(batch.problem, rng, observer);
             let results = results.and_then(|results| check_finite(&results).map(|()| results));
             let what = format!("{}, {}", contender.name, batch.problem.spec);
             let advice = contender.advice.as_deref();
-            let results = results.map_err(|error| last.explain(error, &what, advice))?;
+            let results = match results.map_err(|error| last.explain(error, &what, advice)) {
+                Ok(results) => results,
+                Err(error) => {
+                    self.unfinished = was_interrupted(&error).then(|| last.into_picture()).flatten();
+                    return Err(error);
+                }
+            };
             let seconds = clock.elapsed().as_secs_f64() / batch.images.len() as f64;
             self.progress.next_run();
             if let Some(warning) = far_from_images(&results, advice) {

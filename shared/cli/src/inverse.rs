@@ -148,6 +148,7 @@ pub fn compare_methods(
         judge,
         progress: Progress::new(&names(contenders), runs * evaluations),
         report,
+        unfinished: None,
     };
     let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
     let mut shown = Vec::new();
@@ -162,14 +163,23 @@ pub fn compare_methods(
         });
         inverted.and(kept)
     });
-    let Experiment { progress, report, .. } = experiment;
+    let Experiment {
+        progress,
+        report,
+        unfinished,
+        ..
+    } = experiment;
     drop(progress);
     // Whatever ended it, what was done by then is kept; and first what takes the least room.
     let saved = session
         .save_report(&report)
+        .and_then(|()| unfinished.map_or(Ok(()), |picture| session.save_image(&picture, UNFINISHED)))
         .and_then(|()| save_figures(session, &names, &shown));
     outcome.and(saved)
 }
+
+/// The picture so far of the first image that Ctrl-C left unfinished.
+const UNFINISHED: &str = "unfinished.png";
 
 /// The methods' names, as one.
 fn names(contenders: &[Contender<'_>]) -> String {
@@ -239,6 +249,7 @@ fn all_settings(
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use diffusion::{ScoreError, ScoreModel, StepView};
     use imaging::{NamedImage, stack};
     use ndarray::s;
     use rand::Rng;
@@ -275,6 +286,7 @@ mod tests {
         let mut session = Session::new("test", &common)?;
         let prior = session.prior()?;
         each_batch_and_each_sample_has_random_numbers_of_its_own(&mut session, &prior, &common)?;
+        the_picture_so_far_is_kept_where_it_is_stopped(&mut session, &prior, &common)?;
         a_turned_image_is_as_good_where_nobody_can_tell(&mut session, &prior, &common)
     }
 
@@ -294,6 +306,30 @@ mod tests {
         first_numbers.sort_unstable();
         first_numbers.dedup();
         assert_eq!(first_numbers.len(), 8, "two batches or samples drew the same numbers");
+        Ok(())
+    }
+
+    fn the_picture_so_far_is_kept_where_it_is_stopped(
+        session: &mut Session,
+        prior: &Prior,
+        common: &CommonOptions,
+    ) -> Result<()> {
+        let problem = options("--operator deconvolution --count 2")?.problem;
+        let steps = prior.schedule().steps(2)?;
+        let solve = &mut |problem: &Problem<'_>, _: &mut StdRng, observer: &mut dyn Observer| {
+            let x0_hat = problem.operator.start_image(problem.b)?;
+            observer.observe(&StepView {
+                step: &steps[0],
+                index: 0,
+                num_steps: 2,
+                x_t: &x0_hat,
+                x0_hat: &x0_hat,
+                residual: None,
+            })?;
+            Err(ScoreError::Interrupted.into())
+        };
+        assert!(solve_problems(session, prior, common, &problem, &method("stopped"), solve).is_err());
+        assert!(session.out().join(UNFINISHED).is_file());
         Ok(())
     }
 

@@ -74,7 +74,8 @@ pub fn check_interrupted() -> Result<(), ScoreError> {
     stop_asked().map_or(Ok(()), |_| Err(ScoreError::Interrupted))
 }
 
-fn was_interrupted(error: &anyhow::Error) -> bool {
+/// Whether it comes of [`check_interrupted`].
+pub(crate) fn was_interrupted(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| matches!(cause.downcast_ref(), Some(ScoreError::Interrupted)))
