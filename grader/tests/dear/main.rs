@@ -6,6 +6,7 @@
 //! cargo test -p grader --test dear fairness -- --ignored --nocapture
 //! cargo test -p grader --test dear releases -- --ignored --nocapture
 //! cargo test -p grader --test dear classical -- --ignored --nocapture
+//! cargo test -p grader --test dear container -- --ignored --nocapture
 //! ```
 //!
 //! With `EVERY=8` the first three take every eighth of their attacks or mistakes, other ones at each commit, and with
@@ -13,6 +14,7 @@
 
 mod attacks;
 mod classical;
+mod container;
 mod fairness;
 mod latency;
 mod list;
