@@ -34,7 +34,7 @@ use crate::table::Costs;
 /// measures the samplers instead, with `calibration` whether what the methods draw is the posterior.
 ///
 /// The images are --photographs of a data set's test split, evenly spread over it, and those of --images, or, where
-/// none are named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the
+/// neither is named, the images that the repository ships. Seed number k, from --seed on, draws the mask and the
 /// measurement noise as well as the sampler's numbers.
 /// Reconstructions are kept in the folder of --out, and what is there is not computed again, so that a run which was
 /// stopped goes on where it was.
@@ -119,10 +119,11 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
     }
-    if options.images.images.is_empty() {
-        sets.push(ImageSet::shipped(session, &prior)?);
-    } else {
+    if !options.images.images.is_empty() {
         sets.push(ImageSet::named(session, &options.images, &prior)?);
+    }
+    if sets.is_empty() {
+        sets.push(ImageSet::shipped(session, &prior)?);
     }
     let fingerprint = store::fingerprint_of_prior(&find_prior(&options.common.prior, data_folder())?)?;
     let store = Store::new(session.out());
