@@ -3,6 +3,7 @@
 
 mod calibration;
 mod denoising;
+mod matrix;
 mod problems;
 mod run;
 mod samplers;
@@ -11,7 +12,6 @@ mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::builder::PossibleValuesParser;
@@ -115,6 +115,7 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         }
         checked.is_ok()
     });
+    ensure_distinct(&operators(&cases))?;
     let mut sets = Vec::new();
     if let Some(data) = &options.data {
         sets.push(ImageSet::photographs(data, options.photographs.into(), &prior)?);
@@ -149,16 +150,34 @@ fn run(options: &Options, session: &mut Session) -> Result<()> {
         let outcome = measure(options, setting, &store, &judge, &mut report, &mut costs);
         // Whatever ended it, what was done by then is kept.
         let measured = measured(&prior, &cases);
-        tables.push_str(&format!(
-            "### {}\n\n{measured}\n\n{}\n",
-            set.title,
-            table::markdown(&report, &judge, &costs)
-        ));
+        let all = table::markdown(&report, &judge, &costs);
+        tables.push_str(&format!("### {}\n\n{measured}\n\n{all}\n", set.title));
+        if let Some(matrix) = matrix::markdown(&report, &costs, &operators(&cases)) {
+            tables.push_str(&format!("{matrix}\n"));
+        }
         session.save_text(&tables, "tables.md")?;
         report.write_json(&session.out().join(format!("{}.json", set.name)))?;
         outcome?;
     }
     cli::print_text(&tables);
+    Ok(())
+}
+
+/// The names of the inverse problems.
+fn operators(cases: &[Case]) -> Vec<String> {
+    let inverse = cases.iter().filter(|case| matches!(case, Case::Inverse { .. }));
+    inverse.map(Case::to_string).collect()
+}
+
+/// A table has one line for each name.
+fn ensure_distinct(operators: &[String]) -> Result<()> {
+    for (place, name) in operators.iter().enumerate() {
+        ensure!(
+            !operators[..place].contains(name),
+            "--operators names `{name}` twice: the tables go by that name, so run its settings one after the other, \
+             each with an --out of its own"
+        );
+    }
     Ok(())
 }
 
@@ -187,27 +206,19 @@ fn measure(
     costs: &mut Costs,
 ) -> Result<()> {
     for run in &runs(options, setting)? {
-        let start = Instant::now();
-        let mut is_new = false;
-        let images = store.get_or(&run.path(), &run.settings()?, || {
-            is_new = true;
+        let kept = store.get_or(&run.path(), &run.settings()?, || {
             let name = format!("{}, {}, {}, seed {}", setting.set.name, run.case, run.title(), run.seed);
             run.solve(&mut Progress::new(&name, run.observed_steps()?))
         })?;
-        let seconds = start.elapsed().as_secs_f64() / setting.set.images.len() as f64;
-        costs.enter(
-            &run.case.to_string(),
-            &run.title(),
-            run.cost()?,
-            is_new.then_some(seconds),
-        );
-        for (image, truth) in images.axis_iter(Axis(0)).zip(&setting.set.images) {
+        let seconds = kept.seconds.map(|seconds| seconds / setting.set.images.len() as f64);
+        costs.enter(&run.case.to_string(), &run.title(), run.cost()?, seconds);
+        for (image, truth) in kept.images.axis_iter(Axis(0)).zip(&setting.set.images) {
             let what = Judged {
                 case: &run.case.to_string(),
                 method: &run.title(),
                 image: &truth.name,
                 seed: run.seed,
-                seconds,
+                seconds: seconds.unwrap_or_default(),
             };
             let image = run.symmetry().align(&image, &truth.pixels);
             report.rows.push(judge.row(&what, &image, &truth.pixels)?);

@@ -30,14 +30,14 @@ struct Spread {
 pub struct Costs(BTreeMap<(String, String), (Cost, Vec<f64>)>);
 
 impl Costs {
-    /// `seconds` is None where the result was kept from an earlier run.
+    /// `seconds` is None where nobody knows how long it took.
     pub fn enter(&mut self, case: &str, method: &str, cost: Cost, seconds: Option<f64>) {
         let (_, times) = self.0.entry((case.into(), method.into())).or_insert((cost, Vec::new()));
         times.extend(seconds);
     }
 
     /// Calls of the network, pullbacks, and the mean of the seconds that are known.
-    fn cells(&self, case: &str, method: &str) -> [String; 3] {
+    pub fn cells(&self, case: &str, method: &str) -> [String; 3] {
         let Some((cost, times)) = self.0.get(&(case.into(), method.into())) else {
             return Default::default();
         };
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_has_no_time() {
+    fn the_mean_is_of_the_times_that_are_known() {
         let mut costs = Costs::default();
         let cost = Cost {
             evaluations: 10,

@@ -58,9 +58,9 @@ impl DapsSettings {
     /// Those that served best on photographs kept for tuning, with `sigma = 0.05` (`examples/posterior_sweep.rs`).
     #[must_use]
     pub fn tuned(kind: OperatorKind) -> Self {
-        let (rate, last) = match kind {
-            OperatorKind::PhaseRetrieval => (4e-3, 0.1),
-            OperatorKind::Hdr => (5e-4, 0.1),
+        let (levels, rate) = match kind {
+            OperatorKind::PhaseRetrieval => ((10.0, 0.05), 4e-3),
+            OperatorKind::Hdr => ((3.0, 0.05), 2.5e-4),
             // Linear: the rate is never asked for.
             OperatorKind::ScatteredMask
             | OperatorKind::HoleMask
@@ -70,11 +70,11 @@ impl DapsSettings {
             | OperatorKind::Colourisation
             | OperatorKind::CompressedSensing
             | OperatorKind::Tomography
-            | OperatorKind::Fourier => (1e-4, 0.04),
+            | OperatorKind::Fourier => ((10.0, 0.04), 1e-4),
         };
         Self {
             ode_steps: 1,
-            levels: (100.0, last),
+            levels,
             langevin_steps: 100,
             rate,
             tau: 0.05,

@@ -43,7 +43,7 @@ impl Langevin {
             let unexplained = residual(problem.operator, problem.b, &x)?;
             let pull = problem.operator.vjp(&x, &unexplained)?;
             let z = normal_like(&x, rng);
-            ndarray::azip!((x in &mut x, &pull in &pull, &x0 in x0_hat, &z in &z) {
+            ndarray::par_azip!((x in &mut x, &pull in &pull, &x0 in x0_hat, &z in &z) {
                 *x += towards_b * pull - towards_x0_hat * (*x - x0) + noise * z;
             });
         }

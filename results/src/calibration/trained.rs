@@ -139,14 +139,15 @@ impl Trained<'_> {
     /// A batch of the prior's own images; kept ones, if they are there.
     fn images(&self, stream: u64, first: usize, progress: &mut Progress) -> Result<Array4<f32>> {
         let settings = format!("{}; {EXACT} in {} steps", self.settings(), self.steps_of_exact());
-        self.store.get_or(&self.path_of_images(stream, first), &settings, || {
+        let kept = self.store.get_or(&self.path_of_images(stream, first), &settings, || {
             let stepping = Stepping::new(self.steps_of_exact());
             let rng = &mut sampler_rng(self.setting.seed, first, stream);
             let mut observer = (FiniteCheck, observe_with(|_| check_interrupted()));
             let images = registry::sampler(EXACT)?.sample(self.prior, BATCH, stepping, rng, &mut observer)?;
             progress.add(BATCH * self.steps_of_exact(), "images of the prior");
             Ok(images)
-        })
+        })?;
+        Ok(kept.images)
     }
 
     /// Network passes of single images that a run has to make: kept results cost nothing.

@@ -48,10 +48,10 @@ impl Draw<'_> {
                     .insert_axis(Axis(2))
                     .insert_axis(Axis(3)))
             })?;
-            all.push(rows(&kept));
+            all.push(rows(&kept.images));
         }
         let views: Vec<_> = all.iter().map(|rows| rows.view()).collect();
-        Ok((Moments::of(&concatenate(Axis(0), &views)?)?, pictures))
+        Ok((Moments::of(&concatenate(Axis(0), &views)?)?, pictures.images))
     }
 
     /// All samplers start at the same noise.

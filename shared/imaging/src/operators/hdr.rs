@@ -104,7 +104,7 @@ impl ForwardOperator for HdrResponse {
     }
 
     fn apply_unchecked(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
-        x.map(|&x| {
+        Zip::from(x).par_map_collect(|&x| {
             let exposed = self.exposure * (f64::from(x) + 1.0) / 2.0;
             (2.0 * self.curve(exposed.clamp(0.0, 1.0)) - 1.0) as f32
         })
@@ -113,7 +113,7 @@ impl ForwardOperator for HdrResponse {
     fn vjp_unchecked(&self, x: &ArrayRef4<f32>, v: &ArrayRef4<f32>) -> Array4<f32> {
         Zip::from(x)
             .and(v)
-            .map_collect(|&x, &v| (self.slope(f64::from(x)) * f64::from(v)) as f32)
+            .par_map_collect(|&x, &v| (self.slope(f64::from(x)) * f64::from(v)) as f32)
     }
 
     /// The response undone; where it was clipped, the darkest light that explains it.

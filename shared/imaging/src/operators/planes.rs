@@ -28,6 +28,47 @@ pub(super) fn map_planes<M>(
     mapped
 }
 
+/// How many planes [`map_planes_abreast`] takes at a time.
+pub(super) const ABREAST: usize = 4;
+
+/// [`map_planes`] for maps whose way through a plane costs more than what they do there: they go it once for some
+/// planes, of which each pixel's values stand side by side. The places of planes that are missing in the last turn hold
+/// 0. A plane gets the same bits whichever others go along.
+pub(super) fn map_planes_abreast(
+    batch: &ArrayRef4<f32>,
+    [height, width]: [usize; 2],
+    map: impl Fn(&[[f32; ABREAST]], &mut [[f64; ABREAST]]) + Sync + Send,
+) -> Array4<f32> {
+    let (images, channels, from_height, from_width) = batch.dim();
+    let mut mapped = Array4::zeros((images, channels, height, width));
+    let (from, to) = (from_height * from_width, height * width);
+    if from == 0 || to == 0 {
+        return mapped;
+    }
+    let batch = batch.as_standard_layout();
+    if let (Some(batch), Some(mapped)) = (batch.as_slice(), mapped.as_slice_mut()) {
+        let memory = || (vec![[0.0; ABREAST]; from], vec![[0.0; ABREAST]; to]);
+        mapped
+            .par_chunks_mut(ABREAST * to)
+            .zip(batch.par_chunks(ABREAST * from))
+            .for_each_init(memory, |(before, after), (to_planes, from_planes)| {
+                before.fill([0.0; ABREAST]);
+                for (lane, plane) in from_planes.chunks_exact(from).enumerate() {
+                    before.iter_mut().zip(plane).for_each(|(all, value)| all[lane] = *value);
+                }
+                after.fill([0.0; ABREAST]);
+                map(before, after);
+                for (lane, plane) in to_planes.chunks_exact_mut(to).enumerate() {
+                    plane
+                        .iter_mut()
+                        .zip(&*after)
+                        .for_each(|(value, all)| *value = all[lane] as f32);
+                }
+            });
+    }
+    mapped
+}
+
 /// Coefficients `[B, C, 1, P]`, of which an operator sees the first `seen` in each channel, as `[B, C P]`: first what
 /// it sees of all channels, then the rest.
 pub(super) fn seen_first(coefficients: &ArrayRef4<f32>, seen: usize) -> Array2<f32> {

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use ndarray::{Array4, ArrayRef4};
 
 use super::check_image_shape;
-use super::planes::map_planes;
+use super::planes::{ABREAST, map_planes_abreast};
 use crate::entry::{Entry, Recipe};
 use crate::operator::{ForwardOperator, LinearOperator, OperatorError, OperatorKind, refuse};
 use crate::solve::largest_eigenvalue;
@@ -97,42 +97,37 @@ impl Tomography {
     fn project(&self, x: &ArrayRef4<f32>) -> Array4<f32> {
         let [_, height, width] = self.image_shape;
         let shape = [self.views.len(), self.detectors];
-        map_planes(
-            x,
-            shape,
-            || (),
-            |(), image, sinogram| {
-                for (view, sums) in self.views.iter().zip(sinogram.chunks_exact_mut(self.detectors)) {
-                    for (detector, sum) in sums.iter_mut().enumerate() {
-                        let mut total = 0.0;
-                        view.follow(detector, [height, width], |pixel, weight| {
-                            total += weight * f64::from(image[pixel]);
-                        });
-                        *sum = (self.scale * total) as f32;
-                    }
+        map_planes_abreast(x, shape, |images, sinograms| {
+            for (view, sums) in self.views.iter().zip(sinograms.chunks_exact_mut(self.detectors)) {
+                for (detector, sum) in sums.iter_mut().enumerate() {
+                    view.follow(detector, [height, width], |pixel, weight| {
+                        add_weighted(sum, weight, &images[pixel]);
+                    });
+                    *sum = sum.map(|sum| self.scale * sum);
                 }
-            },
-        )
+            }
+        })
     }
 
     /// `A^T v`: each number is smeared back along its ray.
     fn smear(&self, v: &ArrayRef4<f32>) -> Array4<f32> {
         let [_, height, width] = self.image_shape;
-        let memory = || vec![0.0; height * width];
-        map_planes(v, [height, width], memory, |sums: &mut Vec<f64>, sinogram, image| {
-            sums.fill(0.0);
-            for (view, values) in self.views.iter().zip(sinogram.chunks_exact(self.detectors)) {
-                for (detector, &value) in values.iter().enumerate() {
+        map_planes_abreast(v, [height, width], |sinograms, images| {
+            for (view, values) in self.views.iter().zip(sinograms.chunks_exact(self.detectors)) {
+                for (detector, value) in values.iter().enumerate() {
                     view.follow(detector, [height, width], |pixel, weight| {
-                        sums[pixel] += weight * f64::from(value);
+                        add_weighted(&mut images[pixel], self.scale * weight, value);
                     });
                 }
             }
-            image
-                .iter_mut()
-                .zip(sums)
-                .for_each(|(pixel, sum)| *pixel = (self.scale * *sum) as f32);
         })
+    }
+}
+
+/// `sums + weight values`.
+fn add_weighted(sums: &mut [f64; ABREAST], weight: f64, values: &[f32; ABREAST]) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += weight * f64::from(value);
     }
 }
 
