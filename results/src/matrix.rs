@@ -85,8 +85,7 @@ mod tests {
 
     #[test]
     fn the_best_of_each_operator_is_bold_and_what_a_method_cannot_do_is_empty() {
-        let mut report = Report::default();
-        report.rows = vec![
+        let rows = [
             row("t=30", "noisy", 26.0, 0.1),
             row("blur", "a", 30.0, 0.1),
             row("blur", "b", 31.0, 0.2),
@@ -94,6 +93,8 @@ mod tests {
             row("mask", "b", 20.5, 0.05),
             row("phase", "b", 10.0, 1.0),
         ];
+        let mut report = Report::default();
+        report.rows.extend(rows);
         let mut costs = Costs::default();
         let cost = Cost {
             evaluations: 10,
