@@ -45,6 +45,7 @@ const POSTERIOR: &[&dyn PosteriorMethod] = &[
     &Sdedit,
     &ScoreAld,
     &Dps::ONE_SAMPLE,
+    &Dps::FEW_TIMES,
     &Dps::MEAN,
     &Dps::MEAN_LONG,
     &Dps::LONG,

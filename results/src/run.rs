@@ -16,7 +16,7 @@ use crate::denoising::{DENOISERS, Denoiser};
 use crate::problems::{Case, ImageSet};
 
 /// Measured on the photographs only: they tell what more samples or more steps would bring.
-const PHOTOGRAPHS_ONLY: [&str; 3] = ["dps-mean", "dps-mean-long", "dps-long"];
+const PHOTOGRAPHS_ONLY: [&str; 4] = ["dps-few-times", "dps-mean", "dps-mean-long", "dps-long"];
 /// The pinned measurement noise.
 const NOISE: Noise = Noise::Gaussian { sigma: Noise::SIGMA };
 /// Images in one call of a method: a larger batch is no faster for each image, and takes more memory.

@@ -132,6 +132,7 @@ impl ClosedForm {
         let scaled = |&method: &&'static dyn PosteriorMethod| -> &'static dyn PosteriorMethod {
             match method.name() {
                 "dps" => &const { Dps::ONE_SAMPLE.scaled(SCALE) },
+                "dps-few-times" => &const { Dps::FEW_TIMES.scaled(SCALE) },
                 "dps-mean" => &const { Dps::MEAN.scaled(SCALE) },
                 "dps-mean-long" => &const { Dps::MEAN_LONG.scaled(SCALE) },
                 "dps-long" => &const { Dps::LONG.scaled(SCALE) },

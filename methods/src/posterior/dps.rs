@@ -1,6 +1,6 @@
 //! Diffusion posterior sampling: calls what the student writes in task 6.
 
-use diffusion::{Observer, Schedule, ScoreModel};
+use diffusion::{Observer, Schedule, ScoreModel, Step};
 use imaging::{ForwardOperator, OperatorKind, Symmetry};
 use ndarray::{Array4, Zip};
 use rand::RngCore;
@@ -22,6 +22,8 @@ pub struct Dps {
     samples: usize,
     /// How many times as many steps are taken, all samples together, as are asked for; at least 1.
     effort: usize,
+    /// About how many times each sample visits, if it takes several gradients at each of them.
+    times: Option<usize>,
     /// The `zeta` that is taken, over the tuned one.
     scale: f64,
 }
@@ -31,24 +33,36 @@ impl Dps {
     pub const ONE_SAMPLE: Self = Self {
         samples: 1,
         effort: 1,
+        times: None,
+        scale: 1.0,
+    };
+    /// One sample that visits only some 50 times, and goes down several gradients at each: 2 for 100 calls of the
+    /// network, 5 for 250. Fewer steps add noise less often, and there is more to set each of them right.
+    pub const FEW_TIMES: Self = Self {
+        samples: 1,
+        effort: 1,
+        times: Some(50),
         scale: 1.0,
     };
     /// The mean of 4 samples, at the price of one (from 4 steps on: each sample takes one at least).
     pub const MEAN: Self = Self {
         samples: 4,
         effort: 1,
+        times: None,
         scale: 1.0,
     };
     /// The same with 4 times the steps: as many for each sample as are asked for.
     pub const MEAN_LONG: Self = Self {
         samples: 4,
         effort: 4,
+        times: None,
         scale: 1.0,
     };
     /// One sample at 4 times the price.
     pub const LONG: Self = Self {
         samples: 1,
         effort: 4,
+        times: None,
         scale: 1.0,
     };
 
@@ -59,6 +73,7 @@ impl Dps {
         Self {
             samples: samples.max(1),
             effort: effort.max(1),
+            times: None,
             scale: 1.0,
         }
     }
@@ -79,20 +94,40 @@ impl Dps {
         let asked = schedule.steps(num_steps)?.len();
         Ok((self.effort.saturating_mul(asked) / self.samples).clamp(1, schedule.num_steps()))
     }
+
+    /// How many gradients are taken at each time, in so many steps.
+    fn gradients(self, steps_of_each: usize) -> usize {
+        self.times.map_or(1, |times| steps_of_each / times).max(1)
+    }
+
+    /// The steps of one sample, with a pause for each gradient that a time has more than one of.
+    fn steps(self, schedule: &Schedule, stepping: Stepping) -> Result<Vec<Step>, MethodError> {
+        let num_steps = self.steps_of_each(schedule, stepping.num_steps)?;
+        let gradients = self.gradients(num_steps);
+        let mut steps = Stepping { num_steps, ..stepping }.repeated_steps(schedule, gradients)?;
+        for of_one_time in steps.chunks_mut(gradients) {
+            for step in of_one_time.iter_mut().rev().skip(1) {
+                *step = step.pause();
+            }
+        }
+        Ok(steps)
+    }
 }
 
 impl PosteriorMethod for Dps {
     fn name(&self) -> &'static str {
-        match (self.samples, self.effort) {
-            (1, 1) => "dps",
-            (1, _) => "dps-long",
-            (_, 1) => "dps-mean",
+        match (self.samples, self.effort, self.times) {
+            (_, _, Some(_)) => "dps-few-times",
+            (1, 1, None) => "dps",
+            (1, _, None) => "dps-long",
+            (_, 1, None) => "dps-mean",
             _ => "dps-mean-long",
         }
     }
 
     fn title(&self) -> String {
         match (self.samples, self.effort) {
+            _ if self.times.is_some() => "task 6, DPS, several gradients a time".to_owned(),
             (1, 1) => "task 6, DPS".to_owned(),
             (1, effort) => format!("task 6, DPS, {effort} x as many steps"),
             (samples, 1) => format!("task 6, mean of {samples} samples"),
@@ -120,11 +155,15 @@ impl PosteriorMethod for Dps {
             1 => "one sample".to_owned(),
             samples => format!("{samples} samples"),
         };
-        Ok(format!("{samples} of {steps_of_each} steps, zeta {zeta}"))
+        let gradients = match self.gradients(steps_of_each) {
+            1 => String::new(),
+            gradients => format!(" at {} times", steps_of_each / gradients),
+        };
+        Ok(format!("{samples} of {steps_of_each} steps{gradients}, zeta {zeta}"))
     }
 
     fn cost(&self, _: &dyn ForwardOperator, schedule: &Schedule, num_steps: usize) -> Result<Cost, MethodError> {
-        let evaluations = self.samples * self.steps_of_each(schedule, num_steps)?;
+        let evaluations = self.samples * self.steps(schedule, Stepping::new(num_steps))?.len();
         Ok(Cost {
             evaluations,
             pullbacks: evaluations,
@@ -140,9 +179,9 @@ impl PosteriorMethod for Dps {
         observer: &mut dyn Observer,
     ) -> Result<Array4<f32>, MethodError> {
         let Problem { operator, b, .. } = *problem;
-        let num_steps = self.steps_of_each(model.schedule(), stepping.num_steps)?;
-        let steps = Stepping { num_steps, ..stepping }.steps(model.schedule())?;
-        let step_size = StepSize::Normalised(self.zeta(operator.kind(), num_steps));
+        let steps = self.steps(model.schedule(), stepping)?;
+        let steps_of_each = self.steps_of_each(model.schedule(), stepping.num_steps)?;
+        let step_size = StepSize::Normalised(self.zeta(operator.kind(), steps_of_each));
         let mut sample = |pass| {
             let mut observer = Pass::new(pass, self.samples, observer);
             dps(model, operator, b, step_size, &steps, &mut rng, &mut observer)

@@ -1,7 +1,8 @@
 //! What holds for every posterior method of the registry, and what the tasks' adapters hand on.
 
-use diffusion::{CountingModel, GaussianModel, Schedule, ScoreError, ScoreModel, observe_with};
+use diffusion::{CountingModel, GaussianModel, Schedule, ScoreError, ScoreModel, Step, observe_with};
 use imaging::{Convolution, ForwardOperator, HdrResponse, Inpainting, Noise, SuperResolution, measure};
+use methods::error::MethodError;
 use methods::posterior::dps::Dps;
 use methods::stepping::Stepping;
 use methods::{PosteriorMethod, Problem, registry};
@@ -146,6 +147,7 @@ fn settings_tell_apart_what_is_tuned_for_the_operator() -> Result {
         "total-variation",
         "sdedit",
         "dps",
+        "dps-few-times",
         "dps-mean",
         "dps-mean-long",
         "dps-long",
@@ -223,6 +225,41 @@ fn the_adapter_of_task_6_hands_everything_on() -> Result {
         sum += sample;
     }
     assert_eq!(solve(&Dps::MEAN, &prior()?, &operator, &b)?, sum / 4.0);
+    Ok(())
+}
+
+#[test]
+fn several_gradients_a_time_are_pauses_before_its_step() -> Result {
+    let prior = prior()?;
+    let operator = Convolution::gaussian(SHAPE, 5, 1.0)?;
+    let b = measurements(&operator)?;
+    let problem = Problem {
+        operator: &operator,
+        b: &b,
+        sigma: SIGMA,
+    };
+    let (calls, step_size) = (120, StepSize::Normalised(task6_dps::tuned(operator.kind(), 120)));
+    let found = Dps::FEW_TIMES.solve(
+        &prior,
+        &problem,
+        Stepping::new(calls),
+        &mut StdRng::seed_from_u64(1),
+        &mut (),
+    )?;
+    let steps: Vec<Step> = prior
+        .schedule()
+        .steps(60)?
+        .into_iter()
+        .flat_map(|step| [step.pause(), step])
+        .collect();
+    let rng = &mut StdRng::seed_from_u64(1);
+    let expected = task6_dps::dps(&prior, &operator, &b, step_size, &steps, rng, &mut ())?;
+    assert_eq!(found, expected);
+
+    let schedule = prior.schedule();
+    let calls = |asked| Ok::<_, MethodError>(Dps::FEW_TIMES.cost(&operator, schedule, asked)?.evaluations);
+    assert_eq!([calls(1)?, calls(99)?, calls(250)?, calls(1000)?], [1, 99, 250, 1000]);
+    assert_eq!(calls(101)?, 100, "no more than are asked for");
     Ok(())
 }
 

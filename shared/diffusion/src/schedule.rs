@@ -269,7 +269,7 @@ pub enum StepVariance {
 pub struct Step {
     /// The time of `x_t`, which the score model is asked about.
     pub t: usize,
-    /// The time the step leads to; 0 for the last step.
+    /// The time the step leads to; 0 for the last step, `t` for a pause ([`Step::pause`]).
     pub t_prev: usize,
     /// `alpha_bar / alpha_bar_prev`; where `t_prev = t - 1` this is the schedule's `alpha_t`.
     pub alpha: f64,
@@ -298,6 +298,19 @@ impl Step {
         };
         Self {
             sigma: sigma_squared.sqrt(),
+            ..self
+        }
+    }
+
+    /// This step's time again, without a step: `alpha = 1`, no noise, and `x_t` stays what it is. What is left of a
+    /// method's step is its guidance, so that a pause before a step is one more gradient at the same time.
+    #[must_use]
+    pub fn pause(self) -> Self {
+        Self {
+            t_prev: self.t,
+            alpha: 1.0,
+            alpha_bar_prev: self.alpha_bar,
+            sigma: 0.0,
             ..self
         }
     }

@@ -86,6 +86,19 @@ fn all_steps() {
 }
 
 #[test]
+fn a_pause_stays_where_it_is() {
+    let steps = Schedule::linear().steps(50).unwrap();
+    for pause in steps.iter().map(|step| step.pause()) {
+        assert_eq!((pause.t_prev, pause.alpha_bar_prev), (pause.t, pause.alpha_bar));
+        assert_eq!((pause.alpha, pause.beta(), pause.sigma), (1.0, 0.0, 0.0));
+        assert!(!pause.is_last());
+        for variance in [StepVariance::Beta, StepVariance::Posterior] {
+            assert_eq!(pause.with_variance(variance), pause);
+        }
+    }
+}
+
+#[test]
 fn respaced_steps() {
     let schedule = Schedule::linear();
     for t_start in [1, 2, 3, 7, 300, 999, 1000] {
