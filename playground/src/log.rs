@@ -13,13 +13,19 @@ use crate::event::Event;
 pub struct Log {
     id: u64,
     events: Mutex<Vec<Arc<Told>>>,
-    /// How many events there are; viewers wait for more.
-    length: watch::Sender<usize>,
+    /// What viewers wait for.
+    so_far: watch::Sender<SoFar>,
     stop: AtomicBool,
-    over: AtomicBool,
     viewers: AtomicUsize,
     unseen_since: Mutex<Instant>,
     patience: Duration,
+}
+
+/// How far a run is. One value: whoever learns of the last event must learn with it that no other will come.
+#[derive(Clone, Copy, Debug, Default)]
+struct SoFar {
+    events: usize,
+    over: bool,
 }
 
 /// An event as it goes to the page.
@@ -38,9 +44,8 @@ impl Log {
         Self {
             id,
             events: Mutex::default(),
-            length: watch::Sender::new(0),
+            so_far: watch::Sender::default(),
             stop: AtomicBool::new(false),
-            over: AtomicBool::new(false),
             viewers: AtomicUsize::new(0),
             unseen_since: Mutex::new(Instant::now()),
             patience,
@@ -71,10 +76,10 @@ impl Log {
             return;
         }
         events.push(Arc::new(told));
-        self.length.send_replace(events.len());
-        if event.ends_the_run() {
-            self.over.store(true, Ordering::SeqCst);
-        }
+        self.so_far.send_replace(SoFar {
+            events: events.len(),
+            over: event.ends_the_run(),
+        });
     }
 
     /// Event number `index`, from 0, if it is there.
@@ -91,14 +96,14 @@ impl Log {
 
     /// Waits until there is an event of this number: then true; false where there will never be one.
     pub async fn wait_for(&self, index: usize) -> bool {
-        let mut length = self.length.subscribe();
+        let mut so_far = self.so_far.subscribe();
         loop {
-            if *length.borrow_and_update() > index {
+            let now = *so_far.borrow_and_update();
+            if now.events > index {
                 return true;
             }
-            // Asked before the wait, after the number was read: nothing can slip between.
-            if self.is_over() || length.changed().await.is_err() {
-                return *length.borrow() > index;
+            if now.over || so_far.changed().await.is_err() {
+                return false;
             }
         }
     }
@@ -121,7 +126,7 @@ impl Log {
     /// Whether it has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+        self.so_far.borrow().over
     }
 
     /// Somebody looks at it, for as long as the [`Viewer`] lives.
