@@ -1,7 +1,7 @@
 //! What holds for every posterior method of the registry, and what the tasks' adapters hand on.
 
 use diffusion::{CountingModel, GaussianModel, Schedule, ScoreError, ScoreModel, Step, observe_with};
-use imaging::{Convolution, ForwardOperator, HdrResponse, Inpainting, Noise, SuperResolution, measure};
+use imaging::{Convolution, ForwardOperator, HdrResponse, Inpainting, Noise, OperatorKind, SuperResolution, measure};
 use methods::error::MethodError;
 use methods::posterior::dps::Dps;
 use methods::stepping::Stepping;
@@ -226,6 +226,22 @@ fn the_adapter_of_task_6_hands_everything_on() -> Result {
     }
     assert_eq!(solve(&Dps::MEAN, &prior()?, &operator, &b)?, sum / 4.0);
     Ok(())
+}
+
+/// What the handout of task 6 says of it.
+#[test]
+fn zeta_goes_with_the_steps_and_has_a_limit_that_grows_where_few_steps_need_it() {
+    let zeta = |kind, num_steps| task6_dps::tuned(kind, num_steps);
+    for (kind, at_1000, at_100, at_25) in [
+        (OperatorKind::ScatteredMask, 0.65, 6.0, 12.0),
+        (OperatorKind::HoleMask, 0.65, 6.0, 6.0 * 2_f64.sqrt()),
+        (OperatorKind::Blur, 2.0, 9.5, 9.5),
+    ] {
+        assert_eq!(zeta(kind, 1000), at_1000, "{kind:?}");
+        assert_eq!(zeta(kind, 100), at_100, "{kind:?}");
+        assert!((zeta(kind, 25) - at_25).abs() < 1e-9, "{kind:?}");
+        assert_eq!(zeta(kind, 1), zeta(kind, 20), "{kind:?}");
+    }
 }
 
 #[test]
